@@ -1,0 +1,1 @@
+"""simloop: closed-loop, simulation-in-the-loop testing of model agents under realistic latency."""

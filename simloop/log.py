@@ -1,0 +1,188 @@
+"""What happened in one episode, as tables of columns, and its hash.
+
+A column holds float64, int64, bool or text; a column of ``width`` w > 1 holds (rows, w) float64 or int64. Names
+carry the unit. Columns whose name ends in ``_wall`` come from the wall clock and are left out of the hash.
+``docs/log.md`` lists every table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import LogError
+
+ColumnArray = npt.NDArray[Any]
+Columns = Mapping[str, ColumnArray | Sequence[Any]]
+
+_DTYPES: dict[str, str] = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: name (with unit), dtype (float64, int64, bool, text), width and meaning."""
+
+    name: str
+    dtype: str = "float64"
+    width: int = 1
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in (*_DTYPES, "text"):
+            raise LogError(f"Column {self.name!r} has dtype {self.dtype!r}; allowed: float64, int64, bool, text.")
+        if self.width < 1 or (self.width > 1 and self.dtype == "text"):
+            raise LogError(f"Column {self.name!r} has width {self.width} with dtype {self.dtype}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSchema:
+    """The columns of one table, in order, and what a row is."""
+
+    columns: tuple[Column, ...]
+    description: str = ""
+
+    def signature(self) -> str:
+        """Returns the schema as one canonical string; enters the hash."""
+        return ";".join(f"{c.name}:{c.dtype}x{c.width}" for c in self.columns)
+
+    def normalise(self, table: str, columns: Columns) -> dict[str, ColumnArray]:
+        """Casts ``columns`` to this schema.
+
+        Raises:
+            LogError: A column is missing, unknown, of a wrong shape or length.
+        """
+        names = [c.name for c in self.columns]
+        extra = sorted(set(columns) - set(names))
+        missing = [n for n in names if n not in columns]
+        if extra or missing:
+            raise LogError(f"Table {table!r}: missing columns {missing}, unknown columns {extra}; schema: {names}.")
+        out: dict[str, ColumnArray] = {}
+        length: int | None = None
+        for column in self.columns:
+            values = columns[column.name]
+            array: ColumnArray
+            if column.dtype == "text":
+                array = np.asarray(values, dtype=object).reshape(len(values))
+            else:
+                array = np.ascontiguousarray(np.asarray(values, dtype=_DTYPES[column.dtype]))
+                if column.width > 1:
+                    array = array.reshape(-1, column.width)
+            if column.width == 1 and array.ndim != 1:
+                raise LogError(f"Table {table!r}, column {column.name!r}: got shape {array.shape}, expected (rows,).")
+            if length is not None and len(array) != length:
+                raise LogError(f"Table {table!r}, column {column.name!r}: {len(array)} rows, expected {length}.")
+            length = len(array)
+            out[column.name] = array
+        return out
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class EpisodeLog:
+    """The record of one episode.
+
+    Attributes:
+        schemas: Schema by table name.
+        tables: Columns by table name; every table of ``schemas`` is there, possibly with no rows.
+        attributes: Facts that are not rows (control period, sensor names, motion points); not hashed.
+    """
+
+    schemas: Mapping[str, TableSchema]
+    tables: dict[str, dict[str, ColumnArray]]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_columns(
+        cls,
+        schemas: Mapping[str, TableSchema],
+        tables: Mapping[str, Columns],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> EpisodeLog:
+        """Builds a log from loose columns; tables without rows may be left out.
+
+        Raises:
+            LogError: A table or column does not follow its schema.
+        """
+        unknown = sorted(set(tables) - set(schemas))
+        if unknown:
+            raise LogError(f"Tables {unknown} have no schema; known tables: {sorted(schemas)}.")
+        out = {
+            name: schema.normalise(name, tables.get(name) or {c.name: () for c in schema.columns})
+            for name, schema in schemas.items()
+        }
+        return cls(schemas=dict(schemas), tables=out, attributes=dict(attributes or {}))
+
+    def has(self, table: str) -> bool:
+        """Whether the log has a table of that name (possibly with no rows)."""
+        return table in self.tables
+
+    def column(self, table: str, name: str) -> ColumnArray:
+        """Returns one column.
+
+        Raises:
+            LogError: There is no such table or column; the message lists what there is.
+        """
+        if table not in self.tables:
+            raise LogError(f"The log has no table {table!r}; it has: {', '.join(sorted(self.tables))}.")
+        if name not in self.tables[table]:
+            raise LogError(f"Table {table!r} has no column {name!r}; it has: {', '.join(self.tables[table])}.")
+        return self.tables[table][name]
+
+    def num_rows(self, table: str) -> int:
+        """Number of rows of one table."""
+        columns = self.tables[table]
+        return len(next(iter(columns.values()))) if columns else 0
+
+    @property
+    def episode_hash(self) -> str:
+        """Hash of what happened: 32 hex digits over all tables in name order (see the module's docstring)."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.tables):
+            schema = self.schemas[name]
+            digest.update(f"{name}|{schema.signature()}|{self.num_rows(name)}\n".encode())
+            for column in schema.columns:
+                if not column.name.endswith("_wall"):
+                    digest.update(column_bytes(self.tables[name][column.name], column.dtype))
+        return digest.hexdigest()
+
+
+def column_bytes(array: ColumnArray, dtype: str) -> bytes:
+    """Canonical bytes of one column: little-endian, one NaN, -0.0 kept, text as length-prefixed UTF-8."""
+    if dtype == "text":
+        parts = []
+        for value in array:
+            raw = str(value).encode()
+            parts.append(len(raw).to_bytes(4, "little") + raw)
+        return b"".join(parts)
+    if dtype == "float64":
+        array = np.array(array, dtype="<f8")
+        array[np.isnan(array)] = np.nan
+        return array.tobytes()
+    return np.ascontiguousarray(array, dtype=_DTYPES[dtype]).tobytes()
+
+
+# Tables that worlds share, so that domain-free metrics can read them.
+MOTION = TableSchema(
+    columns=(
+        Column(name="t_ns", dtype="int64", description="virtual instant"),
+        Column(name="point", dtype="int64", description="index into WorldSpec.motion_points"),
+        Column(name="position_m", width=3, description="world frame"),
+        Column(name="velocity_mps", width=3, description="world frame"),
+    ),
+    description="Physics-rate kinematics of the points that smoothness is judged on.",
+)
+CONTACTS = TableSchema(
+    columns=(
+        Column(name="t_ns", dtype="int64", description="virtual instant of the onset"),
+        Column(name="class_pair", dtype="text", description="the two classes in touch, e.g. left_arm-right_arm"),
+        Column(name="is_collision", dtype="bool", description="False for pairs that the task allows"),
+        Column(name="impact_speed_mps", description="closing speed at the onset"),
+        Column(name="is_at_fault", dtype="bool", description="whether the ego (or robot) is to blame"),
+        Column(name="duration_s", description="time until the contact ended (or the episode did)"),
+    ),
+    description="One row an onset of contact between two classes.",
+)

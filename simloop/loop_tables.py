@@ -1,0 +1,89 @@
+"""Schemas of the log tables that the loop itself writes; the world's tables come beside them as ``world.<name>``."""
+
+from __future__ import annotations
+
+from simloop.log import Column, TableSchema
+
+
+def _int(name: str, description: str) -> Column:
+    return Column(name=name, dtype="int64", description=description)
+
+
+def loop_schemas(action_size: int) -> dict[str, TableSchema]:
+    """Returns the schema of every loop table for a world with (A,) actions, A = ``action_size``."""
+    return {
+        "captures": TableSchema(
+            description="One row a sensor capture.",
+            columns=(
+                Column(name="sensor", dtype="text"),
+                _int("index", "capture number of that sensor"),
+                _int("t_ns", "instant that the capture was due"),
+                _int("captured_at_ns", "instant of the frozen physics state"),
+                _int("delivered_at_ns", "instant it reached the assembly; -1 if the episode ended before"),
+                Column(name="is_consumed", dtype="bool", description="whether an inference read it"),
+                Column(name="digest", dtype="text", description="hash of the array, of consumed frames only"),
+            ),
+        ),
+        "inferences": TableSchema(
+            description="One row a request; instants are -1 where the episode ended (or the queue dropped it) before.",
+            columns=(
+                _int("request", "number of the request in the episode"),
+                _int("observation_tick", "control tick at or before the anchor item's capture"),
+                _int("anchor_captured_at_ns", "capture instant of the anchor item"),
+                _int("trigger_ns", "sealed"),
+                _int("start_ns", "model starts, after preprocess, uplink and queue"),
+                _int("done_ns", "model has finished"),
+                _int("deliver_ns", "chunk has arrived"),
+                _int("install_tick", "first control tick at which the chunk was usable"),
+                _int("realised_delay_ticks", "d = install_tick - observation_tick, counted"),
+                _int("predicted_delay_ticks", "d-hat"),
+                _int("num_committed", "rows of clean prefix that were handed over"),
+                Column(name="state", dtype="text", description="installed, queue_dropped, stale_dropped, in_flight"),
+                Column(name="notes", dtype="text", description="the agent's notes"),
+            ),
+        ),
+        "consumed": TableSchema(
+            description="One row an observation item that a request carries.",
+            columns=(
+                _int("request", "number of the request"),
+                Column(name="sensor", dtype="text"),
+                _int("index", "capture number"),
+                _int("age_ns", "trigger instant minus capture instant"),
+            ),
+        ),
+        "chunks": TableSchema(
+            description="One row an action of an installed chunk, in the world frame.",
+            columns=(
+                _int("request", "number of the request"),
+                _int("row", "row in the chunk"),
+                _int("tick", "control tick that it was meant for"),
+                Column(name="action", width=max(action_size, 1)),
+                Column(name="is_executed", dtype="bool"),
+            ),
+        ),
+        "ticks": TableSchema(
+            description="One row a control tick.",
+            columns=(
+                _int("tick", "number of the control tick, from 0"),
+                _int("t_ns", "instant of the tick"),
+                _int("request", "request whose chunk acts; -1 for a hold"),
+                _int("row", "row in that chunk; -1 for a hold"),
+                Column(name="is_hold", dtype="bool"),
+                Column(name="action", width=max(action_size, 1), description="world frame"),
+                _int("effect_ns", "instant at which the action takes effect"),
+                _int("quantisation_ns", "effect instant minus the instant it was due"),
+                _int("action_age_ns", "effect instant minus capture of the anchor item; -1 for a hold"),
+            ),
+        ),
+        "outcomes": TableSchema(
+            description="The world's verdict, polled at each control tick.",
+            columns=(
+                _int("tick", "number of the control tick"),
+                _int("t_ns", "instant"),
+                Column(name="state", dtype="text", description="running, success, fail"),
+                Column(name="reason", dtype="text"),
+                _int("stage", "sub-task reached"),
+                Column(name="is_goal_met", dtype="bool", description="goal condition at this instant"),
+            ),
+        ),
+    }

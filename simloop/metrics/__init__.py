@@ -1,0 +1,1 @@
+"""Domain-free metrics: pure functions of an episode log."""

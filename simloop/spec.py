@@ -1,0 +1,250 @@
+"""What to run: scenario families, concrete scenarios, cases, components and episode specs, with their identities.
+
+``case_id`` says what the world is put through (family, parameter values, scene, world config, seed); every random
+draw is keyed by it, so runs that differ only in agent, timing or strategy share their noise and can be paired.
+``episode_id`` adds who acts in it and how (agent digest, timing, strategy, versions); it is for storage and resume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simloop.errors import ConfigurationError, ParameterError
+from simloop.randomness import generator, stream_key
+
+ParameterValue = float | int | str | bool
+
+
+def canonical_json(value: Any) -> str:
+    """Returns one text for equal values: sorted keys, no spaces, no NaN.
+
+    Raises:
+        ConfigurationError: The value holds something that JSON cannot say, or a NaN.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"Not a plain value: {error}. Allowed: text, numbers, lists, mappings.") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def digest(value: Any) -> str:
+    """Returns 32 hex digits of blake2b over the canonical form of ``value``."""
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterRange:
+    """The values that a scenario parameter may take.
+
+    Attributes:
+        low: Lower bound, for numbers.
+        high: Upper bound, for numbers.
+        choices: The allowed values, instead of bounds.
+        distribution: ``uniform`` or ``log_uniform`` between the bounds; choices are equally likely.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[ParameterValue, ...] = ()
+    distribution: str = "uniform"
+
+    def sample(self, unit_draw: float) -> ParameterValue:
+        """Maps a draw from [0, 1) to a value."""
+        if self.choices:
+            return self.choices[min(int(unit_draw * len(self.choices)), len(self.choices) - 1)]
+        assert self.low is not None and self.high is not None
+        if self.distribution == "log_uniform":
+            return float(math.exp(math.log(self.low) + unit_draw * (math.log(self.high) - math.log(self.low))))
+        return float(self.low + unit_draw * (self.high - self.low))
+
+    def check(self, name: str, value: ParameterValue, where: str) -> None:
+        """Raises ParameterError if ``value`` is not one of the allowed values."""
+        if self.choices:
+            if value not in self.choices:
+                raise ParameterError(
+                    f"{where}: parameter {name!r} is {value!r}; allowed: {', '.join(map(repr, self.choices))}."
+                )
+            return
+        assert self.low is not None and self.high is not None
+        if isinstance(value, (str, bool)) or not self.low <= value <= self.high:
+            raise ParameterError(
+                f"{where}: parameter {name!r} is {value!r}; allowed: a number from {self.low:g} to {self.high:g}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A concrete scenario: a family with a value for every parameter.
+
+    Attributes:
+        family: Name of the family, for example ``"cut_in"``.
+        world: Plug-in name of the world that plays it.
+        parameters: Value by parameter name; the name ends in the unit.
+        scene: The world's own description (map, actors, triggers, criteria), checked by the world.
+        instruction: The task in words, given to the agent.
+        time_limit_ns: Virtual time after which the episode fails with ``time_limit``.
+        tags: Labels by scheme, for example ``{"iso34502": "cut_in"}``.
+    """
+
+    family: str
+    world: str
+    parameters: Mapping[str, ParameterValue]
+    scene: Mapping[str, Any] = field(default_factory=dict)
+    instruction: str = ""
+    time_limit_ns: int = 20_000_000_000
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioFamily:
+    """A scenario with ranges in place of values; what one YAML file in ``scenarios/`` describes.
+
+    Attributes:
+        name: Name of the family (the file's stem).
+        description: One sentence for lists.
+        world: Plug-in name of the world that plays it.
+        world_config: Choices for that world (action space, controller); part of the case's identity.
+        parameters: Range by parameter name.
+        scene, instruction, time_limit_ns, tags: As in ``Scenario``.
+        provenance: Where the parameters come from.
+        where: File that it was read from, for messages.
+    """
+
+    name: str
+    world: str
+    parameters: Mapping[str, ParameterRange]
+    description: str = ""
+    world_config: Mapping[str, Any] = field(default_factory=dict)
+    scene: Mapping[str, Any] = field(default_factory=dict)
+    instruction: str = ""
+    time_limit_ns: int = 20_000_000_000
+    tags: Mapping[str, str] = field(default_factory=dict)
+    provenance: str = ""
+    where: str = ""
+
+    def scenario(self, seed: int, fixed: Mapping[str, ParameterValue] | None = None) -> Scenario:
+        """Draws a concrete scenario; ``fixed`` values replace drawn ones.
+
+        Each parameter has a stream of its own, so fixing one does not move the others.
+
+        Raises:
+            ParameterError: A fixed value is unknown or out of range.
+        """
+        fixed = fixed or {}
+        where = self.where or self.name
+        for name, value in fixed.items():
+            if name not in self.parameters:
+                raise ParameterError(
+                    f"{where}: unknown parameter {name!r}; {self.name} has: {', '.join(sorted(self.parameters))}."
+                )
+            self.parameters[name].check(name, value, where)
+        values = {
+            name: fixed[name]
+            if name in fixed
+            else allowed.sample(float(generator(stream_key("scenario", self.name, seed, name)).random()))
+            for name, allowed in self.parameters.items()
+        }
+        return Scenario(
+            family=self.name,
+            world=self.world,
+            parameters=values,
+            scene=self.scene,
+            instruction=self.instruction,
+            time_limit_ns=self.time_limit_ns,
+            tags=self.tags,
+        )
+
+    def case(self, seed: int, fixed: Mapping[str, ParameterValue] | None = None) -> Case:
+        """Draws the case of ``seed``."""
+        return Case(scenario=self.scenario(seed, fixed), seed=seed, world_config=self.world_config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A concrete scenario, a seed and a world config: all that the world is put through."""
+
+    scenario: Scenario
+    seed: int
+    world_config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def case_id(self) -> str:
+        """Identity of the case: no agent, timing, strategy, metric or version enters it."""
+        scenario = self.scenario
+        return digest(
+            {
+                "family": scenario.family,
+                "world": scenario.world,
+                "parameters": scenario.parameters,
+                "scene": scenario.scene,
+                "instruction": scenario.instruction,
+                "time_limit_ns": scenario.time_limit_ns,
+                "world_config": self.world_config,
+                "seed": self.seed,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A named choice with its composed configuration (plain values), before it is instantiated.
+
+    Attributes:
+        group: ``agent``, ``timing``, ``strategy``, ``world`` or ``runner``.
+        name: Name of the choice, as users write it and tables show it.
+        config: The composed configuration, with ``_target_`` when it comes from ``conf/``.
+    """
+
+    group: str
+    name: str
+    config: Mapping[str, Any]
+
+    @property
+    def config_digest(self) -> str:
+        """Hash of the configuration."""
+        return digest(self.config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeSpec:
+    """One episode to run: a case, and who acts in it under which timing and strategy.
+
+    Attributes:
+        case: What the world is put through.
+        agent, timing, strategy: The chosen components.
+        agent_digest: ``AgentSpec.digest`` of the agent.
+        versions: Simulator and metric versions that the verdict depends on.
+    """
+
+    case: Case
+    agent: Component
+    timing: Component
+    strategy: Component
+    agent_digest: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def episode_id(self) -> str:
+        """Identity for storage and resume."""
+        return digest(
+            {
+                "case": self.case.case_id,
+                "agent": [self.agent.name, self.agent_digest],
+                "timing": self.timing.config,
+                "strategy": self.strategy.config,
+                "versions": self.versions,
+            }
+        )
