@@ -142,8 +142,8 @@ def test_first_overlap_matches_sampled_polygons() -> None:
     box = shapely.box(-2.0, -1.0, 2.0, 1.0)
     step_s = 0.01
     num_hits = 0
-    for _ in range(80):
-        poses = generator.uniform([-20, -8, -math.pi], [20, 8, math.pi], (2, 3))
+    for _ in range(60):
+        poses = generator.uniform([[-20, -6, -0.5], [5, -6, 2.6]], [[-5, 6, 0.5], [20, 6, 3.7]])
         speeds_mps = generator.uniform(0.0, 20.0, 2)
         sampled_s = math.inf
         for tick in range(300):
