@@ -1,0 +1,1 @@
+"""Roads: lane geometry as arrays, sampled once from ASAM OpenDRIVE."""

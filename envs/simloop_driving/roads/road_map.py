@@ -1,0 +1,152 @@
+"""A road network as arrays: lane centre lines sampled at a fixed step of arc length.
+
+Frames are right-handed, x forward (east in the map), y left (north), metres and radians. A lane runs in its
+direction of travel. Lateral offsets are positive to the left of that direction.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+import io
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ConfigurationError, UnknownNameError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+DRIVING = 0
+SHOULDER = 1
+LANE_KINDS = ("driving", "shoulder")
+"""Names of the lane kinds, by code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RoadMap:
+    """Lanes of a map; lane ``i`` owns the samples ``lane_start[i]:lane_start[i + 1]`` of the sample arrays.
+
+    Attributes:
+        name: Name of the map.
+        step_m: Arc length between two samples of a lane (the same for all lanes; a lane's last, shorter rest is
+            cut off).
+        lane_start: (L + 1,) int64, first sample of each lane, then the number of samples S.
+        x_m: (S,) float64, lane centre, map frame.
+        y_m: (S,) float64, lane centre, map frame.
+        yaw_rad: (S,) float64, direction of travel, continuous along a lane (not wrapped).
+        curvature_per_m: (S,) float64, of the lane centre; positive turns left.
+        s_m: (S,) float64, arc length along the lane centre, 0 at the lane's first sample.
+        width_m: (S,) float64, lane width.
+        lane_road_id: (L,) int64, OpenDRIVE road.
+        lane_opendrive_id: (L,) int64, OpenDRIVE lane id.
+        lane_kind: (L,) int64, ``DRIVING`` or ``SHOULDER``.
+        lane_speed_limit_mps: (L,) float64, inf where there is none.
+        lane_left: (L,) int64, the lane of the same direction to the left (any kind), or -1.
+        lane_right: (L,) int64, the lane of the same direction to the right (any kind), or -1.
+    """
+
+    name: str
+    step_m: float
+    lane_start: IntArray
+    x_m: FloatArray
+    y_m: FloatArray
+    yaw_rad: FloatArray
+    curvature_per_m: FloatArray
+    s_m: FloatArray
+    width_m: FloatArray
+    lane_road_id: IntArray
+    lane_opendrive_id: IntArray
+    lane_kind: IntArray
+    lane_speed_limit_mps: FloatArray
+    lane_left: IntArray
+    lane_right: IntArray
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
+    @property
+    def num_lanes(self) -> int:
+        """Number of lanes L, of all kinds."""
+        return len(self.lane_kind)
+
+    def samples(self, lane: int) -> slice:
+        """Returns the samples of a lane as a slice of the sample arrays."""
+        return slice(int(self.lane_start[lane]), int(self.lane_start[lane + 1]))
+
+    def length_m(self, lane: int) -> float:
+        """Arc length of a lane's centre line."""
+        return float(self.s_m[self.lane_start[lane + 1] - 1])
+
+    def driving_neighbour(self, lane: int, side: str) -> int:
+        """Returns the driving lane to the ``"left"`` or ``"right"`` of a lane, or -1 if there is none."""
+        neighbour = int((self.lane_left if side == "left" else self.lane_right)[lane])
+        return neighbour if neighbour >= 0 and self.lane_kind[neighbour] == DRIVING else -1
+
+    def lane_index(self, road_id: int, opendrive_lane_id: int) -> int:
+        """Returns the lane with that OpenDRIVE road and lane id.
+
+        Raises:
+            ConfigurationError: There is no such lane; the message lists the driving lanes.
+        """
+        hits = np.flatnonzero((self.lane_road_id == road_id) & (self.lane_opendrive_id == opendrive_lane_id))
+        if len(hits) == 0:
+            lanes = [
+                f"{road}/{lane}"
+                for road, lane, kind in zip(self.lane_road_id, self.lane_opendrive_id, self.lane_kind, strict=True)
+                if kind == DRIVING
+            ]
+            raise ConfigurationError(
+                f"Map {self.name!r} has no lane {road_id}/{opendrive_lane_id}; driving lanes (road/lane): "
+                f"{', '.join(lanes)}."
+            )
+        return int(hits[0])
+
+    def digest(self) -> str:
+        """Returns 32 hex digits of the content: equal maps, equal digests."""
+        content = hashlib.blake2b(digest_size=16)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            content.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+        return content.hexdigest()
+
+
+def to_npz_bytes(road_map: RoadMap) -> bytes:
+    """Returns the arrays as a compressed ``.npz`` file's bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{item.name: np.asarray(getattr(road_map, item.name)) for item in fields(road_map)})
+    return buffer.getvalue()
+
+
+def from_npz_bytes(content: bytes) -> RoadMap:
+    """Reads what ``to_npz_bytes`` wrote."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        values = {item.name: arrays[item.name] for item in fields(RoadMap)}
+    values["name"] = str(values["name"])
+    values["step_m"] = float(values["step_m"])
+    return RoadMap(**values)
+
+
+def shipped_maps() -> tuple[str, ...]:
+    """Names of the maps that travel with the package, sorted."""
+    folder = importlib.resources.files("simloop_scenarios") / "maps"
+    return tuple(sorted(item.name.removesuffix(".npz") for item in folder.iterdir() if item.name.endswith(".npz")))
+
+
+@functools.lru_cache(maxsize=16)
+def load_map(name: str) -> RoadMap:
+    """Returns a shipped map from its sampled arrays; needs no simulator.
+
+    Raises:
+        UnknownNameError: No map of that name is shipped.
+    """
+    names = shipped_maps()
+    if name not in names:
+        raise UnknownNameError("map", name, names)
+    return from_npz_bytes((importlib.resources.files("simloop_scenarios") / "maps" / f"{name}.npz").read_bytes())
