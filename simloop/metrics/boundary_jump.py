@@ -1,0 +1,109 @@
+"""Jumps of the executed action where one chunk takes over from another, the number that latency makes worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.log import EpisodeLog
+from simloop.metrics.kinematics import FloatArray
+from simloop.metrics.metric import Metric, MetricValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ActionSteps:
+    """Norms of the change of action between neighbouring control ticks, each entry scaled to its range.
+
+    Attributes:
+        seam: (S,) changes where another chunk takes over.
+        within: (W,) changes inside a chunk.
+    """
+
+    seam: FloatArray
+    within: FloatArray
+
+
+def action_steps(
+    actions: FloatArray, request: npt.NDArray[np.int64], span: FloatArray, is_angle: npt.NDArray[np.bool_]
+) -> ActionSteps:
+    """Splits |a_k - a_(k-1)| into steps at chunk boundaries and steps within a chunk.
+
+    Args:
+        actions: (K, A) executed actions of successive control ticks, in one frame.
+        request: (K,) number of the chunk that each came from; -1 for a hold, whose steps are left out.
+        span: (A,) range by which each entry is divided.
+        is_angle: (A,) entries whose change is wrapped to -pi..pi.
+    """
+    change = np.diff(actions, axis=0)
+    change[:, is_angle] = (change[:, is_angle] + np.pi) % (2.0 * np.pi) - np.pi
+    size = np.linalg.norm(change / span, axis=1)
+    before, after = request[:-1], request[1:]
+    is_chunk = (before >= 0) & (after >= 0)
+    return ActionSteps(seam=size[is_chunk & (before != after)], within=size[is_chunk & (before == after)])
+
+
+def read_action_steps(log: EpisodeLog) -> ActionSteps | MetricValue:
+    """Returns the action steps of an episode, or an invalid value that says why there are none."""
+    dimensions = log.attributes.get("action_dimensions", ())
+    actions = np.asarray(log.column("ticks", "action"), dtype=np.float64)
+    if len(actions) < 2:
+        return MetricValue.invalid("fewer than two control ticks")
+    actions = actions.reshape(len(actions), -1)
+    if len(dimensions) != actions.shape[1] or not all(isinstance(d, Mapping) for d in dimensions):
+        return MetricValue.invalid("the log's attributes do not describe the action's dimensions and bounds")
+    span = np.array([float(d["high"]) - float(d["low"]) for d in dimensions])
+    if not (np.isfinite(span) & (span > 0.0)).all():
+        return MetricValue.invalid("an action dimension has no finite range")
+    is_angle = np.array([str(d["name"]).endswith("yaw_rad") for d in dimensions])
+    steps = action_steps(actions, log.column("ticks", "request"), span, is_angle)
+    return steps if len(steps.seam) else MetricValue.invalid("no chunk took over from another")
+
+
+class BoundaryJump(Metric):
+    """Mean normalised jump of the action where one chunk takes over from another."""
+
+    name = "boundary_jump"
+    description = "Mean jump of the action at chunk changes; each action entry divided by its range."
+    tables = ("ticks",)
+    higher_is_better = False
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        """Takes the mean over the seams."""
+        steps = read_action_steps(log)
+        return steps if isinstance(steps, MetricValue) else MetricValue(value=float(steps.seam.mean()))
+
+
+class BoundaryJumpMax(Metric):
+    """Largest normalised jump of the action where one chunk takes over from another."""
+
+    name = "boundary_jump_max"
+    description = "Largest jump of the action at a chunk change; each action entry divided by its range."
+    tables = ("ticks",)
+    higher_is_better = False
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        """Takes the maximum over the seams."""
+        steps = read_action_steps(log)
+        return steps if isinstance(steps, MetricValue) else MetricValue(value=float(steps.seam.max()))
+
+
+class BoundaryJumpRatio(Metric):
+    """Mean jump at chunk changes over the median step within a chunk; 1 means that seams cannot be seen."""
+
+    name = "boundary_jump_ratio"
+    description = "Mean jump at chunk changes divided by the median step within a chunk."
+    tables = ("ticks",)
+    higher_is_better = False
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        """Divides the mean over the seams by the median over the other steps."""
+        steps = read_action_steps(log)
+        if isinstance(steps, MetricValue):
+            return steps
+        median = float(np.median(steps.within)) if len(steps.within) else 0.0
+        if median <= 0.0:
+            return MetricValue.invalid("the action does not change within a chunk")
+        return MetricValue(value=float(steps.seam.mean()) / median)

@@ -1,0 +1,83 @@
+"""Jerk of the recorded points: RMS and the log dimensionless jerk.
+
+Jerk is the second forward difference of the recorded velocity vector at the log's own (physics) rate, unfiltered.
+Values from different rates or filters are not comparable; the control rate would mostly show aliasing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simloop.log import EpisodeLog
+from simloop.metrics.kinematics import MOTION_TABLE, FloatArray, read_motion
+from simloop.metrics.metric import Metric, MetricValue
+
+MIN_SAMPLES = 4
+
+
+def jerk_mps3(velocity_mps: FloatArray, sample_period_s: float) -> FloatArray:
+    """Returns the (N - 2, D) jerk of an evenly sampled (N, D) velocity."""
+    jerk: FloatArray = np.diff(velocity_mps, n=2, axis=0) / sample_period_s**2
+    return jerk
+
+
+def jerk_rms_mps3(velocity_mps: FloatArray, sample_period_s: float) -> float:
+    """Returns sqrt(mean |jerk|^2) of an evenly sampled (N, D) velocity, N >= 3."""
+    return float(np.sqrt((jerk_mps3(velocity_mps, sample_period_s) ** 2).sum(axis=1).mean()))
+
+
+def log_dimensionless_jerk(velocity_mps: FloatArray, sample_period_s: float) -> float:
+    """Returns LDLJ = -ln(T^3 / v_peak^2 * integral of |jerk|^2 dt) of an evenly sampled (N, D) velocity.
+
+    Formula: Balasubramanian, Melendez-Calderon, Roby-Brami, Burdet: On the analysis of movement smoothness,
+    J. NeuroEng. Rehabil. 12:112 (2015), with the norm of the vector jerk; T = N samples, the integral is a sum over
+    forward differences (the discretisation of the authors' published program; a minimum-jerk reach has -5.322 in
+    the limit of fine sampling and -5.212 at 20 Hz). More negative is less smooth; a constant velocity gives +inf.
+    """
+    duration_s = len(velocity_mps) * sample_period_s
+    peak_mps = float(np.linalg.norm(velocity_mps, axis=1).max())
+    integral = float((jerk_mps3(velocity_mps, sample_period_s) ** 2).sum()) * sample_period_s
+    return -math.log(duration_s**3 / peak_mps**2 * integral) if integral > 0.0 else math.inf
+
+
+class JerkRms(Metric):
+    """RMS jerk of the worst motion point."""
+
+    name = "jerk_rms_mps3"
+    unit = "m/s^3"
+    description = "RMS jerk at the physics rate, unfiltered, of the motion point where it is largest."
+    tables = (MOTION_TABLE,)
+    higher_is_better = False
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        """Takes the maximum over the points."""
+        motions = read_motion(log, MIN_SAMPLES)
+        if isinstance(motions, MetricValue):
+            return motions
+        return MetricValue(value=max(jerk_rms_mps3(m.velocity_mps, m.sample_period_s) for m in motions))
+
+
+class LogDimensionlessJerk(Metric):
+    """Log dimensionless jerk of the worst motion point that moves."""
+
+    name = "ldlj"
+    description = "Log dimensionless jerk of the least smooth moving point; nearer to zero is smoother."
+    tables = (MOTION_TABLE,)
+    higher_is_better = True
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        """Takes the minimum over the points that move."""
+        motions = read_motion(log, MIN_SAMPLES)
+        if isinstance(motions, MetricValue):
+            return motions
+        values = [log_dimensionless_jerk(m.velocity_mps, m.sample_period_s) for m in motions if m.is_moving]
+        if not values:
+            return MetricValue.invalid("no motion point moves")
+        worst = min(values)
+        return (
+            MetricValue(value=worst)
+            if math.isfinite(worst)
+            else MetricValue.invalid("the velocity is constant")
+        )

@@ -1,0 +1,216 @@
+"""Metrics of the loop's own tables and of contacts, on logs small enough to check by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simloop.errors import ConfigurationError
+from simloop.log import CONTACTS, EpisodeLog
+from simloop.loop_tables import loop_schemas
+from simloop.metrics.core_metrics import core_metrics
+from simloop.metrics.evaluate import check_unique, evaluate, metric_versions, unevaluated
+from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.starvation import longest_streak
+
+TICK_NS = 50_000_000
+DIMENSIONS = [
+    {"name": "gain", "unit": "", "low": -1.0, "high": 1.0},
+    {"name": "yaw_rad", "unit": "rad", "low": -3.0, "high": 3.0},
+]
+
+
+def table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+
+
+def outcomes(*states: tuple[str, bool]) -> dict[str, list[Any]]:
+    return table(
+        ("tick", "t_ns", "state", "reason", "stage", "is_goal_met"),
+        [(i, (i + 1) * TICK_NS, state, "", 0, met) for i, (state, met) in enumerate(states)],
+    )
+
+
+def ticks(rows: list[tuple[int, tuple[float, float], int]]) -> dict[str, list[Any]]:
+    """Rows of (request or -1 for a hold, action, action age in ms)."""
+    names = (
+        "tick",
+        "t_ns",
+        "request",
+        "row",
+        "is_hold",
+        "action",
+        "effect_ns",
+        "quantisation_ns",
+        "action_age_ns",
+    )
+    return table(
+        names,
+        [
+            (i, i * TICK_NS, request, i if request >= 0 else -1, request < 0, action, i * TICK_NS, 0, age)
+            for i, (request, action, age_ms) in enumerate(rows)
+            for age in [age_ms * 1_000_000 if request >= 0 else -1]
+        ],
+    )
+
+
+def inferences(rows: list[tuple[int, int, int, str]]) -> dict[str, list[Any]]:
+    """Rows of (start_ns, realised, predicted, state)."""
+    schema = loop_schemas(2)["inferences"]
+    columns: dict[str, list[Any]] = {c.name: [0] * len(rows) for c in schema.columns}
+    columns["start_ns"] = [r[0] for r in rows]
+    columns["realised_delay_ticks"] = [r[1] for r in rows]
+    columns["predicted_delay_ticks"] = [r[2] for r in rows]
+    columns["state"] = [r[3] for r in rows]
+    columns["notes"] = [""] * len(rows)
+    return columns
+
+
+def chunks(executed: list[bool]) -> dict[str, list[Any]]:
+    names = ("request", "row", "tick", "action", "is_executed")
+    return table(names, [(0, i, i, (0.0, 0.0), flag) for i, flag in enumerate(executed)])
+
+
+def contacts(*rows: tuple[str, bool, float]) -> dict[str, list[Any]]:
+    names = ("t_ns", "class_pair", "is_collision", "impact_speed_mps", "is_at_fault", "duration_s")
+    return table(names, [(i, pair, flag, value, flag, 0.1) for i, (pair, flag, value) in enumerate(rows)])
+
+
+def values(
+    attributes: dict[str, Any] | None = None, **tables: Any
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    named = {("world.contacts" if k == "contacts" else k): v for k, v in tables.items()}
+    facts = (
+        {"control_period_ns": TICK_NS, "action_dimensions": DIMENSIONS} if attributes is None else attributes
+    )
+    log = EpisodeLog.from_columns({**loop_schemas(2), "world.contacts": CONTACTS}, named, facts)
+    result = evaluate(core_metrics(), log)
+    return result.values, result.reasons
+
+
+@pytest.mark.parametrize(
+    ("states", "once", "at_end", "held"),
+    [
+        ([("running", False), ("running", True), ("success", True)], 1.0, 1.0, 1.0),
+        ([("running", True), ("fail", False)], 1.0, 0.0, 0.0),
+        ([("running", False), ("fail", True)], 1.0, 1.0, 0.0),
+        ([("running", False), ("fail", False)], 0.0, 0.0, 0.0),
+    ],
+)
+def test_three_meanings_of_success(states: Any, once: float, at_end: float, held: float) -> None:
+    got, _ = values(outcomes=outcomes(*states))
+    assert (got["success_once"], got["success_at_end"], got["success_held"]) == (once, at_end, held)
+    assert got["episode_length_s"] == pytest.approx(len(states) * 0.05)
+
+
+def test_collisions_leave_out_allowed_contacts() -> None:
+    got, _ = values(
+        contacts=contacts(("pot-table", False, 9.0), ("ego-car", True, 3.0), ("ego-car", True, 5.0))
+    )
+    assert (got["collision"], got["num_collisions"], got["impact_speed_mps"]) == (1.0, 2.0, 5.0)
+    got, why = values(contacts=contacts(("pot-table", False, 9.0)))
+    assert (got["collision"], got["num_collisions"], got["impact_speed_mps"]) == (0.0, 0.0, None)
+    assert why["impact_speed_mps"] == "no collision"
+
+
+def test_boundary_jump_is_scaled_by_the_range_and_wraps_angles() -> None:
+    # Steps by hand: hold; 0.1/2 within; seam of 0.8/2; 0.1/2 within; seam of 2 pi - 6.2 in yaw over 6.
+    rows = [
+        (-1, (9.0, 0.0), 0),
+        (0, (0.0, 3.1), 0),
+        (0, (0.1, 3.1), 0),
+        (1, (0.9, 3.1), 0),
+        (1, (1.0, 3.1), 0),
+        (2, (1.0, -3.1), 0),
+    ]
+    got, _ = values(ticks=ticks(rows))
+    wrapped = (2.0 * np.pi - 6.2) / 6.0
+    assert got["boundary_jump"] == pytest.approx((0.4 + wrapped) / 2.0)
+    assert got["boundary_jump_max"] == pytest.approx(0.4)
+    assert got["boundary_jump_ratio"] == pytest.approx((0.4 + wrapped) / 2.0 / 0.05)
+
+
+def test_boundary_jump_says_why_it_is_missing() -> None:
+    one_chunk = ticks([(0, (0.0, 0.0), 0), (0, (0.1, 0.0), 0)])
+    assert values(ticks=one_chunk)[1]["boundary_jump"] == "no chunk took over from another"
+    assert "bounds" in values({}, ticks=one_chunk)[1]["boundary_jump"]
+    still = ticks([(0, (0.0, 0.0), 0), (0, (0.0, 0.0), 0), (1, (1.0, 0.0), 0)])
+    assert "does not change" in values(ticks=still)[1]["boundary_jump_ratio"]
+
+
+def test_starvation_and_action_age() -> None:
+    rows = [(-1, (0.0, 0.0), 0)] * 3 + [(0, (0.0, 0.0), 100), (-1, (0.0, 0.0), 0), (1, (0.0, 0.0), 200)]
+    got, _ = values(ticks=ticks(rows))
+    assert got["starvation_s"] == pytest.approx(4 * 0.05)
+    assert got["starvation_longest_s"] == pytest.approx(3 * 0.05)
+    assert got["action_age_mean_ms"] == pytest.approx(150.0)
+    assert got["action_age_p95_ms"] == pytest.approx(195.0)
+    assert got["action_age_max_ms"] == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [([], 0), ([0, 0], 0), ([1], 1), ([1, 1, 0, 1], 2), ([0, 1, 1, 1], 3)]
+)
+def test_longest_streak(flags: list[int], expected: int) -> None:
+    assert longest_streak(np.array(flags, dtype=bool)) == expected
+
+
+def test_delays_count_installed_chunks_only() -> None:
+    rows = [
+        (0, 2, 2, "installed"),
+        (1, 4, 2, "installed"),
+        (2, 9, 1, "stale_dropped"),
+        (-1, -1, 2, "queue_dropped"),
+    ]
+    got, _ = values(inferences=inferences(rows))
+    assert (got["realised_delay_mean_ticks"], got["realised_delay_max_ticks"]) == (3.0, 4.0)
+    assert got["realised_delay_p95_ticks"] == pytest.approx(3.9)
+    assert (got["delay_error_mean_ticks"], got["delay_overrun_ratio"]) == (1.0, 0.5)
+    assert got["delay_error_p95_ticks"] == pytest.approx(1.9)
+    assert (got["num_inferences"], got["num_dropped_observations"], got["num_discarded_chunks"]) == (
+        3.0,
+        1.0,
+        1.0,
+    )
+
+
+def test_wasted_actions() -> None:
+    assert values(chunks=chunks([True, True, True, False]))[0]["wasted_action_ratio"] == pytest.approx(0.25)
+    assert values()[1]["wasted_action_ratio"] == "no chunk was installed"
+
+
+def test_every_metric_of_an_empty_log_has_a_value_or_a_reason() -> None:
+    log = EpisodeLog.from_columns({}, {})
+    result = evaluate(core_metrics(), log)
+    assert set(result.values) == {m.name for m in core_metrics()}
+    assert all((result.values[n] is None) == (n in result.reasons) for n in result.values)
+    assert json.loads(str(result.columns()["invalid_metrics"])) == result.reasons
+
+
+class _Broken(Metric):
+    name = "broken"
+    description = "Always raises."
+    version = 3
+
+    def compute(self, log: EpisodeLog) -> MetricValue:
+        raise ZeroDivisionError("by hand")
+
+
+def test_a_metric_that_raises_is_recorded_and_the_others_are_computed() -> None:
+    log = EpisodeLog.from_columns(loop_schemas(2), {"outcomes": outcomes(("success", True))})
+    result = evaluate((*core_metrics(), _Broken()), log)
+    assert result.values["broken"] is None
+    assert result.reasons["broken"].startswith(
+        "the metric raised ZeroDivisionError: by hand (test_loop_metrics.py:"
+    )
+    assert result.values["success_held"] == 1.0
+
+
+def test_names_are_unique_and_versions_enter_the_text() -> None:
+    with pytest.raises(ConfigurationError, match="Two metrics are named 'broken'"):
+        check_unique([_Broken(), _Broken()])
+    assert metric_versions([_Broken(), core_metrics()[0]]) == "broken:3,success_once:1"
+    assert unevaluated([_Broken()], "the world raised").columns()["broken"] is None
