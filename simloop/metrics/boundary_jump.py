@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,17 +46,21 @@ def action_steps(
 
 def read_action_steps(log: EpisodeLog) -> ActionSteps | MetricValue:
     """Returns the action steps of an episode, or an invalid value that says why there are none."""
-    dimensions = log.attributes.get("action_dimensions", ())
+    names = log.attributes.get("action_dimensions", ())
+    low = np.array(log.attributes.get("action_low", ()), dtype=np.float64)
+    high = np.array(log.attributes.get("action_high", ()), dtype=np.float64)
     actions = np.asarray(log.column("ticks", "action"), dtype=np.float64)
     if len(actions) < 2:
         return MetricValue.invalid("fewer than two control ticks")
     actions = actions.reshape(len(actions), -1)
-    if len(dimensions) != actions.shape[1] or not all(isinstance(d, Mapping) for d in dimensions):
-        return MetricValue.invalid("the log's attributes do not describe the action's dimensions and bounds")
-    span = np.array([float(d["high"]) - float(d["low"]) for d in dimensions])
+    if not len(names) == len(low) == len(high) == actions.shape[1]:
+        return MetricValue.invalid(
+            "the log's attributes do not give names and bounds of the action's entries"
+        )
+    span = high - low
     if not (np.isfinite(span) & (span > 0.0)).all():
-        return MetricValue.invalid("an action dimension has no finite range")
-    is_angle = np.array([str(d["name"]).endswith("yaw_rad") for d in dimensions])
+        return MetricValue.invalid("an action entry has no finite range")
+    is_angle = np.array([str(name).endswith("yaw_rad") for name in names])
     steps = action_steps(actions, log.column("ticks", "request"), span, is_angle)
     return steps if len(steps.seam) else MetricValue.invalid("no chunk took over from another")
 

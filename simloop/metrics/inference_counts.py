@@ -32,16 +32,17 @@ class NumDroppedObservations(Metric):
 
 
 class NumDiscardedChunks(Metric):
-    """Number of chunks that arrived and were discarded as stale."""
+    """Number of chunks that arrived and were discarded: older than the installed one, or wholly in the past."""
 
     name = "num_discarded_chunks"
-    description = "Number of chunks that arrived too late to be installed."
+    description = "Number of chunks that arrived too late to be of use."
     tables = ("inferences",)
     higher_is_better = False
 
     def compute(self, log: EpisodeLog) -> MetricValue:
-        """Counts the rows of ``inferences`` in state ``stale_dropped``."""
-        return MetricValue(value=float((log.column("inferences", "state") == "stale_dropped").sum()))
+        """Counts the rows of ``inferences`` in state ``stale_dropped`` or ``elapsed``."""
+        state = log.column("inferences", "state")
+        return MetricValue(value=float(((state == "stale_dropped") | (state == "elapsed")).sum()))
 
 
 class WastedActionRatio(Metric):

@@ -17,10 +17,12 @@ from simloop.metrics.metric import Metric, MetricValue
 from simloop.metrics.starvation import longest_streak
 
 TICK_NS = 50_000_000
-DIMENSIONS = [
-    {"name": "gain", "unit": "", "low": -1.0, "high": 1.0},
-    {"name": "yaw_rad", "unit": "rad", "low": -3.0, "high": 3.0},
-]
+ATTRIBUTES = {
+    "control_period_ns": TICK_NS,
+    "action_dimensions": ["gain", "yaw_rad"],
+    "action_low": [-1.0, -3.0],
+    "action_high": [1.0, 3.0],
+}
 
 
 def table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
@@ -171,9 +173,9 @@ def test_delays_count_installed_chunks_only() -> None:
     assert (got["delay_error_mean_ticks"], got["delay_overrun_ratio"]) == (1.0, 0.5)
     assert got["delay_error_p95_ticks"] == pytest.approx(1.9)
     assert (got["num_inferences"], got["num_dropped_observations"], got["num_discarded_chunks"]) == (
-        3.0,
+        4.0,
         1.0,
-        1.0,
+        2.0,
     )
 
 
