@@ -10,14 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from simloop.log import CONTACTS, Column, EpisodeLog, TableSchema
-from simloop_driving.metrics.collision import Collision
 from simloop_driving.metrics.first_overlap import first_overlap_s
-from simloop_driving.metrics.impact_speed import ImpactSpeed
 from simloop_driving.metrics.max_deceleration import MaxDeceleration
 from simloop_driving.metrics.min_thw import MinThw
 from simloop_driving.metrics.min_ttc import HORIZON_S, MinTtc
 from simloop_driving.metrics.num_at_fault_collisions import NumAtFaultCollisions
-from simloop_driving.metrics.num_collisions import NumCollisions
 from simloop_driving.metrics.progress import Progress
 
 ACTORS = TableSchema(
@@ -225,37 +222,23 @@ def test_min_thw_without_a_lead_is_not_valid() -> None:
         assert "no actor ahead" in value.reason
 
 
-ALLOWED = (1.0, "ego-kerb", False, 9.0, False)
+ALLOWED = (1.0, "ego-kerb", False, 9.0, True)
 HIT = (2.0, "ego-car", True, 6.5, True)
 HIT_FROM_BEHIND = (3.0, "ego-truck", True, 4.0, False)
 
 
 @pytest.mark.parametrize(
-    ("rows", "collision", "count", "at_fault", "impact_mps"),
+    ("rows", "expected"),
     [
-        ([], 0.0, 0.0, 0.0, None),
-        ([ALLOWED], 0.0, 0.0, 0.0, None),
-        ([HIT], 1.0, 1.0, 1.0, 6.5),
-        ([ALLOWED, HIT_FROM_BEHIND], 1.0, 1.0, 0.0, 4.0),
-        ([ALLOWED, HIT, HIT_FROM_BEHIND], 1.0, 2.0, 1.0, 6.5),
+        ([], 0.0),
+        ([ALLOWED], 0.0),
+        ([HIT], 1.0),
+        ([ALLOWED, HIT_FROM_BEHIND], 0.0),
+        ([ALLOWED, HIT, HIT_FROM_BEHIND, HIT], 2.0),
     ],
 )
-def test_collision_metrics(
-    rows: list[tuple[float, str, bool, float, bool]],
-    collision: float,
-    count: float,
-    at_fault: float,
-    impact_mps: float | None,
-) -> None:
-    log = contacts_log(rows)
-    assert Collision().evaluate(log).value == collision
-    assert NumCollisions().evaluate(log).value == count
-    assert NumAtFaultCollisions().evaluate(log).value == at_fault
-    impact = ImpactSpeed().evaluate(log)
-    if impact_mps is None:
-        assert (impact.is_valid, impact.reason) == (False, "no collision")
-    else:
-        assert (impact.is_valid, impact.value) == (True, impact_mps)
+def test_num_at_fault_collisions(rows: list[tuple[float, str, bool, float, bool]], expected: float) -> None:
+    assert NumAtFaultCollisions().evaluate(contacts_log(rows)).value == expected
 
 
 def test_a_log_without_the_table_is_said_so() -> None:

@@ -1,1 +1,1 @@
-"""Driving metrics: criticality, collisions and progress, read from ``world.actors`` and ``world.contacts``."""
+"""Driving metrics: criticality, fault, progress and braking, read from ``world.actors`` and ``world.contacts``."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import Metric, MetricValue
-from simloop_driving.metrics.collision import TABLE
+
+TABLE = "world.contacts"
 
 
 class NumAtFaultCollisions(Metric):
