@@ -85,9 +85,7 @@ def values(
     attributes: dict[str, Any] | None = None, **tables: Any
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     named = {("world.contacts" if k == "contacts" else k): v for k, v in tables.items()}
-    facts = (
-        {"control_period_ns": TICK_NS, "action_dimensions": DIMENSIONS} if attributes is None else attributes
-    )
+    facts = ATTRIBUTES if attributes is None else attributes
     log = EpisodeLog.from_columns({**loop_schemas(2), "world.contacts": CONTACTS}, named, facts)
     result = evaluate(core_metrics(), log)
     return result.values, result.reasons
