@@ -1,6 +1,6 @@
 """What happened in one episode, as tables of columns, and its hash.
 
-A column holds float64, int64, bool or text; a column of ``width`` w > 1 holds (rows, w) float64 or int64. Names
+A column holds float64, int64, bool or text, one value a row; a column of ``width`` w >= 1 holds (rows, w). Names
 carry the unit. Columns whose name ends in ``_wall`` come from the wall clock and are left out of the hash.
 ``docs/log.md`` lists every table.
 """
@@ -25,17 +25,20 @@ _DTYPES: dict[str, str] = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: name (with unit), dtype (float64, int64, bool, text), width and meaning."""
+    """One column: name (with unit), dtype (float64, int64, bool, text), width and meaning.
+
+    A column of width 0 holds one value a row, (rows,); a column of width w >= 1 holds a vector a row, (rows, w).
+    """
 
     name: str
     dtype: str = "float64"
-    width: int = 1
+    width: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
         if self.dtype not in (*_DTYPES, "text"):
             raise LogError(f"Column {self.name!r} has dtype {self.dtype!r}; allowed: float64, int64, bool, text.")
-        if self.width < 1 or (self.width > 1 and self.dtype == "text"):
+        if self.width < 0 or (self.width > 0 and self.dtype == "text"):
             raise LogError(f"Column {self.name!r} has width {self.width} with dtype {self.dtype}.")
 
 
@@ -70,9 +73,9 @@ class TableSchema:
                 array = np.asarray(values, dtype=object).reshape(len(values))
             else:
                 array = np.ascontiguousarray(np.asarray(values, dtype=_DTYPES[column.dtype]))
-                if column.width > 1:
+                if column.width > 0:
                     array = array.reshape(-1, column.width)
-            if column.width == 1 and array.ndim != 1:
+            if column.width == 0 and array.ndim != 1:
                 raise LogError(f"Table {table!r}, column {column.name!r}: got shape {array.shape}, expected (rows,).")
             if length is not None and len(array) != length:
                 raise LogError(f"Table {table!r}, column {column.name!r}: {len(array)} rows, expected {length}.")

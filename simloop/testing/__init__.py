@@ -1,1 +1,17 @@
-"""Package."""
+"""Public toy worlds, scripted agents and conformance checks for plug-in authors and for simloop's own tests."""
+
+from simloop.testing.braking_wall import BrakingWall
+from simloop.testing.checks import check_agent, check_world
+from simloop.testing.delayed_integrator import DelayedIntegrator
+from simloop.testing.rollout import play, toy_case
+from simloop.testing.scripted_agent import ScriptedAgent
+
+__all__ = [
+    "BrakingWall",
+    "DelayedIntegrator",
+    "ScriptedAgent",
+    "check_agent",
+    "check_world",
+    "play",
+    "toy_case",
+]
