@@ -1,0 +1,173 @@
+"""The Gymnasium view of any World: one step is one control tick, with no latency.
+
+Keys follow what robot-learning tools read: ``pixels`` (HWC uint8 by camera), ``agent_pos`` (proprioception),
+``environment_state`` (ground truth), ``info["is_success"]`` on reset and on every step. The horizon's end is
+``truncated``, never ``terminated``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from simloop.errors import ConfigurationError
+from simloop.log import Columns
+from simloop.scenario_files import load_family
+from simloop.spec import Scenario, ScenarioFamily
+from simloop.world import Frame, OutcomeState, SensorKind, SensorSpec, World
+
+Observation = dict[str, Any]
+_GROUPS = {SensorKind.PROPRIOCEPTION: "agent_pos", SensorKind.OBJECTS: "environment_state"}
+
+
+class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
+    """A Gymnasium environment over a World and a scenario family.
+
+    Args:
+        make_world: Makes the world from the family's ``world_config``, given as keyword arguments.
+        family: Name of a scenario family, or the family itself.
+        sensors: Names of the sensors in the observation; all of the world's by default.
+        render_mode: ``"rgb_array"`` renders the world's first camera, or None.
+        world_config: Replaces single entries of the family's world config.
+
+    Raises:
+        ConfigurationError: The family, a sensor or the render mode is unknown.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        make_world: Callable[..., World],
+        family: str | ScenarioFamily,
+        *,
+        sensors: tuple[str, ...] | None = None,
+        render_mode: str | None = None,
+        world_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._family = load_family(family) if isinstance(family, str) else family
+        self._world = make_world(**{**self._family.world_config, **(world_config or {})})
+        spec = self._world.spec
+        known = {s.name: s for s in spec.sensors}
+        chosen = tuple(known) if sensors is None else sensors
+        unknown = sorted(set(chosen) - set(known))
+        if unknown:
+            raise ConfigurationError(f"Unknown sensors {unknown}; {spec.name} has: {', '.join(known)}.")
+        if render_mode not in (None, "rgb_array"):
+            raise ConfigurationError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array'.")
+        self._sensors = tuple(known[name] for name in chosen)
+        self._cameras = tuple(s for s in spec.sensors if s.kind is SensorKind.CAMERA)
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": round(1e9 / spec.control_period_ns)}
+        self.action_space = spaces.Box(
+            low=np.array([d.low for d in spec.action.dimensions], dtype=np.float32),
+            high=np.array([d.high for d in spec.action.dimensions], dtype=np.float32),
+            dtype=np.float32,
+        )
+        self.observation_space = _observation_space(self._sensors)
+        self.task = self._family.name
+        self.task_description = self._family.instruction
+        self._max_episode_steps = -(-self._family.time_limit_ns // spec.control_period_ns)
+        self._scenario: Scenario | None = None
+        self._tick = 0
+
+    @property
+    def world(self) -> World:
+        """The world behind the environment."""
+        return self._world
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: Seeds this and all later episodes.
+            options: ``{"parameters": {name: value}}`` fixes scenario parameters.
+
+        Returns:
+            (observation, info); ``info["simloop"]`` holds family, parameters and the case's seed.
+        """
+        super().reset(seed=seed)
+        case_seed = int(self.np_random.integers(2**31)) if seed is None else seed
+        self._scenario = self._family.scenario(case_seed, (options or {}).get("parameters"))
+        self._world.reset(self._scenario, case_seed)
+        self._tick = 0
+        info = self._info(is_success=False, stage=0, reason="")
+        info["simloop"] |= {
+            "family": self._family.name,
+            "parameters": dict(self._scenario.parameters),
+            "seed": case_seed,
+        }
+        return self._observe(), info
+
+    def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Applies one action (relative to the present pose where the action space is) for one control period.
+
+        Returns:
+            (observation, reward, terminated, truncated, info); the reward is 1 at success, else 0.
+        """
+        if self._scenario is None:
+            raise gymnasium.error.ResetNeeded("Call reset before step.")
+        spec = self._world.spec
+        row = np.asarray(action, dtype=np.float64).reshape(1, spec.action.size)
+        self._world.actuate(spec.action.to_world(row, self._world.anchor())[0])
+        self._tick += 1
+        self._world.advance(self._tick * spec.control_period_ns)
+        outcome = self._world.outcome()
+        is_success = outcome.state is OutcomeState.SUCCESS
+        terminated = outcome.state is not OutcomeState.RUNNING
+        truncated = not terminated and self._tick >= self._max_episode_steps
+        info = self._info(is_success=is_success, stage=outcome.stage, reason=outcome.reason)
+        return self._observe(), float(is_success), terminated, truncated, info
+
+    def drain(self) -> Mapping[str, Columns]:
+        """Returns and forgets the world's recorded tables (docs/log.md)."""
+        return self._world.drain()
+
+    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+        """Returns the first camera's picture, (height, width, 3) uint8, in mode ``rgb_array``, else None."""
+        if self.render_mode is None or not self._cameras:
+            return None
+        return np.array(self._capture(self._cameras[0]).array, dtype=np.uint8)
+
+    def close(self) -> None:
+        """Frees the world."""
+        self._world.close()
+
+    def _capture(self, sensor: SensorSpec) -> Frame:
+        return self._world.capture(sensor.name, self._tick)
+
+    def _observe(self) -> Observation:
+        observation: Observation = {}
+        for sensor in self._sensors:
+            array = self._capture(sensor).array
+            if sensor.kind is SensorKind.CAMERA:
+                observation.setdefault("pixels", {})[sensor.name] = np.array(array)
+            else:
+                observation.setdefault(_GROUPS[sensor.kind], {})[sensor.name] = np.array(array)
+        for group in _GROUPS.values():
+            if len(observation.get(group, {})) == 1:
+                (observation[group],) = observation[group].values()
+        return observation
+
+    def _info(self, *, is_success: bool, stage: int, reason: str) -> dict[str, Any]:
+        return {"is_success": is_success, "simloop": {"stage": stage, "reason": reason, "tick": self._tick}}
+
+
+def _observation_space(sensors: tuple[SensorSpec, ...]) -> spaces.Dict:
+    groups: dict[str, dict[str, spaces.Space[Any]]] = {}
+    for sensor in sensors:
+        dtype = np.dtype(sensor.dtype)
+        is_image = sensor.kind is SensorKind.CAMERA
+        low, high = (0, 255) if is_image else (-np.inf, np.inf)
+        box = spaces.Box(low=low, high=high, shape=sensor.shape, dtype=dtype.type)  # type: ignore[arg-type]
+        groups.setdefault("pixels" if is_image else _GROUPS[sensor.kind], {})[sensor.name] = box
+    merged: dict[str, spaces.Space[Any]] = {}
+    for group, boxes in groups.items():
+        is_single = group != "pixels" and len(boxes) == 1
+        merged[group] = next(iter(boxes.values())) if is_single else spaces.Dict(boxes)
+    return spaces.Dict(merged)
