@@ -163,6 +163,7 @@ def test_delays_count_installed_chunks_only() -> None:
         (0, 2, 2, "installed"),
         (1, 4, 2, "installed"),
         (2, 9, 1, "stale_dropped"),
+        (3, 40, 2, "elapsed"),
         (-1, -1, 2, "queue_dropped"),
     ]
     got, _ = values(inferences=inferences(rows))
