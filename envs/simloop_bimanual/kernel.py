@@ -1,0 +1,358 @@
+"""Operational-space control of two arms, compiled: one call a physics substep on MuJoCo's own arrays.
+
+It computes what robosuite 1.5.2 computes with its default Panda controllers (``OSC_POSE`` with deltas in the base
+frame, and the position-controlled gripper) in Python at every substep. The law is Khatib's operational-space
+formulation (Khatib 1987, IEEE J. Robotics and Automation 3(1)): with end-effector Jacobian J, joint-space inertia M
+and A = J M^-1 J^T,
+
+    tau = J^T (w - A^-1 J u) + M u + bias,   w = [A_pp^-1 F; A_rr^-1 T],
+    F = kp (p_goal - p) - kd v,   T = kp e - kd omega,   u = 10 (q_0 - q) - 2 sqrt(10) q'.
+
+``tests/bimanual/test_kernel.py`` compares torques and trajectories with robosuite itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+GAIN_PER_S2 = 150.0
+"""robosuite default_panda kp."""
+DAMPING_PER_S = 2.0 * math.sqrt(GAIN_PER_S2)
+"""robosuite default_panda kd: damping ratio 1."""
+POSITION_STEP_M = 0.05
+"""Goal offset of a full-scale translation entry (robosuite ``output_max``)."""
+ROTATION_STEP_RAD = 0.5
+"""Goal offset of a full-scale rotation entry (robosuite ``output_max``)."""
+GRIPPER_STEP = 0.2
+"""Change of the gripper command in one control action, of its range -1..1 (robosuite ``PandaGripper.speed``)."""
+
+NUM_ARMS = 2
+NUM_JOINTS = 7
+ACTION_SIZE = 14
+
+
+def state_dtype(num_dofs: int) -> np.dtype[Any]:
+    """Layout of the controller record: constants of the model, then state, then work space."""
+    f, i, n, a = np.float64, np.int64, NUM_JOINTS, NUM_ARMS
+    return np.dtype(
+        [
+            ("arm_qpos", i, (a, n)),
+            ("arm_dof", i, (a, n)),
+            ("arm_actuator", i, (a, n)),
+            ("arm_low", f, (a, n)),
+            ("arm_high", f, (a, n)),
+            ("finger_qpos", i, (a, 2)),
+            ("finger_actuator", i, (a, 2)),
+            ("finger_low", f, (a, 2)),
+            ("finger_high", f, (a, 2)),
+            ("grip_site", i, (a,)),
+            ("grip_root", i, (a,)),
+            ("base_site", i, (a,)),
+            ("dof_to_joint", i, (a, num_dofs)),
+            ("dof_inertia", i, (num_dofs,)),
+            ("dof_parent", i, (num_dofs,)),
+            ("pot_body", i),
+            ("pot_dof", i),
+            # state
+            ("goal_position", f, (a, 3)),
+            ("goal_rotation", f, (a, 3, 3)),
+            ("gripper_command", f, (a, 2)),
+            ("rest_qpos", f, (a, n)),
+            ("first_inertia", f, (a, n, n)),
+            ("is_first", i),
+            # work space
+            ("jacobian", f, (a, 6, n)),
+            ("inertia", f, (a, n, n)),
+            ("velocity", f, (a, 6)),
+            ("lower", f, (n, n)),
+            ("solved", f, (6, n)),
+            ("mobility", f, (6, 6)),
+            ("block", f, (3, 3)),
+            ("task", f, (6,)),
+            ("wrench", f, (6,)),
+            ("rest", f, (6,)),
+            ("posture", f, (n,)),
+            ("vector", f, (n,)),
+        ],
+        align=True,
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _cholesky(matrix: Any, size: int, lower: Any) -> bool:
+    for i in range(size):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= lower[i, k] * lower[j, k]
+            if i == j:
+                if total <= 0.0:
+                    return False
+                lower[i, i] = math.sqrt(total)
+            else:
+                lower[i, j] = total / lower[j, j]
+    return True
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _substitute(lower: Any, size: int, right: Any, out: Any) -> None:
+    for i in range(size):
+        total = right[i]
+        for k in range(i):
+            total -= lower[i, k] * out[k]
+        out[i] = total / lower[i, i]
+    for i in range(size - 1, -1, -1):
+        total = out[i]
+        for k in range(i + 1, size):
+            total -= lower[k, i] * out[k]
+        out[i] = total / lower[i, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _solve(matrix: Any, size: int, lower: Any, right: Any, out: Any) -> None:
+    """Solves a symmetric positive system; the pseudo-inverse answers where it is singular, as robosuite's does."""
+    if _cholesky(matrix, size, lower):
+        _substitute(lower, size, right, out)
+        return
+    copy = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            copy[i, j] = matrix[i, j]
+    inverse = np.linalg.pinv(copy)
+    for i in range(size):
+        total = 0.0
+        for j in range(size):
+            total += inverse[i, j] * right[j]
+        out[i] = total
+
+
+@numba.njit(cache=True, error_model="numpy")
+def gripper_jacobians(c: Any, site_xpos: Any, cdof: Any, subtree_com: Any, qvel: Any) -> None:
+    """Writes each gripper's Jacobian (6, 7) and velocity (linear, angular) in the world frame."""
+    for arm in range(NUM_ARMS):
+        site, root = c.grip_site[arm], c.grip_root[arm]
+        rx = site_xpos[site, 0] - subtree_com[root, 0]
+        ry = site_xpos[site, 1] - subtree_com[root, 1]
+        rz = site_xpos[site, 2] - subtree_com[root, 2]
+        for row in range(6):
+            c.velocity[arm, row] = 0.0
+        for j in range(NUM_JOINTS):
+            dof = c.arm_dof[arm, j]
+            ax, ay, az = cdof[dof, 0], cdof[dof, 1], cdof[dof, 2]
+            c.jacobian[arm, 0, j] = cdof[dof, 3] + (ay * rz - az * ry)
+            c.jacobian[arm, 1, j] = cdof[dof, 4] + (az * rx - ax * rz)
+            c.jacobian[arm, 2, j] = cdof[dof, 5] + (ax * ry - ay * rx)
+            c.jacobian[arm, 3, j] = ax
+            c.jacobian[arm, 4, j] = ay
+            c.jacobian[arm, 5, j] = az
+            for row in range(6):
+                c.velocity[arm, row] += c.jacobian[arm, row, j] * qvel[dof]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def arm_inertias(c: Any, packed_inertia: Any, out: Any) -> None:
+    """Unpacks each arm's (7, 7) block of MuJoCo's sparse inertia matrix."""
+    for arm in range(NUM_ARMS):
+        for j in range(NUM_JOINTS):
+            for k in range(NUM_JOINTS):
+                out[arm, j, k] = 0.0
+        for j in range(NUM_JOINTS):
+            dof = c.arm_dof[arm, j]
+            address = c.dof_inertia[dof]
+            other = dof
+            while other >= 0:
+                k = c.dof_to_joint[arm, other]
+                if k >= 0:
+                    out[arm, j, k] = packed_inertia[address]
+                    out[arm, k, j] = packed_inertia[address]
+                address += 1
+                other = c.dof_parent[other]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _rotation_of(x: float, y: float, z: float, out: Any) -> None:
+    """Rotation matrix of a rotation vector, with robosuite's single-precision quaternion (``quat2mat``)."""
+    angle = math.sqrt(x * x + y * y + z * z)
+    q = np.zeros(4, dtype=np.float32)
+    if angle == 0.0:
+        q[0] = np.float32(1.0)
+    else:
+        s = math.sin(angle / 2.0)
+        q[0] = np.float32(math.cos(angle / 2.0))
+        q[1] = np.float32(x / angle * s)
+        q[2] = np.float32(y / angle * s)
+        q[3] = np.float32(z / angle * s)
+    total = 0.0
+    for i in range(4):
+        total += np.float64(np.float32(q[i] * q[i]))
+    scale = math.sqrt(2.0 / np.float64(np.float32(total)))
+    for i in range(4):
+        q[i] = np.float32(np.float64(q[i]) * scale)
+    out[0, 0] = 1.0 - np.float64(np.float32(q[2] * q[2])) - np.float64(np.float32(q[3] * q[3]))
+    out[1, 1] = 1.0 - np.float64(np.float32(q[1] * q[1])) - np.float64(np.float32(q[3] * q[3]))
+    out[2, 2] = 1.0 - np.float64(np.float32(q[1] * q[1])) - np.float64(np.float32(q[2] * q[2]))
+    out[0, 1] = np.float32(np.float32(q[1] * q[2]) - np.float32(q[3] * q[0]))
+    out[0, 2] = np.float32(np.float32(q[1] * q[3]) + np.float32(q[2] * q[0]))
+    out[1, 0] = np.float32(np.float32(q[1] * q[2]) + np.float32(q[3] * q[0]))
+    out[1, 2] = np.float32(np.float32(q[2] * q[3]) - np.float32(q[1] * q[0]))
+    out[2, 0] = np.float32(np.float32(q[1] * q[3]) - np.float32(q[2] * q[0]))
+    out[2, 1] = np.float32(np.float32(q[2] * q[3]) + np.float32(q[1] * q[0]))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
+    """Turns a (14,) action into goals relative to the pose that each gripper has now."""
+    delta = np.empty((3, 3))
+    for arm in range(NUM_ARMS):
+        first = 7 * arm
+        s = np.empty(6)
+        for i in range(6):
+            scale = POSITION_STEP_M if i < 3 else ROTATION_STEP_RAD
+            s[i] = min(max(action[first + i], -1.0), 1.0) * scale
+        site, base = c.grip_site[arm], c.base_site[arm]
+        # Poses in the base frame, as robosuite keeps its goals.
+        for i in range(3):
+            total = 0.0
+            for k in range(3):
+                total += site_xmat[base, 3 * k + i] * (site_xpos[site, k] - site_xpos[base, k])
+            c.block[0, i] = total + s[i]
+        _rotation_of(s[3], s[4], s[5], delta)
+        in_base = np.empty((3, 3))
+        for i in range(3):
+            for j in range(3):
+                total = 0.0
+                for k in range(3):
+                    total += site_xmat[base, 3 * k + i] * site_xmat[site, 3 * k + j]
+                in_base[i, j] = total
+        turned = delta @ in_base
+        for i in range(3):
+            total = 0.0
+            for k in range(3):
+                total += site_xmat[base, 3 * i + k] * c.block[0, k]
+            c.goal_position[arm, i] = site_xpos[base, i] + total
+            for j in range(3):
+                total = 0.0
+                for k in range(3):
+                    total += site_xmat[base, 3 * i + k] * turned[k, j]
+                c.goal_rotation[arm, i, j] = total
+        grip = action[first + 6]
+        sign = 1.0 if grip > 0.0 else (-1.0 if grip < 0.0 else 0.0)
+        c.gripper_command[arm, 0] = min(max(c.gripper_command[arm, 0] - GRIPPER_STEP * sign, -1.0), 1.0)
+        c.gripper_command[arm, 1] = min(max(c.gripper_command[arm, 1] + GRIPPER_STEP * sign, -1.0), 1.0)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def control(
+    c: Any,
+    qpos: Any,
+    qvel: Any,
+    site_xpos: Any,
+    site_xmat: Any,
+    packed_inertia: Any,
+    bias: Any,
+    ctrl: Any,
+) -> None:
+    """Writes the torques of both arms and the positions of all fingers; ``gripper_jacobians`` has been called."""
+    if c.is_first == 1:
+        # robosuite's controllers take their first inertia when they are built, before the fingers are placed.
+        for arm in range(NUM_ARMS):
+            for j in range(NUM_JOINTS):
+                for k in range(NUM_JOINTS):
+                    c.inertia[arm, j, k] = c.first_inertia[arm, j, k]
+        c.is_first = 0
+    else:
+        arm_inertias(c, packed_inertia, c.inertia)
+    for arm in range(NUM_ARMS):
+        site = c.grip_site[arm]
+        jacobian, inertia = c.jacobian[arm], c.inertia[arm]
+        for i in range(3):
+            error = 0.0
+            a, b = (i + 1) % 3, (i + 2) % 3
+            for col in range(3):
+                error += (
+                    site_xmat[site, 3 * a + col] * c.goal_rotation[arm, b, col]
+                    - site_xmat[site, 3 * b + col] * c.goal_rotation[arm, a, col]
+                )
+            offset = c.goal_position[arm, i] - site_xpos[site, i]
+            c.task[i] = GAIN_PER_S2 * offset - DAMPING_PER_S * c.velocity[arm, i]
+            c.task[3 + i] = GAIN_PER_S2 * 0.5 * error - DAMPING_PER_S * c.velocity[arm, 3 + i]
+        _cholesky(inertia, NUM_JOINTS, c.lower)
+        for row in range(6):
+            _substitute(c.lower, NUM_JOINTS, jacobian[row], c.solved[row])
+        for i in range(6):
+            for j in range(6):
+                total = 0.0
+                for k in range(NUM_JOINTS):
+                    total += jacobian[i, k] * c.solved[j, k]
+                c.mobility[i, j] = total
+        for half in range(2):
+            for i in range(3):
+                for j in range(3):
+                    c.block[i, j] = c.mobility[3 * half + i, 3 * half + j]
+            _solve(c.block, 3, c.lower, c.task[3 * half : 3 * half + 3], c.wrench[3 * half : 3 * half + 3])
+        for j in range(NUM_JOINTS):
+            c.posture[j] = 10.0 * (c.rest_qpos[arm, j] - qpos[c.arm_qpos[arm, j]]) - 2.0 * math.sqrt(10.0) * (
+                qvel[c.arm_dof[arm, j]]
+            )
+        for i in range(6):
+            total = 0.0
+            for j in range(NUM_JOINTS):
+                total += jacobian[i, j] * c.posture[j]
+            c.rest[i] = total
+        _solve(c.mobility, 6, c.lower, c.rest, c.vector)
+        for j in range(NUM_JOINTS):
+            torque = bias[c.arm_dof[arm, j]]
+            for i in range(6):
+                torque += jacobian[i, j] * (c.wrench[i] - c.vector[i])
+            for k in range(NUM_JOINTS):
+                torque += inertia[j, k] * c.posture[k]
+            ctrl[c.arm_actuator[arm, j]] = min(max(torque, c.arm_low[arm, j]), c.arm_high[arm, j])
+        for finger in range(2):
+            low, high = c.finger_low[arm, finger], c.finger_high[arm, finger]
+            wanted = 0.5 * (high + low) + 0.5 * (high - low) * c.gripper_command[arm, finger]
+            ctrl[c.finger_actuator[arm, finger]] = min(max(wanted, low), high)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def substep(
+    record: Any,
+    action: Any,
+    is_new_action: bool,
+    qpos: Any,
+    qvel: Any,
+    site_xpos: Any,
+    site_xmat: Any,
+    cdof: Any,
+    subtree_com: Any,
+    packed_inertia: Any,
+    bias: Any,
+    ctrl: Any,
+    xpos: Any,
+    positions: Any,
+    velocities: Any,
+) -> None:
+    """One substep between ``mj_step1`` and ``mj_step2``: goals if the action is new, torques, kinematics.
+
+    Args:
+        record: (1,) array of ``state_dtype``.
+        action: (14,) action in the world's action space.
+        is_new_action: Whether ``action`` sets new goals at this substep.
+        qpos, qvel, site_xpos, site_xmat, cdof, subtree_com, packed_inertia, bias, ctrl, xpos: Views of MjData.
+        positions: (3, 3) row of the motion buffer: left gripper, right gripper, pot; metres, world frame.
+        velocities: (3, 3) row of the motion buffer, metres a second.
+    """
+    c = record[0]
+    gripper_jacobians(c, site_xpos, cdof, subtree_com, qvel)
+    if is_new_action:
+        set_goal(c, action, site_xpos, site_xmat)
+    control(c, qpos, qvel, site_xpos, site_xmat, packed_inertia, bias, ctrl)
+    for i in range(3):
+        for arm in range(NUM_ARMS):
+            positions[arm, i] = site_xpos[c.grip_site[arm], i]
+            velocities[arm, i] = c.velocity[arm, i]
+        positions[2, i] = xpos[c.pot_body, i]
+        velocities[2, i] = qvel[c.pot_dof + i]

@@ -1,0 +1,207 @@
+"""The physics model of two Pandas and a pot, built once per process and shared by every world in it.
+
+robosuite composes the model; everything that only rendering needs (visual geoms and their meshes, materials,
+textures, cameras, lights) and the sensors are left out of the copy that is simulated: 6 MB in place of 109 MB, with
+the same masses, inertias and contacts. What the controller needs to know is read from robosuite's own objects.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import WorldError
+from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS, state_dtype
+from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
+
+FloatArray = npt.NDArray[np.float64]
+
+ARM_NAMES = ("left", "right")
+"""Names of the arms: ``left`` is robosuite's robot0 at y < 0, ``right`` is robot1 at y > 0."""
+TABLE_TOP_M = 0.8
+"""Height of the table top over the floor (robosuite ``TwoArmLift.table_offset``)."""
+POT_HALF_HEIGHT_M = 0.07
+"""Half the pot's height (robosuite ``PotWithHandlesObject.body_half_size``)."""
+JOINT_NOISE_RAD = 0.02
+"""Standard deviation of the arms' start position (robosuite's default ``initialization_noise``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WristCamera:
+    """A camera fixed to a body of the model: pose in that body, and vertical field of view."""
+
+    body: int
+    position_camera_in_body_m: FloatArray
+    rotation_camera_in_body: FloatArray
+    vertical_fov_rad: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TwoArmModel:
+    """A compiled physics model and where things are in it.
+
+    Attributes:
+        mj_model: The ``mujoco.MjModel`` without anything visual.
+        controller: (1,) array of ``kernel.state_dtype`` with the constants filled in.
+        arm_rest_qpos: (2, 7) joint positions around which episodes start, radians.
+        finger_rest_qpos: (2, 2) finger positions at the start, metres.
+        pot_qpos: First address of the pot's free joint in qpos.
+        pot_body, handle_sites, base_sites, grip_sites: Ids; arms in the order of ``ARM_NAMES``.
+        geom_names, body_names: Names by id, for contact classes and rendering.
+        wrist_cameras: One camera an arm.
+    """
+
+    mj_model: Any
+    controller: npt.NDArray[Any]
+    arm_rest_qpos: FloatArray
+    finger_rest_qpos: FloatArray
+    pot_qpos: int
+    pot_body: int
+    handle_sites: tuple[int, int]
+    base_sites: tuple[int, int]
+    grip_sites: tuple[int, int]
+    geom_names: tuple[str, ...]
+    body_names: tuple[str, ...]
+    wrist_cameras: tuple[WristCamera, WristCamera]
+
+
+def make_stock_env(seed: int | None = None, **options: Any) -> Any:
+    """Builds robosuite's own ``TwoArmLift`` with two Pandas at 20 Hz, no renderer and no observations of objects."""
+    robosuite = load_robosuite()
+    settings: dict[str, Any] = {
+        "robots": ["Panda", "Panda"],
+        "has_renderer": False,
+        "has_offscreen_renderer": False,
+        "use_camera_obs": False,
+        "control_freq": 20,
+        "ignore_done": True,
+        "seed": seed,
+    }
+    return robosuite.make("TwoArmLift", **(settings | options))
+
+
+@functools.cache
+def two_arm_lift_model() -> TwoArmModel:
+    """Returns the process's model of TwoArmLift with two Pandas.
+
+    Raises:
+        MissingDependencyError: robosuite or MuJoCo does not import.
+        WorldError: robosuite's default controllers are not the ones that the kernel computes.
+    """
+    mujoco = load_mujoco()
+    env = make_stock_env()
+    for robot in env.robots:
+        _check_controller(robot.part_controllers["right"])
+    full = env.sim.model._model
+    spec = mujoco.MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
+    model = _without_visuals(spec)
+    for name in ("nq", "nv", "nu", "nbody"):
+        if getattr(model, name) != getattr(full, name):
+            raise WorldError(f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}.")
+    return _describe(env, model)
+
+
+def _without_visuals(spec: Any) -> Any:
+    used = set()
+    for geom in list(spec.geoms):
+        if geom.contype == 0 and geom.conaffinity == 0:
+            spec.delete(geom)
+        else:
+            geom.material = ""
+            used.add(geom.meshname)
+    for site in spec.sites:
+        site.material = ""
+    for mesh in list(spec.meshes):
+        if mesh.name not in used:
+            spec.delete(mesh)
+    for kind in ("sensors", "cameras", "lights", "materials", "textures"):
+        for element in list(getattr(spec, kind)):
+            spec.delete(element)
+    return spec.compile()
+
+
+def _check_controller(controller: Any) -> None:
+    expected: Mapping[str, Any] = {
+        "name": "OSC_POSE",
+        "input_type": "delta",
+        "input_ref_frame": "base",
+        "impedance_mode": "fixed",
+        "uncoupling": True,
+        "interpolator_pos": None,
+        "interpolator_ori": None,
+    }
+    for key, value in expected.items():
+        if getattr(controller, key) != value:
+            raise WorldError(
+                f"robosuite's default Panda controller has {key}={getattr(controller, key)!r}; the compiled "
+                f"controller computes {value!r} only. Install robosuite 1.5.2."
+            )
+    if not (np.allclose(controller.kp, GAIN_PER_S2) and np.allclose(controller.kd, DAMPING_PER_S)):
+        raise WorldError(
+            f"robosuite's default Panda gains are kp={controller.kp}, kd={controller.kd}; the compiled controller has "
+            f"kp={GAIN_PER_S2}, kd={DAMPING_PER_S:.4f}. Install robosuite 1.5.2."
+        )
+
+
+def _describe(env: Any, model: Any) -> TwoArmModel:
+    controller = np.zeros(1, dtype=state_dtype(model.nv))
+    c = controller[0]
+    c["dof_to_joint"] = -1
+    c["dof_inertia"] = model.dof_Madr
+    c["dof_parent"] = model.dof_parentid
+    rest, fingers, cameras = np.zeros((2, NUM_JOINTS)), np.zeros((2, 2)), []
+    for arm, robot in enumerate(env.robots):
+        part = robot.part_controllers["right"]
+        gripper = robot.gripper["right"]
+        joints = [model.joint(name) for name in robot.gripper_joints["right"]]
+        c["arm_qpos"][arm] = part.qpos_index
+        c["arm_dof"][arm] = part.qvel_index
+        c["arm_actuator"][arm] = robot._ref_actuators_indexes_dict["right"]
+        c["finger_actuator"][arm] = robot._ref_actuators_indexes_dict["right_gripper"]
+        c["finger_qpos"][arm] = [joint.qposadr[0] for joint in joints]
+        for kind in ("arm", "finger"):
+            limits = model.actuator_ctrlrange[c[f"{kind}_actuator"][arm]]
+            c[f"{kind}_low"][arm], c[f"{kind}_high"][arm] = limits[:, 0], limits[:, 1]
+        c["grip_site"][arm] = model.site(part.ref_name).id
+        c["grip_root"][arm] = model.body_rootid[model.site_bodyid[c["grip_site"][arm]]]
+        c["base_site"][arm] = model.site(f"{part.naming_prefix}right_center").id
+        c["dof_to_joint"][arm, c["arm_dof"][arm]] = np.arange(NUM_JOINTS)
+        rest[arm], fingers[arm] = robot.init_qpos, gripper.init_qpos
+        cameras.append(_wrist_camera(env, f"robot{arm}_eye_in_hand"))
+    pot = env.pot
+    pot_joint = model.joint(pot.joints[0])
+    c["pot_body"] = model.body(pot.root_body).id
+    c["pot_dof"] = pot_joint.dofadr[0]
+    handles = (model.site(pot.important_sites["handle0"]).id, model.site(pot.important_sites["handle1"]).id)
+    return TwoArmModel(
+        mj_model=model,
+        controller=controller,
+        arm_rest_qpos=rest,
+        finger_rest_qpos=fingers,
+        pot_qpos=int(pot_joint.qposadr[0]),
+        pot_body=int(c["pot_body"]),
+        handle_sites=handles,
+        base_sites=(int(c["base_site"][0]), int(c["base_site"][1])),
+        grip_sites=(int(c["grip_site"][0]), int(c["grip_site"][1])),
+        geom_names=tuple(model.geom(i).name for i in range(model.ngeom)),
+        body_names=tuple(model.body(i).name for i in range(model.nbody)),
+        wrist_cameras=(cameras[0], cameras[1]),
+    )
+
+
+def _wrist_camera(env: Any, name: str) -> WristCamera:
+    full = env.sim.model._model
+    camera = full.camera(name)
+    rotation = np.empty(9)
+    load_mujoco().mju_quat2Mat(rotation, full.cam_quat[camera.id])
+    return WristCamera(
+        body=int(full.cam_bodyid[camera.id]),
+        position_camera_in_body_m=np.array(full.cam_pos[camera.id]),
+        rotation_camera_in_body=rotation.reshape(3, 3),
+        vertical_fov_rad=float(np.radians(full.cam_fovy[camera.id])),
+    )

@@ -1,0 +1,84 @@
+"""What the two-arm world records besides contacts: motion at the physics rate, joints and task at the control rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.log import CONTACTS, MOTION, Column, Columns, TableSchema
+
+MOTION_POINTS = ("left_gripper", "right_gripper", "pot")
+"""Points of the ``motion`` table: the two grip sites and the pot's centre."""
+
+JOINTS = TableSchema(
+    description="One row a control period: both arms' joints, left arm first (seven joints each).",
+    columns=(
+        Column(name="t_ns", dtype="int64", description="virtual instant"),
+        Column(name="joint_position_rad", width=14),
+        Column(name="joint_velocity_radps", width=14),
+        Column(name="joint_torque_nm", width=14, description="actuator torque applied from this instant on"),
+    ),
+)
+
+TASK = TableSchema(
+    description="One row a control period, from t = 0: how far the lift is.",
+    columns=(
+        Column(name="t_ns", dtype="int64", description="virtual instant"),
+        Column(name="left_handle_distance_m", description="left grip site to its handle"),
+        Column(name="right_handle_distance_m", description="right grip site to its handle"),
+        Column(name="is_left_grasped", dtype="bool", description="both finger pads touch the handle"),
+        Column(name="is_right_grasped", dtype="bool", description="both finger pads touch the handle"),
+        Column(name="pot_clearance_m", description="pot bottom over the table top"),
+        Column(name="pot_tilt_rad", description="angle between the pot's axis and the vertical"),
+        Column(name="stage", dtype="int64", description="0 approach, 1 at the handles, 2 grasped, 3 lifted"),
+    ),
+)
+
+TABLES = {"motion": MOTION, "contacts": CONTACTS, "joints": JOINTS, "task": TASK}
+
+
+class Rows:
+    """A growing block of rows of one shape; rows are written in place.
+
+    Args:
+        shape: Shape of a row.
+        capacity: Rows that fit before the block grows.
+    """
+
+    __slots__ = ("_block", "count")
+
+    def __init__(self, shape: tuple[int, ...], capacity: int) -> None:
+        self._block = np.zeros((capacity, *shape))
+        self.count = 0
+
+    def reserve(self, count: int) -> npt.NDArray[np.float64]:
+        """Makes room for ``count`` more rows and returns the whole block; the caller raises ``count`` as it writes."""
+        while self.count + count > len(self._block):
+            self._block = np.concatenate([self._block, np.zeros_like(self._block)])
+        return self._block
+
+    def append(self, row: Any) -> None:
+        """Adds one row."""
+        self.reserve(1)[self.count] = row
+        self.count += 1
+
+    def take(self) -> npt.NDArray[np.float64]:
+        """Returns a copy of the rows and forgets them."""
+        rows = self._block[: self.count].copy()
+        self.count = 0
+        return rows
+
+
+def motion_columns(
+    t_ns: npt.NDArray[np.int64], positions: npt.NDArray[np.float64], velocities: npt.NDArray[np.float64]
+) -> Columns:
+    """Lays out (n,) instants and (n, 3 points, 3) kinematics as the ``motion`` table."""
+    num_points = len(MOTION_POINTS)
+    return {
+        "t_ns": np.repeat(t_ns, num_points),
+        "point": np.tile(np.arange(num_points, dtype=np.int64), len(t_ns)),
+        "position_m": positions.reshape(-1, 3),
+        "velocity_mps": velocities.reshape(-1, 3),
+    }

@@ -1,0 +1,118 @@
+"""The one place that imports robosuite: quietly, and on machines without libGL, libEGL or libOSMesa.
+
+robosuite imports ``cv2`` for a viewer that simloop does not use, and ``cv2`` needs libGL; it also asks for EGL
+through ``MUJOCO_GL`` while it is imported. Neither is needed for physics, so ``cv2`` is replaced by an empty
+module for the length of the import when the real one does not load, and ``MUJOCO_GL`` is set to ``disable`` for
+the length of the import when the user has not chosen a value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.machinery
+import logging
+import os
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from simloop.errors import MissingDependencyError
+
+_LOGGER_NAME = "robosuite_logs"
+_INSTALL_HINT = 'install it with `pip install "robosuite==1.5.2" "mujoco>=3.6,<3.10"`'
+
+
+@functools.cache
+def load_robosuite() -> Any:
+    """Imports robosuite once per process and returns the module.
+
+    Raises:
+        MissingDependencyError: robosuite or a MuJoCo that it runs on (3.6 to 3.9) is not installed.
+    """
+    with _without_gl(), _quiet(), _stub_cv2_if_broken():
+        mujoco = load_mujoco()
+        try:
+            robosuite = importlib.import_module("robosuite")
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"The two-arm world needs robosuite, which does not import ({error}); {_INSTALL_HINT}."
+            ) from error
+    major, minor = (int(part) for part in mujoco.__version__.split(".")[:2])
+    if (major, minor) < (3, 6) or (major, minor) >= (3, 10):
+        raise MissingDependencyError(
+            f"robosuite {robosuite.__version__} does not run on mujoco {mujoco.__version__}; allowed: 3.6 to 3.9, "
+            f"{_INSTALL_HINT}."
+        )
+    return robosuite
+
+
+@functools.cache
+def load_mujoco() -> Any:
+    """Imports MuJoCo without asking for an OpenGL library, and returns the module.
+
+    Raises:
+        MissingDependencyError: MuJoCo is not installed.
+    """
+    with _without_gl():
+        try:
+            return importlib.import_module("mujoco")
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"The two-arm world needs mujoco, which does not import ({error}); {_INSTALL_HINT}."
+            ) from error
+
+
+@contextlib.contextmanager
+def _without_gl() -> Iterator[None]:
+    """Keeps MuJoCo and robosuite from loading an OpenGL library unless the user named one."""
+    before = os.environ.get("MUJOCO_GL")
+    if before is None:
+        os.environ["MUJOCO_GL"] = "disable"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("MUJOCO_GL", None)
+        else:
+            os.environ["MUJOCO_GL"] = before
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps robosuite's advice on optional packages off the terminal, now and when environments are built."""
+    logger = logging.getLogger(_LOGGER_NAME)
+    root_handlers = list(logging.getLogger().handlers)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        logging.getLogger().handlers[:] = root_handlers
+        logger.setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _stub_cv2_if_broken() -> Iterator[None]:
+    if "cv2" in sys.modules:
+        yield
+        return
+    try:
+        importlib.import_module("cv2")
+    except ImportError:
+        for name in [name for name in sys.modules if name == "cv2" or name.startswith("cv2.")]:
+            del sys.modules[name]
+        stub = types.ModuleType("cv2", "Stands in for OpenCV while robosuite is imported.")
+        stub.__spec__ = importlib.machinery.ModuleSpec("cv2", None)
+        sys.modules["cv2"] = stub
+        try:
+            yield
+        finally:
+            del sys.modules["cv2"]
+    else:
+        yield

@@ -1,0 +1,285 @@
+"""Two Pandas that lift a pot together: robosuite's TwoArmLift as a simloop world."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ConfigurationError, ParameterError, WorldError
+from simloop.log import Columns
+from simloop.spec import Scenario
+from simloop.world import ActionDimension, ActionSpec, Anchor, Frame, Hold, Outcome, OutcomeState, World, WorldSpec
+from simloop_bimanual.contacts import ContactRecorder
+from simloop_bimanual.kernel import ACTION_SIZE, gripper_jacobians, substep
+from simloop_bimanual.model import two_arm_lift_model
+from simloop_bimanual.recording import MOTION_POINTS, TABLES, Rows, motion_columns
+from simloop_bimanual.reset import StartState
+from simloop_bimanual.robosuite_import import load_mujoco
+from simloop_bimanual.sensors import CAMERAS, object_state, robot_state, sensor_specs
+from simloop_bimanual.task import LiftCriteria, LiftTask, Progress, pot_placement
+
+FloatArray = npt.NDArray[np.float64]
+
+PHYSICS_PERIOD_NS = 2_000_000
+CONTROL_PERIOD_NS = 50_000_000
+
+_ENTRIES = ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
+_UNITS = ("0.05 m", "0.05 m", "0.05 m", "0.5 rad", "0.5 rad", "0.5 rad", "1")
+
+TWO_ARM_DELTA = ActionSpec(
+    name="two_arm_delta",
+    dimensions=tuple(
+        ActionDimension(name=f"{arm}_{entry}", unit=unit, low=-1.0, high=1.0)
+        for arm in ("left", "right")
+        for entry, unit in zip(_ENTRIES, _UNITS, strict=True)
+    ),
+    hold=Hold.NULL,
+    null_action=(0.0,) * ACTION_SIZE,
+)
+"""robosuite's default deltas: an entry of 1 asks for a goal 5 cm or 0.5 rad away from the pose that the gripper has
+when the action takes effect, in the frame of the arm's base. A positive ``grip`` closes, a negative one opens, zero
+keeps the fingers where they are told to be, so the null action holds a grasp."""
+
+
+class BimanualWorld(World):
+    """Two Pandas and a pot, physics every 2 ms, control every 50 ms.
+
+    Args:
+        action: Name of the action space; only ``"two_arm_delta"``.
+        camera_height_px: Height of the images of all cameras.
+        camera_width_px: Width of the images of all cameras.
+
+    Raises:
+        ConfigurationError: The action space is unknown or an image size is out of range.
+        MissingDependencyError: robosuite or a MuJoCo that it runs on is not installed.
+    """
+
+    def __init__(
+        self, *, action: str = "two_arm_delta", camera_height_px: int = 96, camera_width_px: int = 128
+    ) -> None:
+        if action != TWO_ARM_DELTA.name:
+            raise ConfigurationError(
+                f"World config key 'action' is {action!r}; the bimanual world allows: {TWO_ARM_DELTA.name!r}."
+            )
+        for key, value in (("camera_height_px", camera_height_px), ("camera_width_px", camera_width_px)):
+            if not 8 <= value <= 2048:
+                raise ParameterError(f"World config key {key!r} is {value!r}; allowed: 8 to 2048.")
+        self._mujoco = load_mujoco()
+        self._model = two_arm_lift_model()
+        self._data = self._mujoco.MjData(self._model.mj_model)
+        self._record = self._model.controller.copy()
+        self._spec = WorldSpec(
+            name="bimanual",
+            physics_period_ns=PHYSICS_PERIOD_NS,
+            control_period_ns=CONTROL_PERIOD_NS,
+            action=TWO_ARM_DELTA,
+            sensors=sensor_specs(
+                camera_height_px=camera_height_px, camera_width_px=camera_width_px, period_ns=CONTROL_PERIOD_NS
+            ),
+            tables=TABLES,
+            motion_points=MOTION_POINTS,
+            max_interleaved=4,
+            versions=_versions(),
+        )
+        self._task = LiftTask(self._model)
+        self._contacts = ContactRecorder(self._model, PHYSICS_PERIOD_NS)
+        self._start = StartState(self._model)
+        self._positions, self._velocities = Rows((3, 3), 6000), Rows((3, 3), 6000)
+        self._joints, self._progress = Rows((43,), 256), Rows((8,), 256)
+        self._motion_start_ns = 0
+        self._action = np.zeros(ACTION_SIZE)
+        self._is_new_action = False
+        self._has_fresh_kinematics = False
+        self._now_ns = 0
+        self._time_limit_ns = 0
+        self._is_reset = False
+        self._step_arguments = self._views()
+
+    @property
+    def spec(self) -> WorldSpec:
+        """The world's fixed properties."""
+        return self._spec
+
+    def _views(self) -> tuple[Any, ...]:
+        """Views of MjData that the kernel reads; they stay valid as long as the data lives."""
+        d = self._data
+        return (d.qpos, d.qvel, d.site_xpos, d.site_xmat, d.cdof, d.subtree_com, d.qM, d.qfrc_bias, d.ctrl, d.xpos)
+
+    def reset(self, scenario: Scenario, seed: int) -> None:
+        """Places arms and pot.
+
+        Args:
+            scenario: Parameters ``pot_x_m``, ``pot_y_m``, ``pot_yaw_rad`` place the pot; ``scene`` as in
+                ``task.LiftCriteria``.
+            seed: Seed of the noise on the arms' start position, drawn as robosuite draws it.
+
+        Raises:
+            ConfigurationError: A parameter or scene key is unknown or out of range.
+        """
+        where = f"scenario {scenario.family!r}"
+        criteria = LiftCriteria.from_scene(scenario.scene, where)
+        placement = pot_placement(scenario.parameters, where)
+        self._start.apply(self._data, self._record, seed=seed, placement=placement)
+        self._action[:] = 0.0
+        self._is_new_action = False
+        self._now_ns = self._motion_start_ns = 0
+        self._time_limit_ns = scenario.time_limit_ns
+        self._has_fresh_kinematics = False
+        self._is_reset = True
+        self._contacts.clear()
+        for rows in (self._positions, self._velocities, self._joints, self._progress):
+            rows.take()
+        self._task.reset(criteria)
+        self._judge()
+
+    def advance(self, until_ns: int) -> None:
+        """Steps the physics; at every whole control period the task is judged and joints are recorded."""
+        if not self._is_reset:
+            raise WorldError("advance was called before reset; call reset(scenario, seed) first.")
+        if until_ns % PHYSICS_PERIOD_NS or until_ns < self._now_ns:
+            raise ValueError(
+                f"advance to {until_ns} ns from {self._now_ns} ns: allowed are later multiples of {PHYSICS_PERIOD_NS}."
+            )
+        while self._now_ns < until_ns:
+            next_period_ns = (self._now_ns // CONTROL_PERIOD_NS + 1) * CONTROL_PERIOD_NS
+            self._step(min(until_ns, next_period_ns))
+            if self._now_ns == next_period_ns:
+                self._judge()
+
+    def _step(self, until_ns: int) -> None:
+        model, data, record = self._model.mj_model, self._data, self._record
+        step1, step2, observe = self._mujoco.mj_step1, self._mujoco.mj_step2, self._contacts.observe
+        count = (until_ns - self._now_ns) // PHYSICS_PERIOD_NS
+        if count == 0:
+            return
+        number = self._now_ns // PHYSICS_PERIOD_NS
+        positions, velocities = self._positions.reserve(count), self._velocities.reserve(count)
+        first = self._positions.count
+        action, arguments = self._action, self._step_arguments
+        is_period_start = self._now_ns % CONTROL_PERIOD_NS == 0
+        for i in range(count):
+            step1(model, data)
+            substep(record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i])
+            self._is_new_action = False
+            if is_period_start:
+                self._record_joints()
+                is_period_start = False
+            observe(data, number + i)
+            step2(model, data)
+        self._positions.count += count
+        self._velocities.count += count
+        self._now_ns = until_ns
+        self._has_fresh_kinematics = False
+
+    def _record_joints(self) -> None:
+        c, data = self._record[0], self._data
+        row = np.empty(43)
+        row[0] = self._now_ns
+        row[1:15] = data.qpos[c["arm_qpos"].reshape(-1)]
+        row[15:29] = data.qvel[c["arm_dof"].reshape(-1)]
+        row[29:43] = data.ctrl[c["arm_actuator"].reshape(-1)]
+        self._joints.append(row)
+
+    def _refresh(self) -> None:
+        """Brings positions and Jacobians up to the present instant; the next physics step computes the same again."""
+        if not self._has_fresh_kinematics:
+            self._mujoco.mj_kinematics(self._model.mj_model, self._data)
+            self._mujoco.mj_comPos(self._model.mj_model, self._data)
+            d = self._data
+            gripper_jacobians(self._record[0], d.site_xpos, d.cdof, d.subtree_com, d.qvel)
+            self._has_fresh_kinematics = True
+
+    def _judge(self) -> None:
+        self._refresh()
+        progress: Progress = self._task.judge(self._data)
+        self._progress.append(
+            (
+                self._now_ns,
+                *progress.handle_distance_m,
+                *progress.is_grasped,
+                progress.pot_clearance_m,
+                progress.pot_tilt_rad,
+                progress.stage,
+            )
+        )
+
+    def capture(self, sensor: str, index: int) -> Frame:
+        """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
+        spec = self._spec.sensor(sensor)
+        self._refresh()
+        if sensor in CAMERAS:
+            from simloop_bimanual.rendering import two_arm_view
+
+            render = two_arm_view(self._model).freeze(
+                sensor, self._data.xpos, self._data.xmat, height_px=spec.shape[0], width_px=spec.shape[1]
+            )
+        else:
+            array = (
+                robot_state(self._model, self._data, self._record[0]["velocity"])
+                if sensor == "robot_state"
+                else object_state(self._model, self._data)
+            )
+            render = functools.partial(_same, array)
+        return Frame(sensor=sensor, index=index, captured_at_ns=self._now_ns, render=render)
+
+    def anchor(self) -> Anchor:
+        """Returns an empty pose: deltas refer to the pose at the instant at which they take effect."""
+        return Anchor(captured_at_ns=self._now_ns, pose=np.empty(0))
+
+    def actuate(self, action: FloatArray) -> None:
+        """Sets new goals at the next physics step; they stay until the next action.
+
+        Raises:
+            ValueError: The action is not (14,) or not finite.
+        """
+        values = np.asarray(action, dtype=np.float64)
+        if values.shape != (ACTION_SIZE,) or not np.isfinite(values).all():
+            raise ValueError(f"The action has shape {values.shape} or is not finite; expected {ACTION_SIZE} numbers.")
+        self._action[:] = values
+        self._is_new_action = True
+
+    def outcome(self) -> Outcome:
+        """The verdict at the last whole control period."""
+        return self._task.outcome
+
+    def drain(self) -> Mapping[str, Columns]:
+        """Returns and forgets the rows of ``motion``, ``contacts``, ``joints`` and ``task``."""
+        positions, velocities = self._positions.take(), self._velocities.take()
+        t_ns = self._motion_start_ns + PHYSICS_PERIOD_NS * np.arange(len(positions), dtype=np.int64)
+        self._motion_start_ns = self._now_ns
+        is_over = self._task.outcome.state is not OutcomeState.RUNNING or self._now_ns >= self._time_limit_ns
+        joints, task = self._joints.take(), self._progress.take()
+        return {
+            "motion": motion_columns(t_ns, positions, velocities),
+            "contacts": self._contacts.drain(self._now_ns // PHYSICS_PERIOD_NS, is_over=is_over),
+            "joints": {
+                "t_ns": joints[:, 0].astype(np.int64),
+                "joint_position_rad": joints[:, 1:15],
+                "joint_velocity_radps": joints[:, 15:29],
+                "joint_torque_nm": joints[:, 29:43],
+            },
+            "task": {
+                "t_ns": task[:, 0].astype(np.int64),
+                "left_handle_distance_m": task[:, 1],
+                "right_handle_distance_m": task[:, 2],
+                "is_left_grasped": task[:, 3] > 0.5,
+                "is_right_grasped": task[:, 4] > 0.5,
+                "pot_clearance_m": task[:, 5],
+                "pot_tilt_rad": task[:, 6],
+                "stage": task[:, 7].astype(np.int64),
+            },
+        }
+
+
+def _same(array: FloatArray) -> FloatArray:
+    return array
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("mujoco", "robosuite")}
