@@ -116,7 +116,7 @@ def test_sky_road_verge_and_edge_line_are_where_they_belong(road_map: RoadMap, s
     right = road_map.driving_neighbour(lane, "right")
     assert road_map.driving_neighbour(right, "right") == -1
     edge = lane_pose(
-        road_map, right, 50.0 + 18.0, -(0.5 * road_map.width_m[road_map.lane_start[right]] - 0.15)
+        road_map, right, 50.0 + 18.0, -(0.5 * float(road_map.width_m[road_map.lane_start[right]]) - 0.15)
     )
     column, row = projected_px(ego, np.array([edge[0], edge[1], 0.0]))
     line = rgb[int(row) - 1 : int(row) + 2, int(column) - 1 : int(column) + 2]
