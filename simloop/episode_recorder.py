@@ -62,6 +62,10 @@ class EpisodeRecorder:
     actions: list[FloatArray] = field(default_factory=list)
     outcomes: list[tuple[int, int, str, str, int, bool]] = field(default_factory=list)
 
+    def mark_overtaken(self, tick: int) -> None:
+        """Records that the action of ``tick`` never took effect, because a later one had before."""
+        self.ticks[tick] = (*self.ticks[tick][:5], -1, -1, -1)
+
     def add_outcome(self, tick: int, t_ns: int, outcome: Outcome) -> None:
         """Records the verdict polled at a tick."""
         self.outcomes.append(
@@ -111,7 +115,13 @@ class EpisodeRecorder:
         is_executed = np.array(
             [(q, r) in executed for q, r in zip(request.tolist(), row.tolist(), strict=True)], dtype=bool
         )
-        return {"request": request, "row": row, "tick": start + row, "action": actions, "is_executed": is_executed}
+        return {
+            "request": request,
+            "row": row,
+            "tick": start + row,
+            "action": actions,
+            "is_executed": is_executed,
+        }
 
 
 def _from_rows(schema: TableSchema, rows: list[Any]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         """The world behind the environment."""
         return self._world
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode.
 
         Args:

@@ -23,6 +23,7 @@ from simloop.agent import (
     InferenceReply,
     InferenceRequest,
 )
+from simloop.assembly import Item, Observation, ObservationAssembly
 from simloop.clock import EventQueue, Phase, ceil_to, floor_to
 from simloop.episode_recorder import CaptureRow, EpisodeRecorder, InferenceRow, array_digest
 from simloop.errors import AgentError, ConfigurationError, IncompatibleAgentError
@@ -34,7 +35,7 @@ from simloop.strategies.delay_prediction import MaxOfWindow
 from simloop.strategies.hold import hold_action
 from simloop.strategies.strategy import ExecutionState, Strategy
 from simloop.timing.stage_graph import Assembly, FirstChunk, QueueRule, Stage, StageGraph, Timing
-from simloop.world import Anchor, Frame, Outcome, OutcomeState, SensorKind, World, WorldSpec
+from simloop.world import Anchor, Outcome, OutcomeState, SensorKind, World, WorldSpec
 
 FloatArray = npt.NDArray[np.float64]
 Requests = Generator[InferenceRequest, InferenceReply, None]
@@ -92,7 +93,7 @@ class _Sealed:
     """A request on its way: what it carries and where it stands."""
 
     row: InferenceRow
-    items: dict[str, tuple[Frame, CaptureRow]]
+    items: Observation
     age_ns: dict[str, int]
     anchor: Anchor
     conditioning: Conditioning | None
@@ -118,7 +119,14 @@ class ClosedLoop:
     """
 
     def __init__(
-        self, *, world: World, case: Case, agent: AgentSpec, timing: Timing, strategy: Strategy, episode_id: str = ""
+        self,
+        *,
+        world: World,
+        case: Case,
+        agent: AgentSpec,
+        timing: Timing,
+        strategy: Strategy,
+        episode_id: str = "",
     ) -> None:
         spec = world.spec
         if spec.control_period_ns % spec.physics_period_ns:
@@ -129,8 +137,12 @@ class ClosedLoop:
         self._embodiment = matching_embodiment(agent, spec, strategy)
         proprioception = [s.name for s in spec.sensors if s.kind is SensorKind.PROPRIOCEPTION]
         if not proprioception:
-            raise ConfigurationError(f"World {spec.name!r} has no proprioception sensor, which anchors actions.")
-        self._anchor_sensor = next((s for s in proprioception if s in self._embodiment.observations), proprioception[0])
+            raise ConfigurationError(
+                f"World {spec.name!r} has no proprioception sensor, which anchors actions."
+            )
+        self._anchor_sensor = next(
+            (s for s in proprioception if s in self._embodiment.observations), proprioception[0]
+        )
         names = dict.fromkeys((self._anchor_sensor, *self._embodiment.observations))
         self._sensors = tuple(spec.sensor(name) for name in names)
         self._world, self._case, self._agent = world, case, agent
@@ -145,10 +157,12 @@ class ClosedLoop:
         self._buffer = ActionBuffer(spec.action.size)
         self._recorder = EpisodeRecorder()
         self._world_ns = 0
-        self._latest: dict[str, tuple[Frame, CaptureRow]] = {}
+        self._assembly = ObservationAssembly(
+            num_sensors=len(self._sensors), rule=self._timing.assembly, control_period_ns=self._period_ns
+        )
+        self._first_items: Observation = {}
         self._anchors: dict[int, Anchor] = {}
-        self._armed_tick: int | None = 0
-        self._last_armed_tick = 0
+        self._last_armed_tick = -1
         self._last_observation_tick = -1
         self._in_flight: dict[int, _Sealed] = {}
         self._waiting: deque[_Sealed] = deque()
@@ -184,22 +198,30 @@ class ClosedLoop:
         for number in range(len(self._sensors)):
             queue.schedule(0, Phase.CAPTURE, number, 0)
         queue.schedule(0, Phase.CONTROL_TICK, 0, 0)
-        if self._timing.assembly is Assembly.LATEST:
-            queue.schedule(0, Phase.TRIGGER, 0)
+        is_first_free = self._timing.first_chunk is FirstChunk.FREE
+        if is_first_free and not self._strategy.is_asynchronous:
+            self._last_armed_tick = 0
+        else:
+            self._arm(0)
         limit_ns = self._case.scenario.time_limit_ns
+        observation: Observation | None
         while True:
             t_ns, phase, stream, payload = queue.pop()
             if phase == Phase.CAPTURE:
-                self._capture(t_ns, stream, payload)
-                if self._is_ready(t_ns):
-                    yield from self._trigger(t_ns)
+                observation = self._capture(t_ns, stream, payload)
+                if is_first_free and len(self._first_items) == len(self._sensors):
+                    is_first_free = False
+                    yield from self._start_model(t_ns, self._seal(t_ns, 0, self._first_items, is_free=True))
+                if observation is not None:
+                    yield from self._trigger(t_ns, observation)
             elif phase == Phase.TRANSPORT_DONE:
-                self._deliver_item(t_ns, *payload)
-                if self._is_ready(t_ns):
-                    yield from self._trigger(t_ns)
+                observation = self._deliver_item(t_ns, payload)
+                if observation is not None:
+                    yield from self._trigger(t_ns, observation)
             elif phase == Phase.TRIGGER:
-                if self._is_ready(t_ns):
-                    yield from self._trigger(t_ns)
+                observation = self._assembly.trigger(t_ns)
+                if observation is not None:
+                    yield from self._trigger(t_ns, observation)
             elif phase == Phase.UPLINK_DONE:
                 yield from self._arrive_at_accelerator(t_ns, payload)
             elif phase == Phase.INFERENCE_DONE:
@@ -226,7 +248,10 @@ class ClosedLoop:
         outcome = self._world.outcome()
         if outcome.state is OutcomeState.RUNNING and t_ns >= limit_ns:
             outcome = Outcome(
-                state=OutcomeState.FAIL, reason="time_limit", stage=outcome.stage, is_goal_met=outcome.is_goal_met
+                state=OutcomeState.FAIL,
+                reason="time_limit",
+                stage=outcome.stage,
+                is_goal_met=outcome.is_goal_met,
             )
         self._outcome = outcome
         self._recorder.add_outcome(tick, t_ns, outcome)
@@ -234,7 +259,7 @@ class ClosedLoop:
 
     # --- sensors ---------------------------------------------------------------------------------------------
 
-    def _capture(self, t_ns: int, number: int, index: int) -> None:
+    def _capture(self, t_ns: int, number: int, index: int) -> Observation | None:
         sensor = self._sensors[number]
         self._advance(floor_to(t_ns, self._spec.physics_period_ns))
         frame = self._world.capture(sensor.name, index)
@@ -242,44 +267,36 @@ class ClosedLoop:
         self._recorder.captures.append(row)
         if sensor.name == self._anchor_sensor:
             self._anchors[index] = self._world.anchor()
+        if index == 0:
+            self._first_items[sensor.name] = (frame, row)
+        self._queue.schedule(t_ns + sensor.period_ns, Phase.CAPTURE, number, index + 1)
         delay_ns = self._stages.transport_ns(sensor.name, sensor.kind, index)
         if delay_ns == 0:
-            self._deliver_item(t_ns, frame, row)
-        else:
-            self._queue.schedule(t_ns + delay_ns, Phase.TRANSPORT_DONE, number, (frame, row))
-        self._queue.schedule(t_ns + sensor.period_ns, Phase.CAPTURE, number, index + 1)
+            return self._deliver_item(t_ns, (frame, row))
+        self._queue.schedule(t_ns + delay_ns, Phase.TRANSPORT_DONE, number, (frame, row))
+        return None
 
-    def _deliver_item(self, t_ns: int, frame: Frame, row: CaptureRow) -> None:
-        row.delivered_at_ns = t_ns
-        held = self._latest.get(frame.sensor)
-        if held is None or held[0].index < frame.index:
-            self._latest[frame.sensor] = (frame, row)
+    def _deliver_item(self, t_ns: int, item: Item) -> Observation | None:
+        item[1].delivered_at_ns = t_ns
+        return self._assembly.add(t_ns, *item)
 
     # --- requests --------------------------------------------------------------------------------------------
 
-    def _is_ready(self, t_ns: int) -> bool:
-        """Whether a request is armed and its observation complete."""
-        tick = self._armed_tick
-        if tick is None or len(self._latest) < len(self._sensors):
-            return False
-        armed_ns = tick * self._period_ns
+    def _arm(self, tick: int) -> None:
+        self._assembly.arm(tick)
+        self._last_armed_tick = tick
         if self._timing.assembly is Assembly.LATEST:
-            return t_ns >= armed_ns
-        return all(row.t_ns >= armed_ns for _, row in self._latest.values())
+            self._queue.schedule(tick * self._period_ns, Phase.TRIGGER, 0)
 
-    def _trigger(self, t_ns: int) -> Requests:
-        observation_tick = self._latest[self._anchor_sensor][1].t_ns // self._period_ns
-        self._armed_tick = None
+    def _trigger(self, t_ns: int, items: Observation) -> Requests:
+        observation_tick = items[self._anchor_sensor][1].t_ns // self._period_ns
         if observation_tick <= self._last_observation_tick:
-            self._arm(t_ns // self._period_ns + 1)
+            if not self._assembly.num_armed:
+                self._arm(t_ns // self._period_ns + 1)
             return
         self._last_observation_tick = observation_tick
         self._deliver_due(t_ns)
-        if self._is_first_free():
-            yield from self._start_model(t_ns, self._seal(t_ns, observation_tick, is_free=True))
-            if not self._strategy.is_asynchronous:
-                return
-        sealed = self._seal(t_ns, observation_tick)
+        sealed = self._seal(t_ns, observation_tick, items)
         arrives_ns = (
             t_ns
             + self._stages.stage_ns(Stage.PREPROCESS, observation_tick)
@@ -290,17 +307,10 @@ class ClosedLoop:
         else:
             self._queue.schedule(arrives_ns, Phase.UPLINK_DONE, sealed.row.request, sealed)
 
-    def _is_first_free(self) -> bool:
-        return not self._recorder.inferences and self._timing.first_chunk is FirstChunk.FREE
-
-    def _arm(self, tick: int) -> None:
-        self._armed_tick = tick
-        self._last_armed_tick = tick
-        if self._timing.assembly is Assembly.LATEST:
-            self._queue.schedule(tick * self._period_ns, Phase.TRIGGER, 0)
-
-    def _seal(self, t_ns: int, observation_tick: int, *, is_free: bool = False) -> _Sealed:
-        anchor_frame = self._latest[self._anchor_sensor][0]
+    def _seal(
+        self, t_ns: int, observation_tick: int, items: Observation, *, is_free: bool = False
+    ) -> _Sealed:
+        anchor_frame = items[self._anchor_sensor][0]
         anchor = self._anchors[anchor_frame.index]
         predicted = 0 if is_free else self._predictor.predict()
         conditioning = self._conditioning(observation_tick, predicted, anchor)
@@ -314,7 +324,6 @@ class ClosedLoop:
             num_committed=conditioning.num_committed if conditioning is not None else 0,
         )
         self._recorder.inferences.append(row)
-        items = dict(self._latest)
         ages = {name: t_ns - frame.captured_at_ns for name, (frame, _) in items.items()}
         for name in sorted(items):
             self._recorder.consumed.append((request, name, items[name][0].index, ages[name]))
@@ -434,12 +443,14 @@ class ClosedLoop:
             request=row.request,
             observation_tick=row.observation_tick,
             install_tick=row.install_tick,
-            actions=self._spec.action.to_world(np.asarray(sealed.reply.actions, dtype=np.float64), sealed.anchor),
+            actions=self._spec.action.to_world(
+                np.asarray(sealed.reply.actions, dtype=np.float64), sealed.anchor
+            ),
         )
-        row.state = "installed" if row.realised_delay_ticks < len(chunk.actions) else "elapsed"
         self._installed_observation_tick = row.observation_tick
         self._recorder.chunks.append(chunk)
         self._strategy.install(self._buffer, chunk, self._spec.action)
+        row.state = "installed" if self._buffer.is_planned_by(row.request, row.install_tick) else "elapsed"
 
     # --- control ---------------------------------------------------------------------------------------------
 
@@ -459,7 +470,9 @@ class ClosedLoop:
         due_ns = t_ns + self._stages.stage_ns(Stage.ACTUATION, tick)
         effect_ns = ceil_to(due_ns, self._spec.physics_period_ns)
         age_ns = effect_ns - captured_ns if captured_ns is not None else -1
-        self._recorder.ticks.append((tick, t_ns, request, row, is_hold, effect_ns, effect_ns - due_ns, age_ns))
+        self._recorder.ticks.append(
+            (tick, t_ns, request, row, is_hold, effect_ns, effect_ns - due_ns, age_ns)
+        )
         self._recorder.actions.append(action)
         if effect_ns == t_ns:
             self._effect(t_ns, tick, action)
@@ -468,19 +481,21 @@ class ClosedLoop:
         next_ns = t_ns + self._period_ns
         self._queue.schedule(next_ns, Phase.PHYSICS_DONE, 0, tick + 1)
         self._queue.schedule(next_ns, Phase.CONTROL_TICK, 0, tick + 1)
-        if self._armed_tick is None:
+        if tick >= self._last_armed_tick:
             state = ExecutionState(
                 tick=tick + 1,
                 last_armed_tick=self._last_armed_tick,
                 remaining=self._buffer.remaining(tick + 1),
-                num_in_flight=len(self._in_flight),
+                num_in_flight=len(self._in_flight) + self._assembly.num_armed,
             )
             if self._strategy.wants_request(state):
                 self._arm(tick + 1)
 
     def _effect(self, t_ns: int, tick: int, action: FloatArray) -> None:
-        """Applies an action; one that a later action has overtaken is ignored."""
-        if tick > self._last_effect_tick:
-            self._advance(t_ns)
-            self._world.actuate(action)
-            self._last_effect_tick = tick
+        """Applies an action; one that a later action has overtaken is ignored and marked so in the log."""
+        if tick < self._last_effect_tick:
+            self._recorder.mark_overtaken(tick)
+            return
+        self._advance(t_ns)
+        self._world.actuate(action)
+        self._last_effect_tick = tick

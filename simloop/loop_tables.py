@@ -38,7 +38,11 @@ def loop_schemas(action_size: int) -> dict[str, TableSchema]:
                 _int("realised_delay_ticks", "d = install_tick - observation_tick, counted"),
                 _int("predicted_delay_ticks", "d-hat"),
                 _int("num_committed", "rows of clean prefix that were handed over"),
-                Column(name="state", dtype="text", description="installed, elapsed, queue_dropped, stale_dropped, in_flight"),
+                Column(
+                    name="state",
+                    dtype="text",
+                    description="installed, elapsed, queue_dropped, stale_dropped, in_flight",
+                ),
                 Column(name="notes", dtype="text", description="the agent's notes"),
             ),
         ),
@@ -52,7 +56,7 @@ def loop_schemas(action_size: int) -> dict[str, TableSchema]:
             ),
         ),
         "chunks": TableSchema(
-            description="One row an action of an installed chunk, in the world frame.",
+            description="One row an action of a chunk that was handed to the strategy, in the world frame.",
             columns=(
                 _int("request", "number of the request"),
                 _int("row", "row in the chunk"),
@@ -70,9 +74,14 @@ def loop_schemas(action_size: int) -> dict[str, TableSchema]:
                 _int("row", "row in that chunk; -1 for a hold"),
                 Column(name="is_hold", dtype="bool"),
                 Column(name="action", width=action_size, description="world frame"),
-                _int("effect_ns", "instant at which the action takes effect"),
-                _int("quantisation_ns", "effect instant minus the instant it was due"),
-                _int("action_age_ns", "effect instant minus capture of the anchor item; -1 for a hold"),
+                _int(
+                    "effect_ns", "instant at which the action takes effect; -1 if a later action overtook it"
+                ),
+                _int("quantisation_ns", "effect instant minus the instant it was due; -1 if overtaken"),
+                _int(
+                    "action_age_ns",
+                    "effect instant minus capture of the anchor item; -1 for a hold or if overtaken",
+                ),
             ),
         ),
         "outcomes": TableSchema(

@@ -26,4 +26,6 @@ class Blocking(Strategy):
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         """Installs the s rows that will be played."""
         first_row = 0 if action.hold is Hold.NULL else chunk.delay_ticks
-        buffer.write(chunk, first_tick=chunk.install_tick, first_row=first_row, num_rows=self.execution_horizon)
+        buffer.write(
+            chunk, first_tick=chunk.install_tick, first_row=first_row, num_rows=self.execution_horizon
+        )

@@ -42,7 +42,7 @@ class ActionBuffer:
         action_size: Entries A of one action.
     """
 
-    __slots__ = ("_actions", "_end", "_requests", "_rows")
+    __slots__ = ("_actions", "_end", "_gapless_from", "_requests", "_rows")
 
     def __init__(self, action_size: int) -> None:
         capacity = 512
@@ -50,6 +50,7 @@ class ActionBuffer:
         self._requests: IntArray = np.full(capacity, NO_REQUEST, dtype=np.int64)
         self._rows: IntArray = np.full(capacity, NO_REQUEST, dtype=np.int64)
         self._end = 0
+        self._gapless_from = 0
 
     @property
     def end(self) -> int:
@@ -75,6 +76,8 @@ class ActionBuffer:
         rows = chunk.actions[first_row : first_row + max(num_rows, 0)]
         last = first_tick + len(rows)
         self._grow(last)
+        if len(rows) and first_tick > self._end:
+            self._gapless_from = first_tick
         self._requests[last : self._end] = NO_REQUEST
         self._actions[first_tick:last] = rows
         self._requests[first_tick:last] = chunk.request
@@ -87,7 +90,8 @@ class ActionBuffer:
 
     def action(self, tick: int) -> FloatArray:
         """Returns a copy of the (A,) action planned for ``tick``."""
-        return self._actions[tick].copy()
+        planned: FloatArray = self._actions[tick].copy()
+        return planned
 
     def provenance(self, tick: int) -> tuple[int, int]:
         """Returns (request, row) of the action planned for ``tick``."""
@@ -102,11 +106,12 @@ class ActionBuffer:
             stop = first_tick + int(gaps[0])
         return self._actions[first_tick : max(stop, first_tick)].copy()
 
+    def is_planned_by(self, request: int, tick: int) -> bool:
+        """Whether the action planned for ``tick`` comes from the chunk of ``request``."""
+        return tick < self._end and int(self._requests[tick]) == request
+
     def remaining(self, tick: int) -> int:
         """Number of actions planned without a gap from ``tick`` on."""
-        return len(self.committed(tick, self._end - tick)) if tick < self._end else 0
-
-    def pending(self, tick: int) -> list[tuple[int, int]]:
-        """Returns (request, row) of every action planned for ``tick`` or later."""
-        requests, rows = self._requests[tick : self._end], self._rows[tick : self._end]
-        return [(int(q), int(r)) for q, r in zip(requests, rows, strict=True) if q != NO_REQUEST]
+        if tick >= self._gapless_from:
+            return max(self._end - tick, 0)
+        return len(self.committed(tick, self._end - tick))

@@ -13,7 +13,7 @@ class Prefix(NaiveAsync):
     """
 
     name = "prefix"
-    description = "The d-hat committed actions are a clean prefix that the new chunk continues (2512.05964, 2602.12684)."
+    description = "The d-hat committed actions are a clean prefix of the new chunk (2512.05964, 2602.12684)."
     needs = frozenset({Capability.PREFIX})
 
     def num_committed(self, predicted_delay_ticks: int) -> int:

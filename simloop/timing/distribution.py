@@ -83,13 +83,16 @@ class ShiftedLognormal(Distribution):
         """Returns (count,) independent durations in ns."""
         normal = generator.standard_normal(count)
         values = self.performance_factor * (self.shift_ns + self.median_ns * np.exp(self.sigma * normal))
-        return np.clip(values, self.floor_ns, self.ceiling_ns)
+        clipped: FloatArray = np.clip(values, self.floor_ns, self.ceiling_ns)
+        return clipped
 
 
 ZERO = Constant(0)
 
 
-def _number(config: Mapping[str, Any], key: str, where: str, default: float | None = None, low: float = 0.0) -> float:
+def _number(
+    config: Mapping[str, Any], key: str, where: str, default: float | None = None, low: float = 0.0
+) -> float:
     value = config.get(key, default)
     if value is None:
         raise ParameterError(f"{where}: {key} is missing; it takes a number >= {low:g}.")
@@ -107,7 +110,9 @@ def _shifted_lognormal(config: Mapping[str, Any], where: str) -> Distribution:
     floor_ms = _number(config, "floor_ms", where, 0.0)
     ceiling_ms = _number(config, "ceiling_ms", where, math.inf)
     if ceiling_ms < floor_ms:
-        raise ParameterError(f"{where}.ceiling_ms is {ceiling_ms:g}; allowed: at least floor_ms = {floor_ms:g}.")
+        raise ParameterError(
+            f"{where}.ceiling_ms is {ceiling_ms:g}; allowed: at least floor_ms = {floor_ms:g}."
+        )
     return ShiftedLognormal(
         shift_ns=_number(config, "shift_ms", where, 0.0) * NS_PER_MS,
         median_ns=_number(config, "median_ms", where) * NS_PER_MS,

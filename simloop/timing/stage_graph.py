@@ -127,7 +127,9 @@ def timing_from_config(
         UnknownNameError: A distribution's name is unknown.
     """
     kinds = {
-        _choice(SensorKind, kind, "timing.transport"): distribution_from_config(config, f"timing.transport.{kind}")
+        _choice(SensorKind, kind, "timing.transport"): distribution_from_config(
+            config, f"timing.transport.{kind}"
+        )
         for kind, config in (transport or {}).items()
     }
     given = {
@@ -139,7 +141,9 @@ def timing_from_config(
     }
     stages = {s: distribution_from_config(c, f"timing.{s.value}") for s, c in given.items() if c is not None}
     if servers < 0:
-        raise ParameterError(f"timing.servers is {servers}; allowed: a whole number >= 0 (0 = without bound).")
+        raise ParameterError(
+            f"timing.servers is {servers}; allowed: a whole number >= 0 (0 = without bound)."
+        )
     return Timing(
         name=name,
         source=source,
