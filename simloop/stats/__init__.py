@@ -1,1 +1,1 @@
-"""Package."""
+"""Intervals and tests for what a run claims."""
