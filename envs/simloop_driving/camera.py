@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from simloop.rendering import Background, Camera, Light, Scene
 from simloop.rendering.camera_frames import camera_rotation_from_forward_left_up
-from simloop_driving.camera_meshes import Rgb, car_mesh, road_meshes, tail_lamp_mesh, truck_mesh
+from simloop_driving.camera_meshes import Rgb, body_mesh, road_meshes, tail_lamp_mesh
 from simloop_driving.roads.road_map import RoadMap
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,11 +20,6 @@ HORIZONTAL_FOV_RAD = math.radians(55.0)
 MOUNT_FORWARD_M, MOUNT_HEIGHT_M = 0.6, 1.35
 """Where the camera sits: behind the windscreen, relative to the centre of the ego's footprint on the ground."""
 PITCH_DOWN_RAD = math.radians(3.0)
-
-ACTOR_CLASSES = ("car", "truck")
-"""Names of the classes that ``CameraScene.render`` draws, by code."""
-CLASS_HEIGHT_M = (1.45, 3.8)
-"""Height by class code."""
 
 _PAINTS: tuple[Rgb, ...] = (
     (0.72, 0.08, 0.08),
@@ -85,15 +81,15 @@ class CameraScene:
         Args:
             ego_pose: (3,) x_m, y_m, yaw_rad of the centre of the ego's footprint, map frame.
             actor_poses: (N, 3) the same of the actors that are there.
-            actor_dimensions_m: (N, 2) length and width; the height comes with the class.
-            actor_class: (N,) codes, indices into ``ACTOR_CLASSES``.
+            actor_dimensions_m: (N, 3) length, width and height.
+            actor_class: (N,) codes, indices into ``scenario.actor_state.ACTOR_CLASSES``.
             is_braking: (N,) whether the brake lamps are lit.
 
         Returns:
             (96, 160, 3) uint8, red, green, blue.
         """
         poses = np.asarray(actor_poses, dtype=np.float64).reshape(-1, 3)
-        dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 2)
+        dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 3)
         classes = np.asarray(actor_class, dtype=np.int64).reshape(len(poses))
         brakes = np.asarray(is_braking, dtype=bool).reshape(len(poses))
         shown: set[tuple[int, int]] = set()
@@ -103,9 +99,8 @@ class CameraScene:
             body, lamps = self._actor_handles(index, code)
             position = (poses[index, 0], poses[index, 1], 0.0)
             rotation = _yaw_rotation(float(poses[index, 2]))
-            scale = (dimensions[index, 0], dimensions[index, 1], CLASS_HEIGHT_M[code])
             for handle in (body, lamps):
-                self._scene.set_pose(handle, position, rotation, scale)
+                self._scene.set_pose(handle, position, rotation, dimensions[index])
             self._scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
         for key, handles in self._handles.items():
             for handle in handles:
@@ -121,9 +116,9 @@ class CameraScene:
         key = (index, code)
         if key not in self._handles:
             paint = _PAINTS[index % len(_PAINTS)]
-            is_truck = ACTOR_CLASSES[code] == "truck"
-            body = self._scene.add(truck_mesh(paint) if is_truck else car_mesh(paint))
-            self._handles[key] = (body, self._scene.add(tail_lamp_mesh(is_truck=is_truck)))
+            name = ACTOR_CLASSES[code]
+            body = self._scene.add(body_mesh(name, paint))
+            self._handles[key] = (body, self._scene.add(tail_lamp_mesh(name)))
         return self._handles[key]
 
 

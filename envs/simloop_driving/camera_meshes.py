@@ -1,4 +1,4 @@
-"""Meshes that the driving camera sees: carriageway with markings, delineator posts, cars and trucks.
+"""Meshes that the driving camera sees: carriageway with markings, delineator posts, vehicles.
 
 Marking sizes are those of the German rules (RMS: wide edge line 0.30 m; broken lines 3 m with 6 m gaps, the shortest
 of the three patterns, so that a small picture always shows several dashes); posts stand every 50 m. Vehicle meshes
@@ -9,7 +9,7 @@ width and height.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -233,14 +233,69 @@ def truck_mesh(paint_rgb: Rgb) -> Mesh:
 
 
 @functools.cache
-def tail_lamp_mesh(*, is_truck: bool) -> Mesh:
-    """The tail lamps alone, in the unit box, shown without light; their colour is set by whoever places them."""
+def van_mesh(paint_rgb: Rgb) -> Mesh:
+    """A panel van in the unit box: high body, short bonnet, dark windscreen and rear windows, wheels, shadow."""
     soup = TriangleSoup()
-    if is_truck:
-        for side in (-0.5, 0.26):
-            soup.add_box((-0.512, side, 0.16), (-0.49, side + 0.24, 0.25), (1.0, 0.0, 0.0))
-        return soup.mesh(is_emissive=True)
-    for side in (-0.49, 0.23):
-        soup.add_box((-0.515, side, 0.42), (-0.47, side + 0.26, 0.60), (1.0, 0.0, 0.0))
-    soup.add_box((-0.40, -0.16, 0.86), (-0.35, 0.16, 0.93), (1.0, 0.0, 0.0))
+    _add_shadow(soup)
+    _add_wheels(soup, (-0.30, 0.31), 0.12, 0.30)
+    soup.add_box((-0.5, -0.5, 0.10), (0.5, 0.5, 0.45), paint_rgb)
+    soup.add_box(
+        (-0.5, -0.5, 0.45), (0.36, 0.5, 1.0), paint_rgb, top_low=(-0.48, -0.45), top_high=(0.18, 0.45)
+    )
+    soup.add_box(
+        (0.30, -0.44, 0.50), (0.40, 0.44, 0.86), _GLASS, top_low=(0.20, -0.40), top_high=(0.26, 0.40)
+    )
+    soup.add_box((-0.505, -0.40, 0.58), (-0.47, 0.40, 0.86), _GLASS)
+    soup.add_box((-0.506, -0.13, 0.20), (-0.49, 0.13, 0.27), _PLATE)
+    return soup.mesh()
+
+
+@functools.cache
+def motorcycle_mesh(paint_rgb: Rgb) -> Mesh:
+    """A motorcycle with its rider in the unit box: two wheels, painted frame, dark rider with a painted helmet."""
+    soup = TriangleSoup()
+    _add_shadow(soup)
+    for axle in (-0.33, 0.33):
+        soup.add_box((axle - 0.15, -0.10, 0.0), (axle + 0.15, 0.10, 0.44), _RUBBER)
+    soup.add_box((-0.42, -0.18, 0.34), (0.30, 0.18, 0.56), paint_rgb)
+    soup.add_box((0.10, -0.5, 0.62), (0.18, 0.5, 0.68), _RUBBER)
+    soup.add_box((-0.24, -0.30, 0.52), (0.02, 0.30, 0.86), (0.16, 0.16, 0.20))
+    soup.add_box((-0.13, -0.16, 0.86), (0.03, 0.16, 1.0), paint_rgb)
+    return soup.mesh()
+
+
+_BODIES: dict[str, Callable[[Rgb], Mesh]] = {
+    "car": car_mesh,
+    "van": van_mesh,
+    "truck": truck_mesh,
+    "motorcycle": motorcycle_mesh,
+}
+# Rear lamps by class: boxes as (x low, y low, z low, x high, y high, z high).
+_LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {
+    "car": (
+        (-0.515, -0.49, 0.42, -0.47, -0.23, 0.60),
+        (-0.515, 0.23, 0.42, -0.47, 0.49, 0.60),
+        (-0.40, -0.16, 0.86, -0.35, 0.16, 0.93),
+    ),
+    "van": (
+        (-0.512, -0.5, 0.30, -0.48, -0.36, 0.52),
+        (-0.512, 0.36, 0.30, -0.48, 0.5, 0.52),
+        (-0.50, -0.12, 0.91, -0.46, 0.12, 0.96),
+    ),
+    "truck": ((-0.512, -0.5, 0.16, -0.49, -0.26, 0.25), (-0.512, 0.26, 0.16, -0.49, 0.5, 0.25)),
+    "motorcycle": ((-0.46, -0.22, 0.44, -0.40, 0.22, 0.56),),
+}
+
+
+def body_mesh(actor_class: str, paint_rgb: Rgb) -> Mesh:
+    """Returns the body of a class of ``scenario.actor_state.ACTOR_CLASSES``, in the unit box."""
+    return _BODIES[actor_class](paint_rgb)
+
+
+@functools.cache
+def tail_lamp_mesh(actor_class: str) -> Mesh:
+    """Returns the rear lamps of a class, in the unit box, shown without light; whoever places them sets the colour."""
+    soup = TriangleSoup()
+    for lamp in _LAMPS[actor_class]:
+        soup.add_box(lamp[:3], lamp[3:], (1.0, 0.0, 0.0))
     return soup.mesh(is_emissive=True)

@@ -12,8 +12,9 @@ from simloop_driving import camera
 from simloop_driving.camera import CameraScene
 from simloop_driving.camera_meshes import road_meshes
 from simloop_driving.roads.road_map import DRIVING, RoadMap, load_map
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
-LENGTH_M, WIDTH_M = 4.6, 1.85
+LENGTH_M, WIDTH_M, HEIGHT_M = 4.6, 1.85, 1.45
 Image = npt.NDArray[np.uint8]
 
 
@@ -49,7 +50,7 @@ def picture(
     return scene.render(
         ego,
         np.array(actors).reshape(-1, 3),
-        np.tile([LENGTH_M, WIDTH_M], (count, 1)),
+        np.tile([LENGTH_M, WIDTH_M, HEIGHT_M], (count, 1)),
         np.full(count, keys.get("code", 0)),
         np.full(count, keys.get("is_braking", False)),
     )
@@ -85,7 +86,7 @@ def test_a_car_fills_the_projection_of_its_box(
         projected_px(ego, np.array([car[0] + x * cos - y * sin, car[1] + x * sin + y * cos, z]))
         for x in (-LENGTH_M / 2, LENGTH_M / 2)
         for y in (-WIDTH_M / 2, WIDTH_M / 2)
-        for z in (0.0, camera.CLASS_HEIGHT_M[0])
+        for z in (0.0, HEIGHT_M)
     ]
     left, right = min(c[0] for c in corners), max(c[0] for c in corners)
     top, bottom = min(c[1] for c in corners), max(c[1] for c in corners)
@@ -144,7 +145,7 @@ def test_broken_lines_are_seen_on_both_sides(road_map: RoadMap, scene: CameraSce
         assert brightest > 170
 
 
-@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("code", range(4), ids=ACTOR_CLASSES)
 def test_brake_lamps_light_up(road_map: RoadMap, scene: CameraScene, code: int) -> None:
     lane = middle_lane(road_map)
     ego, lead = lane_pose(road_map, lane, 50.0), lane_pose(road_map, lane, 75.0)
@@ -152,7 +153,7 @@ def test_brake_lamps_light_up(road_map: RoadMap, scene: CameraScene, code: int) 
     lit = picture(scene, ego, lead, code=code, is_braking=True).astype(int)
     changed = np.any(dark != lit, axis=2)
     assert changed.sum() >= 6
-    assert (lit - dark)[changed][:, 0].mean() > 60
+    assert (lit - dark)[changed][:, 0].mean() > 45
 
 
 def test_a_picture_does_not_depend_on_earlier_ones(road_map: RoadMap, scene: CameraScene) -> None:
@@ -160,7 +161,7 @@ def test_a_picture_does_not_depend_on_earlier_ones(road_map: RoadMap, scene: Cam
     ego, lead, other = (lane_pose(road_map, lane, s_m) for s_m in (500.0, 520.0, 540.0))
     fresh = CameraScene(road_map)
     expected = picture(fresh, ego, lead)
-    for code in (0, 1):
+    for code in (0, 1, 2, 3):
         picture(scene, other, ego, lead, code=code, is_braking=True)
     assert np.array_equal(picture(scene, ego, lead), expected)
     assert np.array_equal(picture(scene, ego), picture(CameraScene(road_map), ego))
