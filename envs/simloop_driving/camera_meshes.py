@@ -232,44 +232,7 @@ def truck_mesh(paint_rgb: Rgb) -> Mesh:
     return soup.mesh()
 
 
-@functools.cache
-def van_mesh(paint_rgb: Rgb) -> Mesh:
-    """A panel van in the unit box: high body, short bonnet, dark windscreen and rear windows, wheels, shadow."""
-    soup = TriangleSoup()
-    _add_shadow(soup)
-    _add_wheels(soup, (-0.30, 0.31), 0.12, 0.30)
-    soup.add_box((-0.5, -0.5, 0.10), (0.5, 0.5, 0.45), paint_rgb)
-    soup.add_box(
-        (-0.5, -0.5, 0.45), (0.36, 0.5, 1.0), paint_rgb, top_low=(-0.48, -0.45), top_high=(0.18, 0.45)
-    )
-    soup.add_box(
-        (0.30, -0.44, 0.50), (0.40, 0.44, 0.86), _GLASS, top_low=(0.20, -0.40), top_high=(0.26, 0.40)
-    )
-    soup.add_box((-0.505, -0.40, 0.58), (-0.47, 0.40, 0.86), _GLASS)
-    soup.add_box((-0.506, -0.13, 0.20), (-0.49, 0.13, 0.27), _PLATE)
-    return soup.mesh()
-
-
-@functools.cache
-def motorcycle_mesh(paint_rgb: Rgb) -> Mesh:
-    """A motorcycle with its rider in the unit box: two wheels, painted frame, dark rider with a painted helmet."""
-    soup = TriangleSoup()
-    _add_shadow(soup)
-    for axle in (-0.33, 0.33):
-        soup.add_box((axle - 0.15, -0.10, 0.0), (axle + 0.15, 0.10, 0.44), _RUBBER)
-    soup.add_box((-0.42, -0.18, 0.34), (0.30, 0.18, 0.56), paint_rgb)
-    soup.add_box((0.10, -0.5, 0.62), (0.18, 0.5, 0.68), _RUBBER)
-    soup.add_box((-0.24, -0.30, 0.52), (0.02, 0.30, 0.86), (0.16, 0.16, 0.20))
-    soup.add_box((-0.13, -0.16, 0.86), (0.03, 0.16, 1.0), paint_rgb)
-    return soup.mesh()
-
-
-_BODIES: dict[str, Callable[[Rgb], Mesh]] = {
-    "car": car_mesh,
-    "van": van_mesh,
-    "truck": truck_mesh,
-    "motorcycle": motorcycle_mesh,
-}
+_BODIES: dict[str, Callable[[Rgb], Mesh]] = {"car": car_mesh, "truck": truck_mesh}
 # Rear lamps by class: boxes as (x low, y low, z low, x high, y high, z high).
 _LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {
     "car": (
@@ -277,13 +240,7 @@ _LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {
         (-0.515, 0.23, 0.42, -0.47, 0.49, 0.60),
         (-0.40, -0.16, 0.86, -0.35, 0.16, 0.93),
     ),
-    "van": (
-        (-0.512, -0.5, 0.30, -0.48, -0.36, 0.52),
-        (-0.512, 0.36, 0.30, -0.48, 0.5, 0.52),
-        (-0.50, -0.12, 0.91, -0.46, 0.12, 0.96),
-    ),
     "truck": ((-0.512, -0.5, 0.16, -0.49, -0.26, 0.25), (-0.512, 0.26, 0.16, -0.49, 0.5, 0.25)),
-    "motorcycle": ((-0.46, -0.22, 0.44, -0.40, 0.22, 0.56),),
 }
 
 

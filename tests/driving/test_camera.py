@@ -145,7 +145,7 @@ def test_broken_lines_are_seen_on_both_sides(road_map: RoadMap, scene: CameraSce
         assert brightest > 170
 
 
-@pytest.mark.parametrize("code", range(4), ids=ACTOR_CLASSES)
+@pytest.mark.parametrize("code", range(len(ACTOR_CLASSES)), ids=ACTOR_CLASSES)
 def test_brake_lamps_light_up(road_map: RoadMap, scene: CameraScene, code: int) -> None:
     lane = middle_lane(road_map)
     ego, lead = lane_pose(road_map, lane, 50.0), lane_pose(road_map, lane, 75.0)
@@ -161,7 +161,7 @@ def test_a_picture_does_not_depend_on_earlier_ones(road_map: RoadMap, scene: Cam
     ego, lead, other = (lane_pose(road_map, lane, s_m) for s_m in (500.0, 520.0, 540.0))
     fresh = CameraScene(road_map)
     expected = picture(fresh, ego, lead)
-    for code in (0, 1, 2, 3):
+    for code in range(len(ACTOR_CLASSES)):
         picture(scene, other, ego, lead, code=code, is_braking=True)
     assert np.array_equal(picture(scene, ego, lead), expected)
     assert np.array_equal(picture(scene, ego), picture(CameraScene(road_map), ego))
