@@ -90,6 +90,10 @@ class WorldError(SimloopError):
     """The world raised, or broke its contract."""
 
 
+class CallTimeoutError(SimloopError):
+    """One uninterrupted call of a world or an agent exceeded its wall limit."""
+
+
 class LogError(SimloopError):
     """An episode log does not follow its schema."""
 

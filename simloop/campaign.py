@@ -1,0 +1,74 @@
+"""Campaigns: which episodes next, given the rows so far. A suite is the campaign that proposes once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from simloop.spec import Component, EpisodeSpec, ScenarioFamily
+from simloop.suites import Suite
+
+
+class Campaign(ABC):
+    """Proposes episodes at barriers; rows come back in case order, never in completion order."""
+
+    @abstractmethod
+    def propose(self) -> Sequence[EpisodeSpec]:
+        """Returns the next episodes; an empty sequence ends the campaign."""
+
+    @abstractmethod
+    def observe(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the rows of the proposed episodes, in the order in which they were proposed."""
+
+
+class SuiteCampaign(Campaign):
+    """Proposes every episode of a suite once.
+
+    Args:
+        suite: The suite.
+        family: From a scenario's name to its family.
+        component: From (group, name) to the composed choice.
+        agent_digest: From an agent's name to its digest.
+        versions: From a family to the versions that its verdicts depend on.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        family: Callable[[str], ScenarioFamily],
+        component: Callable[[str, str], Component],
+        agent_digest: Callable[[str], str],
+        versions: Callable[[ScenarioFamily], Mapping[str, str]],
+    ) -> None:
+        specs: dict[str, EpisodeSpec] = {}
+        for axes in suite.axes:
+            for scenario in axes.scenario:
+                scenario_family = family(scenario)
+                for seed in axes.seeds:
+                    case = scenario_family.case(seed)
+                    for agent in axes.agent:
+                        for timing in axes.timing:
+                            for strategy in axes.strategy:
+                                spec = EpisodeSpec(
+                                    case=case,
+                                    agent=component("agent", agent),
+                                    timing=component("timing", timing),
+                                    strategy=component("strategy", strategy),
+                                    agent_digest=agent_digest(agent),
+                                    versions=versions(scenario_family),
+                                )
+                                specs.setdefault(spec.episode_id, spec)
+        self._specs = tuple(specs.values())
+        self._is_proposed = False
+
+    def propose(self) -> Sequence[EpisodeSpec]:
+        """Returns every episode the first time, none later."""
+        if self._is_proposed:
+            return ()
+        self._is_proposed = True
+        return self._specs
+
+    def observe(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Needs no rows: nothing depends on them."""

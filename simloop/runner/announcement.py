@@ -1,0 +1,133 @@
+"""A worker says what it is about to do before each uninterrupted call, so that somebody outside can see it hang."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop import wall_clock
+from simloop.log import Columns
+from simloop.spec import Scenario
+from simloop.world import Anchor, Frame, Outcome, World, WorldSpec
+
+CALLS = ("idle", "make", "reset", "advance", "capture", "render", "actuate", "outcome", "drain", "infer", "evaluate")
+_LAYOUT = struct.Struct("<dqq")
+
+
+class Announcer(Protocol):
+    """Is told which call of which episode starts now; episode -1 is none in particular."""
+
+    def __call__(self, episode: int, call: str) -> None:
+        """Notes that ``call`` (one of ``CALLS``) of the episode with that number starts now."""
+
+
+def silent(episode: int, call: str) -> None:
+    """An announcer that nobody listens to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The last thing that a worker announced.
+
+    Attributes:
+        started_s: ``wall_clock.monotonic_s`` at the start of the call.
+        episode: Number of the episode in the run; -1 for none in particular.
+        call: One of ``CALLS``.
+    """
+
+    started_s: float
+    episode: int
+    call: str
+
+
+class FileAnnouncer:
+    """Announces through a memory-mapped file, which outlives the worker and needs no lock of the interpreter."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _LAYOUT.size)
+
+    def __call__(self, episode: int, call: str) -> None:
+        """Notes the call."""
+        _LAYOUT.pack_into(self._map, 0, wall_clock.monotonic_s(), episode, CALLS.index(call))
+
+
+def create_announcement_file(path: Path) -> None:
+    """Makes the file of a worker that is idle."""
+    path.write_bytes(_LAYOUT.pack(wall_clock.monotonic_s(), -1, 0))
+
+
+def read_announcement(path: Path) -> Announcement:
+    """Reads what a worker announced last."""
+    started_s, episode, call = _LAYOUT.unpack(path.read_bytes())
+    return Announcement(started_s, episode, CALLS[call])
+
+
+class AnnouncedWorld(World):
+    """A world that announces each of its calls.
+
+    Attributes:
+        episode: Number of the episode that it plays.
+    """
+
+    def __init__(self, world: World, announce: Announcer) -> None:
+        self._world = world
+        self._announce = announce
+        self.episode = -1
+
+    @property
+    def spec(self) -> WorldSpec:
+        """The world's fixed properties."""
+        return self._world.spec
+
+    def reset(self, scenario: Scenario, seed: int) -> None:
+        """Announces and resets."""
+        self._announce(self.episode, "reset")
+        self._world.reset(scenario, seed)
+
+    def advance(self, until_ns: int) -> None:
+        """Announces and advances."""
+        self._announce(self.episode, "advance")
+        self._world.advance(until_ns)
+
+    def capture(self, sensor: str, index: int) -> Frame:
+        """Announces and captures; rendering is announced when it happens."""
+        self._announce(self.episode, "capture")
+        frame = self._world.capture(sensor, index)
+        episode = self.episode
+
+        def render() -> npt.NDArray[np.generic]:
+            self._announce(episode, "render")
+            return frame.array
+
+        return Frame(sensor=sensor, index=index, captured_at_ns=frame.captured_at_ns, render=render)
+
+    def anchor(self) -> Anchor:
+        """Returns the world's anchor."""
+        return self._world.anchor()
+
+    def actuate(self, action: npt.NDArray[np.float64]) -> None:
+        """Announces and actuates."""
+        self._announce(self.episode, "actuate")
+        self._world.actuate(action)
+
+    def outcome(self) -> Outcome:
+        """Announces and returns the verdict."""
+        self._announce(self.episode, "outcome")
+        return self._world.outcome()
+
+    def drain(self) -> Mapping[str, Columns]:
+        """Announces and drains."""
+        self._announce(self.episode, "drain")
+        return self._world.drain()
+
+    def close(self) -> None:
+        """Closes the world."""
+        self._world.close()

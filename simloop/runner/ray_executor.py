@@ -1,0 +1,228 @@
+"""Runs tasks on Ray: persistent worker actors, small leases, results streamed back to one writer.
+
+A worker announces each uninterrupted call through a memory-mapped file; the driver watches. When a call exceeds its
+limit, only its episode ends (``timeout``); when a worker dies, only the announced episode ends (``infra_error``).
+The other episodes of the lease are leased again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from simloop import wall_clock
+from simloop.errors import ConfigurationError
+from simloop.metrics.metric import Metric
+from simloop.plugins import load_metrics
+from simloop.runner.announcement import FileAnnouncer, create_announcement_file, read_announcement
+from simloop.runner.config import RunnerConfig
+from simloop.runner.worker import EpisodeWorker, RunFacts, Task, TaskResult, lost_result
+from simloop.spec import canonical_json
+from simloop.store.row import EpisodeStatus
+
+_POLL_S = 0.5
+
+
+class _RayWorker:
+    """The actor: an EpisodeWorker that announces through a file."""
+
+    def __init__(
+        self, facts: RunFacts, name: str, interleave: int, announcement: str, search_path: Sequence[str]
+    ) -> None:
+        for folder in search_path:
+            if folder not in sys.path:
+                sys.path.append(folder)
+        self._worker = EpisodeWorker(
+            facts=facts, name=name, interleave=interleave, announce=FileAnnouncer(Path(announcement))
+        )
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+        """Streams the results of a lease."""
+        yield from self._worker.run(tasks)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Seat:
+    """A worker's place: the actor that sits in it, and its lease."""
+
+    name: str
+    announcement: Path
+    actor: Any
+    num_done: int = 0
+    stream: Any = None
+    lease: dict[int, Task] = field(default_factory=dict)
+
+
+class RayExecutor:
+    """Runs tasks on worker actors.
+
+    Args:
+        config: How the run is executed.
+        facts: What every row says about the run.
+
+    Raises:
+        ConfigurationError: Ray cannot be started or reached.
+    """
+
+    def __init__(self, config: RunnerConfig, facts: RunFacts) -> None:
+        self._config = config
+        self._facts = facts
+        self._metrics: Sequence[Metric] = load_metrics()
+        self._num_workers = config.workers or (os.cpu_count() or 1)
+        self._folder = tempfile.TemporaryDirectory(prefix="simloop-")
+        self._seats: list[_Seat] = []
+        self._num_started = 0
+        self._owns_ray = not ray.is_initialized()
+        if self._owns_ray:
+            _start_ray(config.address, self._num_workers)
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+        """Yields results as they come; order follows the workers, not the tasks."""
+        leases = deque(_leases(tasks, self._num_workers, self._config.interleave))
+        while len(self._seats) < min(self._num_workers, len(leases)):
+            self._seats.append(self._new_seat())
+        while leases or any(s.stream is not None for s in self._seats):
+            for seat in list(self._seats):
+                if seat.stream is None and leases:
+                    self._hand_out(seat, leases.popleft())
+            busy = {s.stream: s for s in self._seats if s.stream is not None}
+            ready, _ = ray.wait(list(busy), num_returns=1, timeout=_POLL_S, fetch_local=False)
+            for stream in ready:
+                yield from self._collect(busy[stream], leases)
+            for seat in list(self._seats):
+                if seat.stream is not None:
+                    yield from self._check_limit(seat, leases)
+
+    def close(self) -> None:
+        """Ends the workers, and Ray if this executor started it."""
+        for seat in self._seats:
+            ray.kill(seat.actor, no_restart=True)
+        self._seats.clear()
+        if self._owns_ray:
+            ray.shutdown()
+        self._folder.cleanup()
+
+    # --- seats -----------------------------------------------------------------------------------------------
+
+    def _new_seat(self) -> _Seat:
+        name = f"ray-{self._num_started}"
+        self._num_started += 1
+        announcement = Path(self._folder.name) / name
+        create_announcement_file(announcement)
+        actor_class = ray.remote(num_cpus=1, max_restarts=0)(_RayWorker)
+        search_path = [os.getcwd()]
+        actor = actor_class.remote(self._facts, name, self._config.interleave, str(announcement), search_path)
+        return _Seat(name=name, announcement=announcement, actor=actor)
+
+    def _replace(self, seat: _Seat) -> _Seat:
+        ray.kill(seat.actor, no_restart=True)
+        fresh = self._new_seat()
+        self._seats[self._seats.index(seat)] = fresh
+        return fresh
+
+    def _hand_out(self, seat: _Seat, lease: list[Task]) -> None:
+        limit = self._config.recycle_after
+        if limit and seat.num_done >= limit:
+            seat = self._replace(seat)
+        seat.lease = {t.number: t for t in lease}
+        seat.stream = seat.actor.run.options(num_returns="streaming").remote(lease)
+
+    # --- results ---------------------------------------------------------------------------------------------
+
+    def _collect(self, seat: _Seat, leases: deque[list[Task]]) -> Iterator[TaskResult]:
+        try:
+            result: TaskResult = ray.get(next(seat.stream))
+        except StopIteration:
+            seat.stream = None
+            if seat.lease:
+                leases.append(list(seat.lease.values()))
+                seat.lease = {}
+            return
+        except RayActorError as error:
+            yield from self._lost(seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker was lost ({_first_line(error)})")
+            return
+        except RayError as error:
+            yield from self._lost(seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})")
+            return
+        seat.lease.pop(result.number, None)
+        seat.num_done += 1
+        yield result
+
+    def _check_limit(self, seat: _Seat, leases: deque[list[Task]]) -> Iterator[TaskResult]:
+        said = read_announcement(seat.announcement)
+        limit_s = self._config.call_limit_s
+        if said.call != "idle" and wall_clock.monotonic_s() - said.started_s > limit_s:
+            reason = f"the call {said.call!r} took longer than runner.call_limit_s = {limit_s:g} s of wall time"
+            yield from self._lost(seat, leases, EpisodeStatus.TIMEOUT, reason)
+
+    def _lost(
+        self, seat: _Seat, leases: deque[list[Task]], status: EpisodeStatus, reason: str
+    ) -> Iterator[TaskResult]:
+        """Ends the announced episode, leases its siblings again and seats a new worker.
+
+        When nobody in particular was announced (a batch), every episode of the lease gets a lease of its own.
+        """
+        said = read_announcement(seat.announcement)
+        unfinished = dict(seat.lease)
+        culprit = unfinished.pop(said.episode, None)
+        if culprit is None and len(unfinished) == 1:
+            _, culprit = unfinished.popitem()
+        if culprit is None:
+            leases.extend([task] for task in unfinished.values())
+        elif unfinished:
+            leases.appendleft(list(unfinished.values()))
+        self._replace(seat)
+        if culprit is not None:
+            yield lost_result(
+                culprit,
+                self._facts,
+                self._metrics,
+                status=status,
+                reason=f"{reason}, in call {said.call!r}" if status is EpisodeStatus.INFRA_ERROR else reason,
+                worker=seat.name,
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _start_ray(address: str | None, num_workers: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        if address is not None:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        else:
+            ray.init(
+                num_cpus=num_workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=256 * 1024 * 1024,
+            )
+    except Exception as error:
+        where = f"reach the Ray cluster at {address}" if address else "start Ray on this machine"
+        raise ConfigurationError(
+            f"Cannot {where}: {_first_line(error)}. Use runner=in_process to run without Ray."
+        ) from error
+
+
+def _leases(tasks: Sequence[Task], num_workers: int, interleave: int) -> list[list[Task]]:
+    """Splits tasks into leases of one world each, tasks of one agent beside each other, large leases first."""
+    groups: dict[str, list[Task]] = {}
+    for task in sorted(tasks, key=lambda t: (t.world.name, t.spec.agent.name, t.number)):
+        groups.setdefault(canonical_json([task.world.name, task.world.config]), []).append(task)
+    leases = []
+    for group in groups.values():
+        size = max(1, min(interleave, -(-len(group) // (3 * num_workers))))
+        leases += [group[start : start + size] for start in range(0, len(group), size)]
+    return leases

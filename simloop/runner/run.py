@@ -1,0 +1,111 @@
+"""Executes a plan: skips what is recorded, runs the rest, retries infrastructure errors, writes atomic parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from simloop import wall_clock
+from simloop.runner.config import Executor, RunnerConfig
+from simloop.runner.planning import RunPlan
+from simloop.runner.worker import RunFacts, Task, TaskResult
+from simloop.store.row import EpisodeStatus, Row
+from simloop.store.run_store import RunStore
+
+_PART_ROWS = 64
+_PART_SECONDS = 5.0
+
+OnRow = Callable[[Row], None]
+
+
+class TaskExecutor(Protocol):
+    """Runs tasks and yields results in any order."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+        """Yields one result a task."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+def make_executor(config: RunnerConfig, facts: RunFacts) -> TaskExecutor:
+    """Makes the executor that a config names; Ray is imported only when it is used."""
+    if config.executor == Executor.IN_PROCESS.value:
+        from simloop.runner.in_process import InProcessExecutor
+
+        return InProcessExecutor(config, facts)
+    from simloop.runner.ray_executor import RayExecutor
+
+    return RayExecutor(config, facts)
+
+
+def execute(plan: RunPlan, on_row: OnRow) -> int:
+    """Runs what is missing of a plan and records it; safe to call again after any interruption.
+
+    Args:
+        plan: The plan.
+        on_row: Told about each row when it is final (recorded with the next part).
+
+    Returns:
+        Number of episodes that were run now.
+
+    Raises:
+        ResultsError: The folder holds another run.
+        KeyboardInterrupt: The user stopped the run; everything finished is recorded.
+    """
+    with RunStore.create_or_open(plan.folder, plan.manifest) as store:
+        done = store.done_ids()
+        todo = [task for task in plan.tasks if task.spec.episode_id not in done]
+        if not todo:
+            return 0
+        recorder = _PartWriter(store)
+        executor = make_executor(plan.runner, plan.facts)
+        try:
+            while todo:
+                todo = _pass(executor, todo, plan.runner.max_tries, recorder, on_row)
+        finally:
+            recorder.flush()
+            executor.close()
+        return recorder.num_rows
+
+
+def _pass(
+    executor: TaskExecutor, tasks: Sequence[Task], max_tries: int, recorder: _PartWriter, on_row: OnRow
+) -> list[Task]:
+    """Runs tasks once; returns those to be tried again."""
+    by_number = {task.number: task for task in tasks}
+    again: list[Task] = []
+    for result in executor.run(tasks):
+        task = by_number[result.number]
+        if result.row["status"] == EpisodeStatus.INFRA_ERROR.value and task.try_number < max_tries:
+            again.append(dataclasses.replace(task, try_number=task.try_number + 1))
+            continue
+        recorder.add(result)
+        on_row(result.row)
+    return sorted(again, key=lambda t: t.number)
+
+
+class _PartWriter:
+    """Collects rows and writes them as parts, at least every few seconds."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._rows: list[Row] = []
+        self._since_s = wall_clock.now_s()
+        self.num_rows = 0
+
+    def add(self, result: TaskResult) -> None:
+        row = result.row
+        if result.log is not None and self._store.wants_log(row):
+            self._store.write_episode_log(str(row["episode_id"]), result.log)
+            row["has_log"] = True
+        self._rows.append(row)
+        self.num_rows += 1
+        if len(self._rows) >= _PART_ROWS or wall_clock.now_s() - self._since_s > _PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        rows, self._rows = self._rows, []
+        self._since_s = wall_clock.now_s()
+        self._store.write_part(rows)

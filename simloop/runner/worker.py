@@ -1,0 +1,284 @@
+"""A worker: interleaves episodes, hands each agent one batch, judges what happened.
+
+It has no threads. Each episode is a generator that stops at an inference request; when every running episode waits
+for a reply, all requests of one agent go into one batch.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from simloop import wall_clock
+from simloop.agent import Agent, InferenceReply, InferenceRequest
+from simloop.compose import make_agent, make_strategy, make_timing, make_world
+from simloop.errors import AgentError, CallTimeoutError
+from simloop.log import EpisodeLog
+from simloop.loop import ClosedLoop, EpisodeGenerator
+from simloop.metrics.evaluate import evaluate, unevaluated
+from simloop.metrics.metric import Metric
+from simloop.plugins import load_metrics
+from simloop.runner.announcement import AnnouncedWorld, Announcer, silent
+from simloop.spec import Component, EpisodeSpec, canonical_json
+from simloop.store.row import EpisodeStatus, Row, episode_row
+from simloop.world import OutcomeState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """An episode to run, with all that a worker needs to make its world.
+
+    Attributes:
+        number: Place in the order in which the campaign proposed the episodes.
+        spec: The episode.
+        world: The composed world.
+        try_number: How often it was started, this time included.
+    """
+
+    number: int
+    spec: EpisodeSpec
+    world: Component
+    try_number: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """What became of a task: its row, and the log if the episode left one."""
+
+    number: int
+    row: Row
+    log: EpisodeLog | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What every row of a run says about the run."""
+
+    run_id: str
+    suite: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Playing:
+    """An episode that is being played."""
+
+    task: Task
+    world: AnnouncedWorld
+    loop: ClosedLoop
+    generator: EpisodeGenerator
+    started_s: float
+    request: InferenceRequest | None = None
+
+
+class EpisodeWorker:
+    """Plays tasks and yields their results as they end.
+
+    Args:
+        facts: What every row says about the run.
+        name: Name of the worker, for the rows.
+        interleave: Episodes held at once at most.
+        announce: Is told before each uninterrupted call.
+        metrics: The metrics to judge by; those of every plug-in by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: RunFacts,
+        name: str,
+        interleave: int,
+        announce: Announcer = silent,
+        metrics: Sequence[Metric] | None = None,
+    ) -> None:
+        self._facts = facts
+        self._name = name
+        self._interleave = interleave
+        self._announce = announce
+        self._metrics = tuple(metrics) if metrics is not None else load_metrics()
+        self._agents: dict[str, Agent] = {}
+        self._idle: dict[str, list[AnnouncedWorld]] = {}
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+        """Plays the tasks, interleaved, and yields each result when its episode has ended."""
+        waiting = list(reversed(tasks))
+        playing: list[_Playing] = []
+        while waiting or playing:
+            while waiting and len(playing) < self._limit(playing):
+                started = self._start(waiting.pop())
+                if isinstance(started, TaskResult):
+                    yield started
+                else:
+                    playing.append(started)
+            for agent_name in dict.fromkeys(p.task.spec.agent.name for p in playing):
+                batch = [p for p in playing if p.task.spec.agent.name == agent_name]
+                yield from self._answer(batch)
+            playing = [p for p in playing if p.request is not None]
+        self._announce(-1, "idle")
+
+    def close(self) -> None:
+        """Frees every world and agent."""
+        for worlds in self._idle.values():
+            for world in worlds:
+                world.close()
+        for agent in self._agents.values():
+            agent.close()
+        self._idle.clear()
+        self._agents.clear()
+
+    # --- playing ---------------------------------------------------------------------------------------------
+
+    def _limit(self, playing: Sequence[_Playing]) -> int:
+        allowed = [p.world.spec.max_interleaved for p in playing]
+        return min([self._interleave, *allowed])
+
+    def _agent(self, chosen: Component) -> Agent:
+        key = canonical_json([chosen.name, chosen.config])
+        if key not in self._agents:
+            self._agents[key] = make_agent(chosen)
+        return self._agents[key]
+
+    def _take_world(self, chosen: Component) -> AnnouncedWorld:
+        idle = self._idle.setdefault(_world_key(chosen), [])
+        return idle.pop() if idle else AnnouncedWorld(make_world(chosen), self._announce)
+
+    def _start(self, task: Task) -> _Playing | TaskResult:
+        started_s = wall_clock.now_s()
+        spec = task.spec
+        self._announce(task.number, "make")
+        try:
+            agent_spec = self._agent(spec.agent).spec
+            world = self._take_world(task.world)
+            world.episode = task.number
+            loop = ClosedLoop(
+                world=world,
+                case=spec.case,
+                agent=agent_spec,
+                timing=make_timing(spec.timing),
+                strategy=make_strategy(spec.strategy),
+                episode_id=spec.episode_id,
+            )
+        except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
+            return self._failed(task, error, None, started_s)
+        playing = _Playing(task=task, world=world, loop=loop, generator=loop.run(), started_s=started_s)
+        return self._advance(playing, None) or playing
+
+    def _advance(self, playing: _Playing, reply: InferenceReply | None) -> TaskResult | None:
+        """Runs an episode to its next request; returns its result when it ends."""
+        try:
+            playing.request = next(playing.generator) if reply is None else playing.generator.send(reply)
+            return None
+        except StopIteration as stop:
+            playing.request = None
+            return self._ended(playing, stop.value)
+        except AgentError as error:
+            playing.request = None
+            return self._agent_failed(playing, error)
+        except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
+            playing.request = None
+            return self._failed(playing.task, error, None, playing.started_s)
+
+    def _answer(self, batch: Sequence[_Playing]) -> Iterator[TaskResult]:
+        agent = self._agent(batch[0].task.spec.agent)
+        for playing, answer in zip(batch, self._infer(agent, batch), strict=True):
+            if isinstance(answer, InferenceReply):
+                result = self._advance(playing, answer)
+            else:
+                playing.generator.close()
+                playing.request = None
+                result = self._agent_failed(playing, answer)
+            if result is not None:
+                yield result
+
+    def _infer(self, agent: Agent, batch: Sequence[_Playing]) -> list[InferenceReply | Exception]:
+        """Asks the agent; if a batch raises, each request is asked alone, so that one fault costs one episode."""
+        requests = [p.request for p in batch if p.request is not None]
+        self._announce(batch[0].task.number if len(batch) == 1 else -1, "infer")
+        try:
+            replies = list(agent.infer(requests))
+            if len(replies) != len(requests):
+                raise AgentError(f"Agent {agent.spec.name!r} gave {len(replies)} replies to {len(requests)} requests.")
+            return list(replies)
+        except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
+            if len(batch) == 1:
+                return [error]
+        return [answer for playing in batch for answer in self._infer(agent, [playing])]
+
+    # --- results ---------------------------------------------------------------------------------------------
+
+    def _ended(self, playing: _Playing, log: EpisodeLog) -> TaskResult:
+        outcome = playing.loop.outcome
+        is_success = outcome.state is OutcomeState.SUCCESS
+        status = EpisodeStatus.SUCCESS if is_success else EpisodeStatus.FAIL
+        self._give_back(playing)
+        return self._judged(playing.task, status, outcome.reason, log, playing.started_s, stage=outcome.stage)
+
+    def _agent_failed(self, playing: _Playing, error: Exception) -> TaskResult:
+        log = playing.loop.log()
+        self._give_back(playing)
+        return self._failed(playing.task, error, log, playing.started_s, is_agents=True)
+
+    def _give_back(self, playing: _Playing) -> None:
+        playing.world.episode = -1
+        self._idle.setdefault(_world_key(playing.task.world), []).append(playing.world)
+
+    def _failed(
+        self, task: Task, error: Exception, log: EpisodeLog | None, started_s: float, *, is_agents: bool = False
+    ) -> TaskResult:
+        status = EpisodeStatus.AGENT_ERROR if is_agents else EpisodeStatus.INFRA_ERROR
+        if isinstance(error, CallTimeoutError):
+            status = EpisodeStatus.TIMEOUT
+        trace = "".join(traceback.format_exception(error))
+        reason = f"{type(error).__name__}: {error}"
+        return self._judged(task, status, reason, log, started_s, error_trace=trace)
+
+    def _judged(
+        self,
+        task: Task,
+        status: EpisodeStatus,
+        reason: str,
+        log: EpisodeLog | None,
+        started_s: float,
+        *,
+        stage: int = 0,
+        error_trace: str = "",
+    ) -> TaskResult:
+        self._announce(task.number, "evaluate")
+        evaluation = unevaluated(self._metrics, reason) if log is None else evaluate(self._metrics, log)
+        row = episode_row(
+            spec=task.spec,
+            run_id=self._facts.run_id,
+            suite=self._facts.suite,
+            status=status,
+            reason=reason,
+            evaluation=evaluation,
+            episode_hash=log.episode_hash if log is not None and not error_trace else None,
+            stage=stage,
+            num_ticks=log.num_rows("ticks") if log is not None else 0,
+            error_trace=error_trace,
+            num_tries=task.try_number,
+            worker=self._name,
+            wall_s_wall=wall_clock.now_s() - started_s,
+        )
+        return TaskResult(number=task.number, row=row, log=log)
+
+
+def _world_key(chosen: Component) -> str:
+    return canonical_json([chosen.name, chosen.config])
+
+
+def lost_result(
+    task: Task, facts: RunFacts, metrics: Sequence[Metric], *, status: EpisodeStatus, reason: str, worker: str
+) -> TaskResult:
+    """Returns the result of a task whose worker is gone: no log, no metric, the reason in the row."""
+    row = episode_row(
+        spec=task.spec,
+        run_id=facts.run_id,
+        suite=facts.suite,
+        status=status,
+        reason=reason,
+        evaluation=unevaluated(metrics, reason),
+        num_tries=task.try_number,
+        worker=worker,
+    )
+    return TaskResult(number=task.number, row=row, log=None)
