@@ -2,13 +2,13 @@
 
 Keys follow what robot-learning tools read: ``pixels`` (HWC uint8 by camera), ``agent_pos`` (proprioception),
 ``environment_state`` (ground truth), ``info["is_success"]`` on reset and on every step. The horizon's end is
-``truncated``, never ``terminated``.
+``truncated``, never ``terminated``. Actions are scaled to [-1, 1] unless the world's own units are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -32,14 +32,16 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         make_world: Makes the world from the family's ``world_config``, given as keyword arguments.
         family: Name of a scenario family, or the family itself.
         sensors: Names of the sensors in the observation; all of the world's by default.
-        render_mode: ``"rgb_array"`` renders the world's first camera, or None.
+        render_mode: ``"rgb_array"`` renders the world's first camera (if it has one), or None.
         world_config: Replaces single entries of the family's world config.
+        normalise_actions: True: every action entry runs from -1 (its lower bound) to 1 (its upper bound). False: the
+            action space has the bounds and units of the world's ``ActionSpec``.
 
     Raises:
         ConfigurationError: The family, a sensor or the render mode is unknown.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012, as in gymnasium
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         sensors: tuple[str, ...] | None = None,
         render_mode: str | None = None,
         world_config: Mapping[str, Any] | None = None,
+        normalise_actions: bool = True,
     ) -> None:
         self._family = load_family(family) if isinstance(family, str) else family
         self._world = make_world(**{**self._family.world_config, **(world_config or {})})
@@ -58,16 +61,21 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         unknown = sorted(set(chosen) - set(known))
         if unknown:
             raise ConfigurationError(f"Unknown sensors {unknown}; {spec.name} has: {', '.join(known)}.")
-        if render_mode not in (None, "rgb_array"):
-            raise ConfigurationError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array'.")
         self._sensors = tuple(known[name] for name in chosen)
         self._cameras = tuple(s for s in spec.sensors if s.kind is SensorKind.CAMERA)
+        modes = ["rgb_array"] if self._cameras else []
+        if render_mode is not None and render_mode not in modes:
+            raise ConfigurationError(f"render_mode is {render_mode!r}; {spec.name} allows: {[None, *modes]}.")
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": round(1e9 / spec.control_period_ns)}
+        self.metadata = {"render_modes": modes, "render_fps": round(1e9 / spec.control_period_ns)}
+        low = np.array([d.low for d in spec.action.dimensions])
+        high = np.array([d.high for d in spec.action.dimensions])
+        self._action_centre = (low + high) / 2 if normalise_actions else np.zeros(spec.action.size)
+        self._action_scale = (high - low) / 2 if normalise_actions else np.ones(spec.action.size)
+        if normalise_actions:
+            low, high = np.full(spec.action.size, -1.0), np.ones(spec.action.size)
         self.action_space = spaces.Box(
-            low=np.array([d.low for d in spec.action.dimensions], dtype=np.float32),
-            high=np.array([d.high for d in spec.action.dimensions], dtype=np.float32),
-            dtype=np.float32,
+            low=low.astype(np.float32), high=high.astype(np.float32), dtype=np.float32
         )
         self.observation_space = _observation_space(self._sensors)
         self.task = self._family.name
@@ -115,7 +123,8 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         if self._scenario is None:
             raise gymnasium.error.ResetNeeded("Call reset before step.")
         spec = self._world.spec
-        row = np.asarray(action, dtype=np.float64).reshape(1, spec.action.size)
+        entries = np.asarray(action, dtype=np.float64).reshape(1, spec.action.size)
+        row = self._action_centre + self._action_scale * entries
         self._world.actuate(spec.action.to_world(row, self._world.anchor())[0])
         self._tick += 1
         self._world.advance(self._tick * spec.control_period_ns)
@@ -130,7 +139,7 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         """Returns and forgets the world's recorded tables (docs/log.md)."""
         return self._world.drain()
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """Returns the first camera's picture, (height, width, 3) uint8, in mode ``rgb_array``, else None."""
         if self.render_mode is None or not self._cameras:
             return None
@@ -165,11 +174,20 @@ def _observation_space(sensors: tuple[SensorSpec, ...]) -> spaces.Dict:
     for sensor in sensors:
         dtype = np.dtype(sensor.dtype)
         is_image = sensor.kind is SensorKind.CAMERA
-        low, high = (0, 255) if is_image else (-np.inf, np.inf)
-        box = spaces.Box(low=low, high=high, shape=sensor.shape, dtype=dtype.type)  # type: ignore[arg-type]
+        box = spaces.Box(*_bounds(dtype), shape=sensor.shape, dtype=dtype.type)
         groups.setdefault("pixels" if is_image else _GROUPS[sensor.kind], {})[sensor.name] = box
     merged: dict[str, spaces.Space[Any]] = {}
     for group, boxes in groups.items():
         is_single = group != "pixels" and len(boxes) == 1
         merged[group] = next(iter(boxes.values())) if is_single else spaces.Dict(boxes)
     return spaces.Dict(merged)
+
+
+def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Returns the range of a dtype: 0..255 for pictures; for floats bounds that are finite and can be sampled."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    half = float(np.finfo(dtype).max) / 2
+    return -half, half

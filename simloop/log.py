@@ -37,7 +37,9 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.dtype not in (*_DTYPES, "text"):
-            raise LogError(f"Column {self.name!r} has dtype {self.dtype!r}; allowed: float64, int64, bool, text.")
+            raise LogError(
+                f"Column {self.name!r} has dtype {self.dtype!r}; allowed: float64, int64, bool, text."
+            )
         if self.width < 0 or (self.width > 0 and self.dtype == "text"):
             raise LogError(f"Column {self.name!r} has width {self.width} with dtype {self.dtype}.")
 
@@ -63,7 +65,9 @@ class TableSchema:
         extra = sorted(set(columns) - set(names))
         missing = [n for n in names if n not in columns]
         if extra or missing:
-            raise LogError(f"Table {table!r}: missing columns {missing}, unknown columns {extra}; schema: {names}.")
+            raise LogError(
+                f"Table {table!r}: missing columns {missing}, unknown columns {extra}; schema: {names}."
+            )
         out: dict[str, ColumnArray] = {}
         length: int | None = None
         for column in self.columns:
@@ -76,9 +80,13 @@ class TableSchema:
                 if column.width > 0:
                     array = array.reshape(-1, column.width)
             if column.width == 0 and array.ndim != 1:
-                raise LogError(f"Table {table!r}, column {column.name!r}: got shape {array.shape}, expected (rows,).")
+                raise LogError(
+                    f"Table {table!r}, column {column.name!r}: got shape {array.shape}, expected (rows,)."
+                )
             if length is not None and len(array) != length:
-                raise LogError(f"Table {table!r}, column {column.name!r}: {len(array)} rows, expected {length}.")
+                raise LogError(
+                    f"Table {table!r}, column {column.name!r}: {len(array)} rows, expected {length}."
+                )
             length = len(array)
             out[column.name] = array
         return out
@@ -132,7 +140,9 @@ class EpisodeLog:
         if table not in self.tables:
             raise LogError(f"The log has no table {table!r}; it has: {', '.join(sorted(self.tables))}.")
         if name not in self.tables[table]:
-            raise LogError(f"Table {table!r} has no column {name!r}; it has: {', '.join(self.tables[table])}.")
+            raise LogError(
+                f"Table {table!r} has no column {name!r}; it has: {', '.join(self.tables[table])}."
+            )
         return self.tables[table][name]
 
     def num_rows(self, table: str) -> int:
@@ -181,7 +191,9 @@ MOTION = TableSchema(
 CONTACTS = TableSchema(
     columns=(
         Column(name="t_ns", dtype="int64", description="virtual instant of the onset"),
-        Column(name="class_pair", dtype="text", description="the two classes in touch, e.g. left_arm-right_arm"),
+        Column(
+            name="class_pair", dtype="text", description="the two classes in touch, e.g. left_arm-right_arm"
+        ),
         Column(name="is_collision", dtype="bool", description="False for pairs that the task allows"),
         Column(name="impact_speed_mps", description="closing speed at the onset"),
         Column(name="is_at_fault", dtype="bool", description="whether the ego (or robot) is to blame"),

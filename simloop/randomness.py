@@ -27,7 +27,9 @@ def stream_key(*parts: object) -> tuple[int, int]:
 
 def generator(key: tuple[int, int], index: int = 0) -> np.random.Generator:
     """Returns the generator of event ``index`` in the stream ``key``; equal arguments, equal draws."""
-    bits = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=np.array([0, 0, 0, index], dtype=np.uint64))
+    bits = np.random.Philox(
+        key=np.array(key, dtype=np.uint64), counter=np.array([0, 0, 0, index], dtype=np.uint64)
+    )
     return np.random.Generator(bits)
 
 

@@ -87,10 +87,18 @@ def _family_of(file: Traversable | Path) -> ScenarioFamily:
             raise UnknownNameError("key", str(key), _KEYS, where=where)
     for key in _REQUIRED:
         if key not in content:
-            raise ConfigurationError(f"{where}: the key {key!r} is missing; required: {', '.join(_REQUIRED)}.")
+            raise ConfigurationError(
+                f"{where}: the key {key!r} is missing; required: {', '.join(_REQUIRED)}."
+            )
     time_limit_s = content["time_limit_s"]
-    if isinstance(time_limit_s, bool) or not isinstance(time_limit_s, (int, float)) or not 0 < time_limit_s <= 3600:
-        raise ParameterError(f"{where}: time_limit_s is {time_limit_s!r}; allowed: a number over 0, at most 3600.")
+    if (
+        isinstance(time_limit_s, bool)
+        or not isinstance(time_limit_s, (int, float))
+        or not 0 < time_limit_s <= 3600
+    ):
+        raise ParameterError(
+            f"{where}: time_limit_s is {time_limit_s!r}; allowed: a number over 0, at most 3600."
+        )
     parameters = _mapping(content["parameters"], "parameters", where)
     return ScenarioFamily(
         name=str(content["family"]),
@@ -122,13 +130,17 @@ def _range(name: str, value: Any, where: str) -> ParameterRange:
     if "choices" in value:
         choices = value["choices"]
         if set(value) != {"choices"} or not isinstance(choices, list) or not choices:
-            raise ParameterError(f"{place} must hold only a list 'choices' with at least one value; got {value!r}.")
+            raise ParameterError(
+                f"{place} must hold only a list 'choices' with at least one value; got {value!r}."
+            )
         if any(not isinstance(c, (str, bool)) for c in choices):
             _check_unit(name, place)
         return ParameterRange(choices=tuple(_plain(c, place) for c in choices))
     unknown = sorted(set(value) - {"low", "high", "distribution"})
     if unknown or not {"low", "high"} <= set(value):
-        raise ParameterError(f"{place} has keys {sorted(value)}; allowed: low, high and optionally distribution.")
+        raise ParameterError(
+            f"{place} has keys {sorted(value)}; allowed: low, high and optionally distribution."
+        )
     low, high = _plain(value["low"], place), _plain(value["high"], place)
     if isinstance(low, (str, bool)) or isinstance(high, (str, bool)) or low > high:
         raise ParameterError(f"{place}: low is {low!r}, high is {high!r}; both must be numbers, low <= high.")

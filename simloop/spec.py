@@ -29,7 +29,9 @@ def canonical_json(value: Any) -> str:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"Not a plain value: {error}. Allowed: text, numbers, lists, mappings.") from error
+        raise ConfigurationError(
+            f"Not a plain value: {error}. Allowed: text, numbers, lists, mappings."
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -67,7 +69,9 @@ class ParameterRange:
             return self.choices[min(int(unit_draw * len(self.choices)), len(self.choices) - 1)]
         assert self.low is not None and self.high is not None
         if self.distribution == "log_uniform":
-            return float(math.exp(math.log(self.low) + unit_draw * (math.log(self.high) - math.log(self.low))))
+            return float(
+                math.exp(math.log(self.low) + unit_draw * (math.log(self.high) - math.log(self.low)))
+            )
         return float(self.low + unit_draw * (self.high - self.low))
 
     def check(self, name: str, value: ParameterValue, where: str) -> None:

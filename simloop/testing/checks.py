@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from simloop.agent import Agent, Capability, Conditioning, InferenceRequest
 from simloop.errors import AgentError, WorldError
@@ -12,13 +13,15 @@ from simloop.log import EpisodeLog
 from simloop.spec import Case
 from simloop.world import SensorKind, World
 
+FloatArray = npt.NDArray[np.float64]
+
 
 def check_world(make_world: Callable[[], World], case: Case, *, num_ticks: int = 5) -> None:
     """Checks that a world keeps the contract of ``simloop.world`` on one case.
 
-    It checks: periods divide, sensors deliver their shape and dtype, captures are stamped with a past physics
-    instant, ``to_world`` and ``from_world`` are inverse, bad instants are refused, tables follow their schemas, and
-    the same seed gives the same bytes in a second world and after a second reset.
+    It checks: periods divide, sensors deliver their shape and dtype, captures are frozen and stamped with a past
+    physics instant, ``to_world`` and ``from_world`` are inverse, bad instants are refused, tables follow their
+    schemas, and the same seed gives the same bytes in a second world and after a second reset.
 
     Raises:
         WorldError: What does not hold, what was got and what was expected.
@@ -35,10 +38,13 @@ def check_world(make_world: Callable[[], World], case: Case, *, num_ticks: int =
     finally:
         other.close()
     _require(first == again, "two resets with one seed gave different bytes; reset must restore every state.")
-    _require(first == elsewhere, "two worlds with one seed gave different bytes; draw randomness from the seed only.")
+    _require(
+        first == elsewhere,
+        "two worlds with one seed gave different bytes; draw randomness from the seed only.",
+    )
 
 
-def _require(holds: bool, message: str) -> None:
+def _require(holds: object, message: str) -> None:
     if not holds:
         raise WorldError(f"check_world: {message}")
 
@@ -52,13 +58,17 @@ def _world_trace(world: World, case: Case, num_ticks: int) -> str:
     _require(
         any(s.kind is SensorKind.PROPRIOCEPTION for s in spec.sensors), "no sensor of kind proprioception."
     )
-    _require(len(spec.action.null_action) == spec.action.size, "null_action does not have one entry a dimension.")
+    _require(
+        len(spec.action.null_action) == spec.action.size, "null_action does not have one entry a dimension."
+    )
     world.reset(case.scenario, case.seed)
     parts: list[str] = []
     low = np.array([d.low for d in spec.action.dimensions])
     high = np.array([d.high for d in spec.action.dimensions])
     for tick in range(num_ticks):
         now_ns = tick * spec.control_period_ns
+        read_late = [world.capture(sensor.name, tick) for sensor in spec.sensors] if tick == 0 else []
+        seen: dict[str, npt.NDArray[np.generic]] = {}
         for sensor in spec.sensors:
             frame = world.capture(sensor.name, tick)
             array = frame.array
@@ -72,16 +82,27 @@ def _world_trace(world: World, case: Case, num_ticks: int) -> str:
                 f"sensor {sensor.name!r} at {now_ns} ns is stamped {frame.captured_at_ns} ns, in the future.",
             )
             parts.append(array.tobytes().hex())
+            seen[sensor.name] = array
         anchor = world.anchor()
         actions = np.stack([np.clip(np.array(spec.action.null_action), low, high)] * 3)
         back = spec.action.from_world(spec.action.to_world(actions, anchor), anchor)
-        _require(bool(np.allclose(back, actions, atol=1e-9)), "from_world(to_world(actions)) differs from actions.")
+        _require(
+            bool(np.allclose(back, actions, atol=1e-9)), "from_world(to_world(actions)) differs from actions."
+        )
         world.actuate(spec.action.to_world(actions, anchor)[0])
         world.advance(now_ns + spec.control_period_ns)
+        for frame in read_late:
+            _require(
+                np.array_equal(frame.array, seen[frame.sensor]),
+                f"sensor {frame.sensor!r} gives another array when it is read after the world has moved; capture must "
+                "freeze the state and draw noise by the capture's index.",
+            )
         parts.append(repr(world.outcome()))
     for instant_ns in (0, num_ticks * spec.control_period_ns + spec.physics_period_ns // 2):
         if instant_ns % spec.physics_period_ns or instant_ns < num_ticks * spec.control_period_ns:
-            _require(_refuses(world, instant_ns), f"advance({instant_ns}) must raise ValueError at this state.")
+            _require(
+                _refuses(world, instant_ns), f"advance({instant_ns}) must raise ValueError at this state."
+            )
     log = EpisodeLog.from_columns(spec.tables, world.drain())
     parts.append(log.episode_hash)
     return "|".join(parts)
@@ -122,7 +143,7 @@ def check_agent(agent: Agent, requests: Sequence[InferenceRequest]) -> None:
         _check_prefix(agent, requests[0], batch[0])
 
 
-def _chunks(agent: Agent, requests: Sequence[InferenceRequest]) -> list[np.ndarray]:
+def _chunks(agent: Agent, requests: Sequence[InferenceRequest]) -> list[FloatArray]:
     replies = agent.infer(requests)
     if len(replies) != len(requests):
         raise AgentError(f"check_agent: {len(requests)} requests got {len(replies)} replies.")
@@ -139,7 +160,7 @@ def _chunks(agent: Agent, requests: Sequence[InferenceRequest]) -> list[np.ndarr
     return chunks
 
 
-def _check_prefix(agent: Agent, request: InferenceRequest, chunk: np.ndarray) -> None:
+def _check_prefix(agent: Agent, request: InferenceRequest, chunk: FloatArray) -> None:
     committed = min(4, agent.spec.horizon)
     actions = np.zeros_like(chunk)
     actions[:committed] = chunk[:committed] * 0.9
@@ -149,4 +170,6 @@ def _check_prefix(agent: Agent, request: InferenceRequest, chunk: np.ndarray) ->
     fields["conditioning"] = Conditioning(actions=actions, weights=weights)
     reply = _chunks(agent, [InferenceRequest(**fields)])[0]
     if not np.array_equal(reply[:committed], actions[:committed]):
-        raise AgentError("check_agent: the agent claims prefix, but committed rows do not come back bit for bit.")
+        raise AgentError(
+            "check_agent: the agent claims prefix, but committed rows do not come back bit for bit."
+        )
