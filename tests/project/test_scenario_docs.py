@@ -1,0 +1,50 @@
+"""The examples of docs/scenarios.md are read by the code that reads a user's files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simloop.criteria import parse_criteria
+from simloop.scenario_files import UNIT_SUFFIXES, load_family
+from simloop.suites import load_suite
+from simloop_driving.scenario.scene import read_scene
+
+
+@pytest.fixture(scope="module")
+def text(repository: Path) -> str:
+    return (repository / "docs" / "scenarios.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_family_and_scene_are_read(blocks: list[str], tmp_path: Path) -> None:
+    family = yaml.safe_load(blocks[0])
+    family["scene"] = yaml.safe_load(blocks[1])["scene"]
+    family["parameters"] = {"ego_speed_mps": {"low": 20, "high": 30}, "headway_s": {"choices": [1.0, 2.0]}}
+    path = tmp_path / "cut_in.yaml"
+    path.write_text(yaml.safe_dump(family), encoding="utf-8")
+    scene = read_scene(load_family(str(path)).scenario(seed=7))
+    assert [actor.name for actor in scene.actors] == ["truck"]
+    assert [m.trigger for m in scene.manoeuvres] == ["time_s", "headway_s"]
+    assert scene.background is not None
+    assert scene.background.num_actors == 6
+
+
+def test_suite_and_criteria_are_read(blocks: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "nightly.yaml"
+    path.write_text(blocks[2], encoding="utf-8")
+    suite = load_suite(str(path))
+    assert suite.axes[0].num_seeds == 20
+    assert len(parse_criteria(suite.criteria, where=suite.where)) == 4
+
+
+def test_units_are_listed_in_full(text: str) -> None:
+    sentence = text[text.index("ends in its unit:") : text.index("A seed draws")]
+    assert set(re.findall(r"`(_\w+)`", sentence)) == set(UNIT_SUFFIXES)
