@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Manifest:
         suite_digest: Hash of everything that decides which episodes are run (cases, timings, strategies).
         agents: Digest by agent name.
         criteria: The suite's criteria, as read from its file (see ``simloop.criteria``).
+        axes: Names that the run has on each axis (scenario, agent, timing, strategy); a criterion that names another
+            one does not apply to this run.
         num_planned: Episodes that the run shall have when it is complete.
         config: The composed configuration.
         versions: Simulator versions by package.
@@ -45,6 +47,7 @@ class Manifest:
     suite_digest: str
     agents: Mapping[str, str]
     criteria: tuple[Mapping[str, Any], ...] = ()
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     num_planned: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
