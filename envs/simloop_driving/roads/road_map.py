@@ -99,7 +99,9 @@ class RoadMap:
         if len(hits) == 0:
             lanes = [
                 f"{road}/{lane}"
-                for road, lane, kind in zip(self.lane_road_id, self.lane_opendrive_id, self.lane_kind, strict=True)
+                for road, lane, kind in zip(
+                    self.lane_road_id, self.lane_opendrive_id, self.lane_kind, strict=True
+                )
                 if kind == DRIVING
             ]
             raise ConfigurationError(
@@ -120,7 +122,9 @@ class RoadMap:
 def to_npz_bytes(road_map: RoadMap) -> bytes:
     """Returns the arrays as a compressed ``.npz`` file's bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{item.name: np.asarray(getattr(road_map, item.name)) for item in fields(road_map)})
+    np.savez_compressed(
+        buffer, **{item.name: np.asarray(getattr(road_map, item.name)) for item in fields(road_map)}
+    )
     return buffer.getvalue()
 
 
@@ -136,7 +140,9 @@ def from_npz_bytes(content: bytes) -> RoadMap:
 def shipped_maps() -> tuple[str, ...]:
     """Names of the maps that travel with the package, sorted."""
     folder = importlib.resources.files("simloop_scenarios") / "maps"
-    return tuple(sorted(item.name.removesuffix(".npz") for item in folder.iterdir() if item.name.endswith(".npz")))
+    return tuple(
+        sorted(item.name.removesuffix(".npz") for item in folder.iterdir() if item.name.endswith(".npz"))
+    )
 
 
 @functools.lru_cache(maxsize=16)
@@ -149,4 +155,6 @@ def load_map(name: str) -> RoadMap:
     names = shipped_maps()
     if name not in names:
         raise UnknownNameError("map", name, names)
-    return from_npz_bytes((importlib.resources.files("simloop_scenarios") / "maps" / f"{name}.npz").read_bytes())
+    return from_npz_bytes(
+        (importlib.resources.files("simloop_scenarios") / "maps" / f"{name}.npz").read_bytes()
+    )

@@ -1,0 +1,1 @@
+"""Exact footprints, impact speed and who is to blame."""

@@ -1,0 +1,1 @@
+"""Vehicle dynamics of the ego and the controllers that turn actions into actuator commands."""

@@ -1,0 +1,42 @@
+"""Layout of the actor table: one row a quantity, one column an actor; column 0 is the ego.
+
+The scenario layer reads the state rows and writes the command rows once per control tick. Whoever owns the actors
+(the embedded world, or an adapter to another simulator) fills the state rows and applies the commands.
+"""
+
+from __future__ import annotations
+
+# State, along and across the ego's route (simloop_driving.roads.route).
+S_M = 0
+D_M = 1
+SPEED_MPS = 2  # along the route, >= 0
+ACCELERATION_MPS2 = 3
+D_RATE_MPS = 4
+# Pose, world frame.
+X_M = 5
+Y_M = 6
+YAW_RAD = 7
+# Size and class.
+LENGTH_M = 8
+WIDTH_M = 9
+HEIGHT_M = 10
+CLASS = 11  # index into ACTOR_CLASSES
+# Longitudinal behaviour.
+IS_IDM = 12  # 1: Intelligent Driver Model; 0: scripted speed
+DESIRED_SPEED_MPS = 13  # IDM's v0, or the scripted speed that is being taken up or held
+SPEED_RATE_MPS2 = 14  # largest change of a scripted speed
+# Commands, in force until the next control tick.
+COMMAND_ACCELERATION_MPS2 = 15
+COMMAND_D_M = 16
+COMMAND_D_RATE_MPS = 17
+NUM_ROWS = 18
+
+ACTOR_CLASSES = ("car", "truck")
+"""Names of the actor classes, by code; the camera draws the same codes."""
+
+ACTOR_DIMENSIONS_M = {"car": (4.50, 1.82, 1.45), "truck": (12.00, 2.50, 3.80)}
+"""Length, width and height by class."""
+
+EGO = 0
+BRAKE_LIGHT_BELOW_MPS2 = -0.7
+"""Brake lights are lit below this acceleration (UN R13-H asks for them above 1.3 m/s2, allows them from 0.7)."""
