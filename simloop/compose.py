@@ -61,13 +61,17 @@ def component(group: str, name: str, overrides: Mapping[str, str] | None = None)
             raise ConfigurationError(f"{group}.{key} cannot be set; keys that start with _ belong to conf/.")
     if group == "agent" and ":" in name:
         if overrides:
-            raise ConfigurationError(f"agent.target={name} takes no further agent keys; got {sorted(overrides)}.")
+            raise ConfigurationError(
+                f"agent.target={name} takes no further agent keys; got {sorted(overrides)}."
+            )
         return Component(group=group, name=name, config={"target": name})
     if name not in choices(group):
         raise UnknownNameError(group, name, choices(group))
     config = _compose(group, name, tuple(sorted(overrides.items())))
     changed = ",".join(f"{k}={v}" for k, v in sorted(overrides.items()))
-    return Component(group=group, name=f"{name}[{changed}]" if changed and group != "runner" else name, config=config)
+    return Component(
+        group=group, name=f"{name}[{changed}]" if changed and group != "runner" else name, config=config
+    )
 
 
 @functools.cache
@@ -133,7 +137,9 @@ def make_strategy(chosen: Component) -> Strategy:
     return made
 
 
-def world_component(name: str, world_config: Mapping[str, Any], overrides: Mapping[str, str] | None = None) -> Component:
+def world_component(
+    name: str, world_config: Mapping[str, Any], overrides: Mapping[str, str] | None = None
+) -> Component:
     """Composes a world: ``conf/world/<name>.yaml`` (or a plug-in's defaults), the family's choices, then overrides.
 
     Raises:
@@ -145,7 +151,9 @@ def world_component(name: str, world_config: Mapping[str, Any], overrides: Mappi
         unknown = sorted(set(world_config) - set(base.config))
         if unknown:
             known = [k for k in base.config if not k.startswith("_")]
-            raise ConfigurationError(f"world_config has unknown keys {unknown}; {name} takes: {', '.join(known)}.")
+            raise ConfigurationError(
+                f"world_config has unknown keys {unknown}; {name} takes: {', '.join(known)}."
+            )
         given = {k: v for k, v in world_config.items() if k not in (overrides or {})}
         return Component(group="world", name=name, config={**base.config, **given})
     if name not in entry_points("worlds"):

@@ -72,7 +72,9 @@ def world_class(name: str) -> type[World]:
     """
     loaded = load_entry_point("worlds", name)
     if not (isinstance(loaded, type) and issubclass(loaded, World)):
-        raise PluginError(f"simloop.worlds entry {name!r} is {loaded!r}; it must be a subclass of simloop.world.World.")
+        raise PluginError(
+            f"simloop.worlds entry {name!r} is {loaded!r}; it must be a subclass of simloop.world.World."
+        )
     return loaded
 
 
@@ -86,10 +88,14 @@ def load_metrics() -> tuple[Metric, ...]:
     for name in entry_points("metrics"):
         loaded = load_entry_point("metrics", name)
         if not (isinstance(loaded, type) and issubclass(loaded, Metric)):
-            raise PluginError(f"simloop.metrics entry {name!r} is {loaded!r}; it must be a subclass of Metric.")
+            raise PluginError(
+                f"simloop.metrics entry {name!r} is {loaded!r}; it must be a subclass of Metric."
+            )
         metric = loaded()
         if metric.name != name:
-            raise PluginError(f"simloop.metrics entry {name!r} loads a metric named {metric.name!r}; use one name.")
+            raise PluginError(
+                f"simloop.metrics entry {name!r} loads a metric named {metric.name!r}; use one name."
+            )
         metrics.append(metric)
     return tuple(sorted(metrics, key=lambda m: m.name))
 
@@ -102,7 +108,9 @@ def agent_class(target: str) -> type[Agent]:
     """
     module_name, separator, class_name = target.partition(":")
     if not separator or not module_name or not class_name:
-        raise ConfigurationError(f"agent.target is {target!r}; it must read module:Class, for example my_agent:MyAgent.")
+        raise ConfigurationError(
+            f"agent.target is {target!r}; it must read module:Class, for example my_agent:MyAgent."
+        )
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
@@ -115,7 +123,11 @@ def agent_class(target: str) -> type[Agent]:
         ) from error
     loaded = getattr(module, class_name, None)
     if not (isinstance(loaded, type) and issubclass(loaded, Agent)):
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Agent) and v is not Agent]
+        classes = [
+            n
+            for n, v in vars(module).items()
+            if isinstance(v, type) and issubclass(v, Agent) and v is not Agent
+        ]
         raise ConfigurationError(
             f"agent.target {target!r}: {class_name!r} is not an Agent subclass of {module_name!r}; it has: "
             f"{', '.join(sorted(classes)) or '(none)'}."

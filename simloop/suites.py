@@ -53,7 +53,9 @@ class Suite:
     criteria: tuple[Mapping[str, Any], ...] = ()
     where: str = ""
 
-    def replaced(self, replacements: Mapping[str, tuple[str, ...]], *, first: int | None, count: int | None) -> Suite:
+    def replaced(
+        self, replacements: Mapping[str, tuple[str, ...]], *, first: int | None, count: int | None
+    ) -> Suite:
         """Returns the suite with whole axes replaced, as the command line asks (``agent=a,b``)."""
         grids = []
         for axes in self.axes:

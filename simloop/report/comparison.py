@@ -56,7 +56,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare_runs(baseline: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[CellComparison]:
+def compare_runs(
+    baseline: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> list[CellComparison]:
     """Compares every scenario and agent that both runs judged on common cases.
 
     Raises:

@@ -42,7 +42,9 @@ def _table_differences(table: str, stored: EpisodeLog, played: EpisodeLog) -> li
             )
         )
     if not differences and stored.num_rows(table) != played.num_rows(table):
-        sentence = f"table {table!r} has {stored.num_rows(table)} rows stored, {played.num_rows(table)} played"
+        sentence = (
+            f"table {table!r} has {stored.num_rows(table)} rows stored, {played.num_rows(table)} played"
+        )
         differences.append((_instant(stored, table, rows - 1) if rows else 0.0, sentence))
     return differences
 

@@ -17,7 +17,19 @@ from simloop.log import Columns
 from simloop.spec import Scenario
 from simloop.world import Anchor, Frame, Outcome, World, WorldSpec
 
-CALLS = ("idle", "make", "reset", "advance", "capture", "render", "actuate", "outcome", "drain", "infer", "evaluate")
+CALLS = (
+    "idle",
+    "make",
+    "reset",
+    "advance",
+    "capture",
+    "render",
+    "actuate",
+    "outcome",
+    "drain",
+    "infer",
+    "evaluate",
+)
 _LAYOUT = struct.Struct("<dqq")
 
 

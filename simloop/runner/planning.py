@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from simloop.compose import (
     split_overrides,
     world_component,
 )
-from simloop.criteria import parse_criteria
+from simloop.criteria import check_names, parse_criteria
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.loop import matching_embodiment
 from simloop.metrics.evaluate import metric_versions
@@ -153,7 +154,9 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     composer = _Composer(sorted_words)
     metrics = load_metrics()
     versions_of_metrics = metric_versions(metrics)
-    parse_criteria(suite.criteria, where=suite.where)
+    suite = _with_fitting_criteria(
+        suite, [m.name for m in metrics], is_changed=any(a in plain for a in _AXES)
+    )
     _check_fit(suite, composer)
     campaign = SuiteCampaign(
         suite,
@@ -193,6 +196,22 @@ def _suite(plain: Mapping[str, str]) -> Suite:
         first=None if first is None else whole_number(first, "seeds.first", low=0),
         count=None if count is None else whole_number(count, "seeds.count", low=1),
     )
+
+
+def _with_fitting_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> Suite:
+    """Checks the criteria; those that speak of an axis that the command line replaced are left out."""
+    axes = {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in _AXES}
+    fitting = []
+    for entry in suite.criteria:
+        parsed = parse_criteria([entry], suite.where)
+        try:
+            check_names(parsed, axes, metrics, suite.where)
+        except UnknownNameError as error:
+            if not is_changed or error.kind == "metric":
+                raise
+            continue
+        fitting.append(entry)
+    return dataclasses.replace(suite, criteria=tuple(fitting))
 
 
 def _runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
@@ -242,7 +261,9 @@ def _manifest(
 def _git_state() -> str:
     """Returns the commit of the current folder's checkout, with ``+changes`` if it is dirty; empty without git."""
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
         status = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no"],
             capture_output=True, text=True, check=True, timeout=10,

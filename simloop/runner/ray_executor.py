@@ -148,10 +148,14 @@ class RayExecutor:
                 seat.lease = {}
             return
         except RayActorError as error:
-            yield from self._lost(seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker was lost ({_first_line(error)})")
+            yield from self._lost(
+                seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker was lost ({_first_line(error)})"
+            )
             return
         except RayError as error:
-            yield from self._lost(seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})")
+            yield from self._lost(
+                seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})"
+            )
             return
         seat.lease.pop(result.number, None)
         seat.num_done += 1
@@ -161,7 +165,9 @@ class RayExecutor:
         said = read_announcement(seat.announcement)
         limit_s = self._config.call_limit_s
         if said.call != "idle" and wall_clock.monotonic_s() - said.started_s > limit_s:
-            reason = f"the call {said.call!r} took longer than runner.call_limit_s = {limit_s:g} s of wall time"
+            reason = (
+                f"the call {said.call!r} took longer than runner.call_limit_s = {limit_s:g} s of wall time"
+            )
             yield from self._lost(seat, leases, EpisodeStatus.TIMEOUT, reason)
 
     def _lost(

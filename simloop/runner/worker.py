@@ -197,7 +197,9 @@ class EpisodeWorker:
         try:
             replies = list(agent.infer(requests))
             if len(replies) != len(requests):
-                raise AgentError(f"Agent {agent.spec.name!r} gave {len(replies)} replies to {len(requests)} requests.")
+                raise AgentError(
+                    f"Agent {agent.spec.name!r} gave {len(replies)} replies to {len(requests)} requests."
+                )
             return list(replies)
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
             if len(batch) == 1:
@@ -223,7 +225,13 @@ class EpisodeWorker:
         self._idle.setdefault(_world_key(playing.task.world), []).append(playing.world)
 
     def _failed(
-        self, task: Task, error: Exception, log: EpisodeLog | None, started_s: float, *, is_agents: bool = False
+        self,
+        task: Task,
+        error: Exception,
+        log: EpisodeLog | None,
+        started_s: float,
+        *,
+        is_agents: bool = False,
     ) -> TaskResult:
         status = EpisodeStatus.AGENT_ERROR if is_agents else EpisodeStatus.INFRA_ERROR
         if isinstance(error, CallTimeoutError):

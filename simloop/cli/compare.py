@@ -1,0 +1,75 @@
+"""``simloop compare``: two runs on the same cases, paired."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from simloop.cli.exit_code import ExitCode
+from simloop.cli.run_folder import run_folder
+from simloop.errors import ResultsError
+from simloop.report.comparison import compare_runs
+from simloop.store.baseline import read_rows_and_manifest
+from simloop.store.manifest import Manifest
+
+
+def compare(
+    baseline: Annotated[
+        str, typer.Argument(help="Run id or folder of the baseline, e.g. results/baselines/smoke.")
+    ],
+    run: Annotated[str, typer.Argument(help="Run id or folder of the new run.")],
+) -> None:
+    """Compare a run with a baseline on their common cases (exact McNemar, Holm over the cells).
+
+    Exits with 1 if a cell is worse at the 5 % level, with 3 if the two have nothing in common.
+    """
+    console = Console(soft_wrap=True)
+    before, before_manifest = read_rows_and_manifest(run_folder(baseline))
+    after, after_manifest = read_rows_and_manifest(run_folder(run))
+    _print_changes(console, before_manifest, after_manifest)
+    try:
+        cells = compare_runs(before, after)
+    except ResultsError as error:
+        console.print(f"NOT COMPARABLE: {error}", markup=False)
+        raise typer.Exit(int(ExitCode.NOT_COMPARABLE)) from error
+    table = Table(title=f"{run} against {baseline}")
+    for heading in (
+        "scenario",
+        "agent",
+        "pairs",
+        "only new",
+        "only baseline",
+        "difference",
+        "95 % interval",
+        "p worse",
+    ):
+        table.add_column(heading)
+    for cell in cells:
+        counts, result = cell.comparison.counts, cell.comparison
+        table.add_row(
+            cell.scenario,
+            cell.agent,
+            str(counts.n),
+            str(counts.only_first),
+            str(counts.only_second),
+            f"{100 * result.difference:+.1f} points",
+            f"{100 * result.low:+.1f} to {100 * result.high:+.1f}",
+            f"{cell.p_worse:.2g}",
+        )
+    console.print(table)
+    worse = [f"{c.scenario} / {c.agent}" for c in cells if c.is_regression]
+    if worse:
+        console.print(f"REGRESSION: {', '.join(worse)}", markup=False)
+        raise typer.Exit(int(ExitCode.REGRESSION))
+    console.print("No cell is worse at the 5 % level.")
+
+
+def _print_changes(console: Console, before: Manifest, after: Manifest) -> None:
+    facts_before, facts_after = before.identity(), after.identity()
+    for name in sorted(facts_before.keys() | facts_after.keys()):
+        old, new = facts_before.get(name, "(absent)"), facts_after.get(name, "(absent)")
+        if old != new:
+            console.print(f"changed: {name}: {old} -> {new}", markup=False)

@@ -1,0 +1,60 @@
+"""``simloop list``: the names that other commands take, one a line with a sentence."""
+
+from __future__ import annotations
+
+import enum
+import json
+from typing import Annotated
+
+import typer
+
+from simloop.compose import choices, description
+from simloop.plugins import entry_points, load_metrics, world_class
+from simloop.scenario_files import load_family, shipped_families
+from simloop.suites import load_suite, shipped_suites
+
+
+class Kind(enum.StrEnum):
+    """What can be listed."""
+
+    SCENARIOS = "scenarios"
+    SUITES = "suites"
+    AGENTS = "agents"
+    STRATEGIES = "strategies"
+    TIMINGS = "timings"
+    METRICS = "metrics"
+    WORLDS = "worlds"
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+def _rows(kind: Kind) -> list[dict[str, str]]:
+    if kind is Kind.SCENARIOS:
+        families = [load_family(n) for n in sorted(shipped_families())]
+        return [{"name": f.name, "description": f.description, "world": f.world} for f in families]
+    if kind is Kind.SUITES:
+        return [{"name": n, "description": load_suite(n).description} for n in sorted(shipped_suites())]
+    if kind is Kind.METRICS:
+        return [{"name": m.name, "description": m.description, "unit": m.unit} for m in load_metrics()]
+    if kind is Kind.WORLDS:
+        return [
+            {"name": n, "description": _first_line(world_class(n).__doc__)} for n in entry_points("worlds")
+        ]
+    group = {Kind.AGENTS: "agent", Kind.STRATEGIES: "strategy", Kind.TIMINGS: "timing"}[kind]
+    return [{"name": n, "description": description(group, n)} for n in choices(group)]
+
+
+def list_names(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """List scenarios, suites, agents, strategies, timings, metrics or worlds."""
+    rows = _rows(kind)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    width = max((len(r["name"]) for r in rows), default=0)
+    for row in rows:
+        typer.echo(f"{row['name']:<{width}}  {row['description']}")

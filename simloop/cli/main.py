@@ -1,0 +1,69 @@
+"""``simloop``: assembles the commands and turns simloop's errors into one message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from simloop.cli.compare import compare
+from simloop.cli.doctor import doctor
+from simloop.cli.exit_code import ExitCode
+from simloop.cli.list_names import list_names
+from simloop.cli.replay import replay
+from simloop.cli.report import report
+from simloop.cli.run import run
+from simloop.errors import SimloopError
+from simloop.plugins import entry_points, load_entry_point
+
+_CORE = {
+    "run": run,
+    "list": list_names,
+    "report": report,
+    "replay": replay,
+    "compare": compare,
+    "doctor": doctor,
+}
+
+
+def build_app(wanted: str | None = None) -> typer.Typer:
+    """Returns the command-line app.
+
+    Args:
+        wanted: The command that will be called, if known: a plug-in's module is imported only when it is asked for.
+
+    Raises:
+        PluginError: A plug-in command does not load.
+    """
+    app = typer.Typer(
+        name="simloop",
+        help="Closed-loop testing of driving and robot-arm agents under simulated latency.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, command in _CORE.items():
+        app.command(name)(command)
+    for name in entry_points("commands"):
+        if wanted in (None, "--help", name):
+            app.command(name)(load_entry_point("commands", name))
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the ``simloop`` script."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        build_app(words[0] if words else None)(args=words, standalone_mode=True)
+    except SimloopError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}")
+        raise SystemExit(int(ExitCode.INCOMPLETE)) from error
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted. Run the same command again to go on.")
+        raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""``simloop run``: plan, execute, report."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from simloop import wall_clock
+from simloop.cli.exit_code import ExitCode
+from simloop.cli.progress import RunProgress
+from simloop.runner.planning import RunPlan, plan_run
+from simloop.runner.run import execute
+from simloop.store.manifest import MANIFEST_NAME
+from simloop.store.run_store import RunStore
+
+
+def run(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="key=value, for example suite=smoke agent=unified timing=xr0_4090 strategy=prefix"
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only.")] = False,
+) -> None:
+    """Run a suite; the same command again goes on where it stopped."""
+    # The report's libraries are imported only when a run is at hand, so that other commands start quickly.
+    from simloop.report.build import build_report
+
+    console = Console()
+    plan = plan_run(words or [])
+    _announce(console, plan)
+    if dry_run:
+        return
+    started_s = wall_clock.now_s()
+    done = _num_recorded(plan)
+    with RunProgress(console, total=len(plan.tasks), num_done=done) as progress:
+        num_run = execute(plan, progress)
+    files = build_report(plan.folder)
+    summary = json.loads(files.summary_json.read_text())
+    _print_summary(console, summary)
+    console.print(
+        f"Ran {num_run} episodes in {wall_clock.now_s() - started_s:.0f} s wall, {wall_clock.cpu_s():.0f} s CPU in "
+        f"this process tree ({len(plan.tasks) - num_run} were recorded before)."
+    )
+    console.print(f"Report: {files.report_html}", soft_wrap=True)
+    code = ExitCode(summary["verdict"]["exit_code"])
+    if code is not ExitCode.PASS:
+        raise typer.Exit(int(code))
+
+
+def _announce(console: Console, plan: RunPlan) -> None:
+    where = plan.runner.executor + (f", {plan.runner.workers} workers" if plan.runner.workers else "")
+    console.print(
+        f"Run {plan.run_id}: suite {plan.suite.name}, {len(plan.tasks)} episodes, {where} -> {plan.folder}"
+    )
+
+
+def _num_recorded(plan: RunPlan) -> int:
+    if not (plan.folder / MANIFEST_NAME).is_file():
+        return 0
+    with RunStore.create_or_open(plan.folder, plan.manifest) as store:
+        return len(store.done_ids())
+
+
+def _print_summary(console: Console, summary: dict[str, Any]) -> None:
+    verdict = summary["verdict"]
+    table = Table(title=f"{summary['suite']}: {verdict['state'].upper()}. {verdict['headline']}")
+    for heading in ("scenario", "agent", "timing", "strategy", "success", "95 % interval"):
+        table.add_column(heading)
+    for cell in summary["cells"]:
+        interval = "-"
+        if cell["num_judged"]:
+            interval = f"{100 * cell['wilson_low']:.0f}-{100 * cell['wilson_high']:.0f} %"
+        lost = cell["num_episodes"] - cell["num_judged"]
+        table.add_row(
+            cell["scenario"],
+            cell["agent"],
+            cell["timing"],
+            cell["strategy"],
+            f"{cell['num_successes']}/{cell['num_judged']}" + (f" ({lost} lost)" if lost else ""),
+            interval,
+        )
+    console.print(table)
+    for criterion in verdict["criteria"]:
+        console.print(
+            f"{criterion['state'].upper():>10}  {criterion['name']}: {criterion['detail']}", soft_wrap=True
+        )
