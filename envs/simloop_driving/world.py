@@ -320,7 +320,7 @@ class DrivingWorld(World):
             self._images[step] = _camera_scene(state.road_map, self._supersampling).render(
                 poses[EGO],
                 poses[1:],
-                actors[actor_state.LENGTH_M : actor_state.WIDTH_M + 1, 1:].T,
+                actors[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1, 1:].T,
                 actors[actor_state.CLASS, 1:].astype(np.int64),
                 acceleration_mps2[1:] < BRAKE_LIGHT_BELOW_MPS2,
             )
