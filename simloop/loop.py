@@ -194,6 +194,7 @@ class ClosedLoop:
             AgentError: A reply has the wrong shape or is not finite.
         """
         self._world.reset(self._case.scenario, self._case.seed)
+        self._last_action = self._spec.action.start_action(self._world.anchor())
         queue = self._queue
         for number in range(len(self._sensors)):
             queue.schedule(0, Phase.CAPTURE, number, 0)

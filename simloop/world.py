@@ -133,6 +133,13 @@ class ActionSpec:
         """Expresses (N, A) world-frame actions relative to ``anchor``; inverse of ``to_world``."""
         return np.array(actions, dtype=np.float64)
 
+    def start_action(self, anchor: Anchor) -> FloatArray:
+        """Returns the (A,) world-frame action that counts as the last one before an episode's first chunk.
+
+        The hold starts from it. It is the null action unless overridden; a vehicle that is already moving goes on.
+        """
+        return np.array(self.null_action, dtype=np.float64)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSpec:
