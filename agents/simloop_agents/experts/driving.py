@@ -1,0 +1,160 @@
+"""The driving expert: keeps its lane, keeps its distance and brakes for who cuts in, with ground truth.
+
+It reads ``objects``, ``route`` and ``ego_state`` as the driving world lays them out and answers in ``waypoints``.
+The plan itself is in ``driving_plan``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simloop.agent import InferenceRequest
+from simloop_agents.experts.driving_plan import STEP_S, roll_out
+
+FloatArray = npt.NDArray[np.float64]
+
+EGO_SIZE_M = (4.70, 1.85)
+"""Length and width of the driving world's default ego, a mid-size saloon."""
+
+# Columns of the world's ``objects`` sensor.
+_IS_PRESENT, _X_M, _Y_M, _HEADING_RAD, _SPEED_MPS, _ACCELERATION_MPS2, _LENGTH_M, _WIDTH_M = range(8)
+# Columns of its ``route`` sensor.
+_ROUTE_X_M, _ROUTE_Y_M, _ROUTE_HEADING_RAD, _SET_SPEED_MPS = 0, 1, 2, 7
+# Entries of its ``ego_state`` sensor.
+_EGO_SPEED_MPS, _EGO_ACCELERATION_MPS2, _EGO_YAW_RATE_RADPS = 0, 1, 2
+
+
+@njit(cache=True)
+def _motion_since(speed_mps: float, yaw_rate_radps: float, lag_s: float) -> tuple[float, float, float]:
+    """Returns the pose (x, y, yaw) after driving an arc for ``lag_s``, in the frame of its start."""
+    turn = yaw_rate_radps * lag_s
+    way = speed_mps * lag_s
+    return way * math.cos(0.5 * turn), way * math.sin(0.5 * turn), turn
+
+
+@njit(cache=True)
+def _route_in_anchor_frame(route: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
+    """Returns (M, 4) x, y, continuous heading and arc length of a route that was captured ``lag_s`` earlier."""
+    out = np.empty((len(route), 4))
+    x0, y0, turn = _motion_since(ego_state[_EGO_SPEED_MPS], ego_state[_EGO_YAW_RATE_RADPS], lag_s)
+    cos, sin = math.cos(turn), math.sin(turn)
+    for index in range(len(route)):
+        dx, dy = route[index, _ROUTE_X_M] - x0, route[index, _ROUTE_Y_M] - y0
+        out[index, 0] = dx * cos + dy * sin
+        out[index, 1] = dy * cos - dx * sin
+        heading = route[index, _ROUTE_HEADING_RAD] - turn
+        if index == 0:
+            out[index, 2], out[index, 3] = heading, 0.0
+            continue
+        change = heading - out[index - 1, 2]
+        change -= 2.0 * math.pi * math.floor((change + math.pi) / (2.0 * math.pi))
+        out[index, 2] = out[index - 1, 2] + change
+        step = math.hypot(out[index, 0] - out[index - 1, 0], out[index, 1] - out[index - 1, 1])
+        out[index, 3] = out[index - 1, 3] + step
+    return out
+
+
+@njit(cache=True)
+def _actors_in_anchor_frame(objects: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
+    """Returns ``roll_out``'s (N, 7) table of the actors that are there; they moved on for ``lag_s``."""
+    num = 0
+    for index in range(len(objects)):
+        if objects[index, _IS_PRESENT] > 0.5:
+            num += 1
+    out = np.empty((num, 7))
+    x0, y0, turn = _motion_since(ego_state[_EGO_SPEED_MPS], ego_state[_EGO_YAW_RATE_RADPS], lag_s)
+    cos, sin = math.cos(turn), math.sin(turn)
+    row = 0
+    for index in range(len(objects)):
+        if objects[index, _IS_PRESENT] <= 0.5:
+            continue
+        heading, speed = objects[index, _HEADING_RAD], objects[index, _SPEED_MPS]
+        vx, vy = speed * math.cos(heading), speed * math.sin(heading)
+        dx = objects[index, _X_M] + vx * lag_s - x0
+        dy = objects[index, _Y_M] + vy * lag_s - y0
+        out[row, 0] = dx * cos + dy * sin
+        out[row, 1] = dy * cos - dx * sin
+        out[row, 2] = vx * cos + vy * sin
+        out[row, 3] = vy * cos - vx * sin
+        out[row, 4] = objects[index, _ACCELERATION_MPS2]
+        out[row, 5] = objects[index, _LENGTH_M]
+        out[row, 6] = objects[index, _WIDTH_M]
+        row += 1
+    return out
+
+
+@njit(cache=True)
+def plan_chunk(
+    objects: FloatArray,
+    route: FloatArray,
+    ego_state: FloatArray,
+    objects_lag_s: float,
+    route_lag_s: float,
+    committed: FloatArray,
+    num_committed: int,
+    ego_size_m: FloatArray,
+    chunk: FloatArray,
+) -> None:
+    """Fills a (H, 4) chunk of waypoints in the anchor's frame; committed rows are copied, the rest continues them.
+
+    Args:
+        objects: (N, 8) as the world's sensor.
+        route: (M, 8) as the world's sensor.
+        ego_state: (4,) as the world's sensor, captured with the anchor.
+        objects_lag_s: How much older ``objects`` is than the anchor.
+        route_lag_s: How much older ``route`` is than the anchor.
+        committed: (H, 4) committed rows, only the first ``num_committed`` are read.
+        num_committed: Number of committed rows.
+        ego_size_m: (2,) length and width of the ego.
+        chunk: (H, 4) result.
+    """
+    start = np.zeros(4)
+    start[3] = ego_state[_EGO_SPEED_MPS]
+    acceleration = ego_state[_EGO_ACCELERATION_MPS2]
+    for row in range(num_committed):
+        chunk[row] = committed[row]
+        acceleration = (committed[row, 3] - start[3]) / STEP_S
+        start[:] = committed[row]
+    centre_line = _route_in_anchor_frame(route, ego_state, route_lag_s)
+    actors = _actors_in_anchor_frame(objects, ego_state, objects_lag_s)
+    set_speed_mps = max(route[0, _SET_SPEED_MPS], 0.1)
+    roll_out(chunk, num_committed, start, acceleration, set_speed_mps, ego_size_m, centre_line, actors)
+
+
+class DrivingExpert:
+    """Plans chunks for ``waypoints`` from ``objects``, ``route`` and ``ego_state``.
+
+    Args:
+        horizon: Rows H of a chunk.
+        ego_size_m: Length and width of the ego.
+    """
+
+    def __init__(self, *, horizon: int, ego_size_m: tuple[float, float] = EGO_SIZE_M) -> None:
+        self._horizon = horizon
+        self._ego_size_m = np.array(ego_size_m)
+        self._nothing_committed = np.zeros((0, 4))
+
+    def chunk(self, request: InferenceRequest) -> FloatArray:
+        """Returns the (H, 4) chunk for a request; rows committed by its conditioning come back bit for bit."""
+        observation, age_ns = request.observation, request.age_ns
+        committed, num_committed = self._nothing_committed, 0
+        if request.conditioning is not None:
+            committed = np.ascontiguousarray(request.conditioning.actions, dtype=np.float64)
+            num_committed = min(request.conditioning.num_committed, self._horizon)
+        chunk = np.empty((self._horizon, 4))
+        plan_chunk(
+            np.array(observation["objects"], dtype=np.float64),
+            np.array(observation["route"], dtype=np.float64),
+            np.array(observation["ego_state"], dtype=np.float64),
+            (age_ns["objects"] - age_ns["ego_state"]) * 1e-9,
+            (age_ns["route"] - age_ns["ego_state"]) * 1e-9,
+            committed,
+            num_committed,
+            self._ego_size_m,
+            chunk,
+        )
+        return chunk

@@ -1,0 +1,110 @@
+"""The expert agent: a rule-based planner with ground truth for every embodiment."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.agent import (
+    Agent,
+    AgentSpec,
+    Call,
+    Capability,
+    Embodiment,
+    InferenceReply,
+    InferenceRequest,
+)
+from simloop.errors import AgentError, UnknownNameError
+
+FloatArray = npt.NDArray[np.float64]
+
+HORIZON = 32
+ACTION_PERIOD_NS = 50_000_000
+
+EMBODIMENTS = (
+    Embodiment(
+        action_space="waypoints",
+        observations=("objects", "route", "ego_state"),
+        dimensions=("x_m", "y_m", "yaw_rad", "speed_mps"),
+    ),
+    Embodiment(action_space="two_arm_delta", observations=("robot_state", "object_state")),
+)
+
+
+class Planner(Protocol):
+    """Plans for one embodiment."""
+
+    def chunk(self, request: InferenceRequest) -> FloatArray:
+        """Returns the (H, A) chunk for a request; committed rows come back bit for bit."""
+        ...
+
+
+def _make_planner(action_space: str) -> Planner:
+    """Makes the planner of one embodiment; each is imported only when it is needed."""
+    if action_space == "waypoints":
+        from simloop_agents.experts.driving import DrivingExpert
+
+        return DrivingExpert(horizon=HORIZON)
+    if action_space == "two_arm_delta":
+        from simloop_agents.experts.bimanual import BimanualExpert
+
+        return BimanualExpert(horizon=HORIZON)
+    raise UnknownNameError("action space of the expert", action_space, (e.action_space for e in EMBODIMENTS))
+
+
+@functools.cache
+def source_digest() -> str:
+    """Returns 32 hex digits over the source of all expert modules: another rule, another digest."""
+    digest = hashlib.blake2b(digest_size=16)
+    folder = importlib.resources.files("simloop_agents.experts")
+    for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if item.name.endswith(".py"):
+            digest.update(item.name.encode() + b"\0" + item.read_bytes())
+    return digest.hexdigest()
+
+
+class ExpertAgent(Agent):
+    """Answers by the driving or the bimanual expert, whichever the request's embodiment asks for.
+
+    Both plan a chunk by rolling out their own closed loop, so that a chunk stays plausible when it arrives late,
+    and continue committed actions. There is nothing random and no state between calls.
+    """
+
+    def __init__(self) -> None:
+        self._planners: dict[str, Planner] = {}
+        self._spec = AgentSpec(
+            name="expert",
+            horizon=HORIZON,
+            action_period_ns=ACTION_PERIOD_NS,
+            embodiments=EMBODIMENTS,
+            capabilities=frozenset({Capability.PREFIX}),
+            digest=source_digest(),
+        )
+
+    @property
+    def spec(self) -> AgentSpec:
+        """The agent's fixed properties."""
+        return self._spec
+
+    def infer(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceReply]:
+        """Answers every request.
+
+        Raises:
+            AgentError: A call other than ``policy``.
+            UnknownNameError: An embodiment that no expert acts in.
+        """
+        return [InferenceReply(actions=self._chunk(request)) for request in requests]
+
+    def _chunk(self, request: InferenceRequest) -> FloatArray:
+        if request.call is not Call.POLICY:
+            raise AgentError(f"The expert answers policy calls only, got {request.call.value!r}.")
+        planner = self._planners.get(request.embodiment)
+        if planner is None:
+            planner = self._planners[request.embodiment] = _make_planner(request.embodiment)
+        return planner.chunk(request)
