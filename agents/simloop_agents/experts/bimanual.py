@@ -46,7 +46,12 @@ _OPEN_M, _BAR_M = 0.08, 0.02
 _OPENING_STEP_M = 0.008
 """Change of the opening in one step: 0.2 of a command range of 2, of two fingers with 4 cm each."""
 _HELD_BELOW_M = 0.0235
+_MISSED_BELOW_M = 0.012
+"""Fingers nearer to each other than this have nothing between them."""
 _HOVER_M = 0.065
+_NEAR_M, _ALIGNED_RAD = 0.010, 0.10
+"""How near a gripper has to be to its grasp before the fingers close."""
+_SLACK = 1.6
 _LIFT_M = 0.14
 
 
@@ -137,10 +142,13 @@ def _decide(
             offsets[arm, i] = targets[arm, i] - position[arm, i]
         across = math.sqrt(offsets[arm, 0] ** 2 + offsets[arm, 1] ** 2)
         # Once the fingers close, the gripper may be a little further off without being sent back.
-        slack = 1.0 if opening[arm] > 0.065 else 2.0
-        ready = ready and across < 0.012 * slack and abs(offsets[arm, 2]) < 0.012 * slack and angle < 0.12 * slack
+        slack = 1.0 if opening[arm] > 0.065 else _SLACK
+        ready = ready and across < _NEAR_M * slack and abs(offsets[arm, 2]) < _NEAR_M * slack
+        ready = ready and angle < _ALIGNED_RAD * slack and opening[arm] > _MISSED_BELOW_M
         held = held and opening[arm] < _HELD_BELOW_M
         hover = 4.0 * max(0.0, across - 0.012) + 0.25 * max(0.0, angle - 0.12)
+        if opening[arm] <= _MISSED_BELOW_M:
+            hover = _HOVER_M
         offsets[arm, 2] += min(hover, _HOVER_M)
     held = held and ready
     if held:

@@ -1,0 +1,25 @@
+"""Gymnasium ids of the two-arm tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+IDS = {"simloop/TwoArmLift-v0": "two_arm_lift"}
+"""Scenario family by Gymnasium id."""
+
+
+def register_ids() -> None:
+    """Registers every id of this package that is not registered yet; called on import."""
+    for env_id, family in IDS.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(id=env_id, entry_point="simloop_bimanual.gym_ids:make", kwargs={"family": family})
+
+
+def make(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """Makes the Gymnasium view of a family; ``options`` are those of ``simloop.gym_env.WorldEnv``."""
+    from simloop.gym_env import WorldEnv  # importing the package must not load numba
+    from simloop_bimanual.world import BimanualWorld
+
+    return WorldEnv(BimanualWorld, family, **options)
