@@ -1,0 +1,202 @@
+"""Triangle meshes: shape and appearance, shared by any number of instances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ParameterError
+from simloop.rendering.clusters import MeshClusters, cluster_mesh
+
+_GREY = (0.7, 0.7, 0.7)
+
+
+class Mesh:
+    """Triangles with colours, immutable and shared between instances.
+
+    The front of a face is the side from which its vertices run counter-clockwise.
+
+    Attributes:
+        vertices_m: (num_vertices, 3) float64, in the mesh's own frame.
+        faces: (num_faces, 3) int32, indices into `vertices_m`.
+        face_colours_rgb: (num_faces, 3) float32, each 0..1.
+        vertex_colours_rgb: (num_vertices, 3) float32 or None; blended over each face, instead of face colours.
+        is_double_sided: Whether the backs of the faces are drawn too.
+        is_emissive: Whether the colours are shown as they are, without light (lamps, screens).
+        smooth: Whether the light is computed from blended vertex normals; else each face is flat.
+        levels_of_detail: Coarser stand-ins, finest first.
+    """
+
+    __slots__ = (
+        "_clusters",
+        "_is_deformable",
+        "face_colours_rgb",
+        "faces",
+        "is_double_sided",
+        "is_emissive",
+        "levels_of_detail",
+        "smooth",
+        "vertex_colours_rgb",
+        "vertices_m",
+    )
+
+    def __init__(
+        self,
+        vertices_m: npt.ArrayLike,
+        faces: npt.ArrayLike,
+        face_colours_rgb: npt.ArrayLike = _GREY,
+        *,
+        is_double_sided: bool = False,
+        is_emissive: bool = False,
+        smooth: bool = False,
+        vertex_colours_rgb: npt.ArrayLike | None = None,
+        levels_of_detail: Sequence[LevelOfDetail] = (),
+    ) -> None:
+        """Check and copy the arrays.
+
+        Args:
+            vertices_m: (num_vertices, 3), finite.
+            faces: (num_faces, 3), integers in [0, num_vertices).
+            face_colours_rgb: (num_faces, 3), or (3,) for one colour, each 0..1.
+            is_double_sided: Draw the backs of the faces too.
+            is_emissive: Show the colours as they are, without light.
+            smooth: Blend vertex normals over each face; vertices shared between faces make a smooth edge.
+            vertex_colours_rgb: (num_vertices, 3), each 0..1, or None.
+            levels_of_detail: Coarser stand-ins with strictly decreasing `below_diameter_px`.
+
+        Raises:
+            ParameterError: A shape, an index or a colour is not as described.
+        """
+        self.vertices_m = _float_rows(vertices_m, "vertices_m")
+        if not np.isfinite(self.vertices_m).all():
+            msg = "vertices_m must be finite; it holds NaN or inf."
+            raise ParameterError(msg)
+        self.faces = _checked_faces(faces, len(self.vertices_m))
+        self.face_colours_rgb = _checked_colours(face_colours_rgb, len(self.faces), "face_colours_rgb")
+        self.vertex_colours_rgb = (
+            None
+            if vertex_colours_rgb is None
+            else _checked_colours(vertex_colours_rgb, len(self.vertices_m), "vertex_colours_rgb")
+        )
+        self.is_double_sided = is_double_sided
+        self.is_emissive = is_emissive
+        self.smooth = smooth
+        self.levels_of_detail = tuple(levels_of_detail)
+        self._clusters: MeshClusters | None = None
+        self._is_deformable = False
+        limits = [level.below_diameter_px for level in self.levels_of_detail]
+        if limits != sorted(set(limits), reverse=True):
+            msg = f"levels_of_detail must have strictly decreasing below_diameter_px, got {limits}."
+            raise ParameterError(msg)
+        for array in (self.vertices_m, self.faces, self.face_colours_rgb, self.vertex_colours_rgb):
+            if array is not None:
+                array.setflags(write=False)
+
+    @property
+    def clusters(self) -> MeshClusters:
+        """The faces grouped for culling; computed at first use and kept."""
+        if self._clusters is None:
+            is_plain = not self.smooth and self.vertex_colours_rgb is None
+            self._clusters = cluster_mesh(
+                self.vertices_m, self.faces, is_welded=is_plain and not self._is_deformable
+            )
+        return self._clusters
+
+    def deformable_copy(self) -> Mesh:
+        """The same mesh without levels of detail, in which every vertex may move on its own."""
+        copy = Mesh(
+            self.vertices_m,
+            self.faces,
+            self.face_colours_rgb,
+            is_double_sided=self.is_double_sided,
+            is_emissive=self.is_emissive,
+            smooth=self.smooth,
+            vertex_colours_rgb=self.vertex_colours_rgb,
+        )
+        copy._is_deformable = True
+        return copy
+
+    @property
+    def vertex_normals(self) -> npt.NDArray[np.float64]:
+        """Area-weighted unit vertex normals, (num_vertices, 3); zero at vertices that no face uses."""
+        return vertex_normals(self.vertices_m, self.faces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LevelOfDetail:
+    """A coarser stand-in for a mesh that appears small.
+
+    Attributes:
+        mesh: What is drawn instead, in the same frame; its own levels of detail are not used.
+        below_diameter_px: Used when the bounding sphere of the full mesh appears smaller than this, in pixels.
+
+    Raises:
+        ParameterError: `below_diameter_px` is not positive.
+    """
+
+    mesh: Mesh
+    below_diameter_px: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.below_diameter_px < np.inf:
+            msg = f"below_diameter_px must be positive and finite, got {self.below_diameter_px}."
+            raise ParameterError(msg)
+
+
+def vertex_normals(
+    vertices_m: npt.NDArray[np.float64], faces: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    """Area-weighted unit vertex normals.
+
+    Args:
+        vertices_m: (num_vertices, 3).
+        faces: (num_faces, 3).
+
+    Returns:
+        (num_vertices, 3), float64; zero at vertices that no face uses.
+    """
+    corners = vertices_m[faces]
+    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    index = faces.ravel()
+    normals = np.empty_like(vertices_m)
+    for axis in range(3):
+        weights = np.repeat(area_normals[:, axis], 3)
+        normals[:, axis] = np.bincount(index, weights=weights, minlength=len(vertices_m))
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0.0)
+
+
+def _float_rows(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
+    array = np.array(values)
+    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
+        msg = f"{what} must be numbers of shape (n, 3), got shape {array.shape}, dtype {array.dtype}."
+        raise ParameterError(msg)
+    return array.astype(np.float64)
+
+
+def _checked_faces(faces: npt.ArrayLike, num_vertices: int) -> npt.NDArray[np.int32]:
+    array = np.array(faces)
+    if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0 or array.dtype.kind not in "iu":
+        msg = f"faces must be integers of shape (n >= 1, 3), got shape {array.shape}, dtype {array.dtype}."
+        raise ParameterError(msg)
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < 0 or highest >= num_vertices:
+        msg = (
+            f"faces must index the {num_vertices} vertices (0..{num_vertices - 1}), got {lowest}..{highest}."
+        )
+        raise ParameterError(msg)
+    return array.astype(np.int32)
+
+
+def _checked_colours(colours: npt.ArrayLike, num_rows: int, what: str) -> npt.NDArray[np.float32]:
+    array = np.asarray(colours, dtype=np.float32)
+    if array.shape not in ((3,), (num_rows, 3)):
+        msg = f"{what} must have shape (3,) or ({num_rows}, 3), got {array.shape}."
+        raise ParameterError(msg)
+    if not bool(((array >= 0.0) & (array <= 1.0)).all()):
+        msg = f"{what} must lie in 0..1, got {float(np.nanmin(array))}..{float(np.nanmax(array))} (or NaN)."
+        raise ParameterError(msg)
+    return np.array(np.broadcast_to(array, (num_rows, 3)))

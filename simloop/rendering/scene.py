@@ -1,0 +1,296 @@
+"""A scene of instances of shared meshes, and its rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ParameterError, UnknownNameError
+from simloop.rendering.camera import Camera
+from simloop.rendering.image import BACKGROUND_ID, OUTPUTS, RenderedImage
+from simloop.rendering.instances import empty_instances, first_rows, grown
+from simloop.rendering.lighting import Background, Light, checked_rgb
+from simloop.rendering.mesh import Mesh
+from simloop.rendering.packing import Geometry, move_vertices, pack_meshes
+from simloop.rendering.raster_kernel import rasterise
+from simloop.rendering.shade_kernel import shade
+from simloop.rendering.view import View, Visibility, empty_visibility, view_of
+
+_FIRST_CAPACITY = 64
+_PLACEHOLDER = Mesh(np.eye(3), np.array([[0, 1, 2]]))  # arrays for a scene without any instance
+
+
+class Scene:
+    """Instances of meshes with their poses; renders them as seen by a camera.
+
+    Meshes are packed once, at the first rendering after one was added. Poses live in arrays: moving everything is
+    one call of `set_poses`. A rendering is a pure function of the scene, the camera and its pose: same bytes.
+
+    Attributes:
+        background: What is seen where no surface is; may be replaced at any time.
+        light: The light; may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        background: Background | Sequence[float] | None = None,
+        light: Light | None = None,
+        *,
+        is_culling: bool = True,
+    ) -> None:
+        """Make an empty scene.
+
+        Args:
+            background: A gradient, or one colour of three numbers in 0..1; None for a daylight sky.
+            light: None for the light of a clear day.
+            is_culling: Whether parts that cannot be seen are skipped early. The images are the same without.
+
+        Raises:
+            ParameterError: The background is not a colour.
+        """
+        if background is None:
+            background = Background()
+        elif not isinstance(background, Background):
+            background = Background.uniform(background)
+        self.background = background
+        self.light = Light() if light is None else light
+        self._is_culling = is_culling
+        self._meshes: list[Mesh] = []
+        self._mesh_index: dict[int, int] = {}
+        self._num_instances = 0
+        self._table = empty_instances(_FIRST_CAPACITY)
+        self._geometry: Geometry | None = None
+        self._moved_vertices: dict[int, npt.NDArray[np.float64]] = {}
+        self._buffers: dict[tuple[int, int], Visibility] = {}
+
+    @property
+    def num_instances(self) -> int:
+        """Number of instances; handles run from 0 to one below it."""
+        return self._num_instances
+
+    def add(self, mesh: Mesh, *, semantic: int = 0, instance: int = 0) -> int:
+        """Add an instance at the world's origin, unrotated.
+
+        Args:
+            mesh: Its shape; the same Mesh object may be added any number of times and is stored once.
+            semantic: Class in the semantic image, >= 0.
+            instance: Id in the instance image, >= 0; several instances may share one (the parts of a car).
+
+        Returns:
+            The handle: 0 for the first instance, then counting up.
+
+        Raises:
+            ParameterError: An id is negative (-1 means "no surface").
+        """
+        if semantic < 0 or instance < 0:
+            msg = f"semantic and instance must be >= 0 (-1 means no surface), got {semantic} and {instance}."
+            raise ParameterError(msg)
+        handle = self._num_instances
+        if handle == len(self._table.mesh):
+            self._table = grown(self._table, 2 * handle)
+        self._num_instances += 1
+        self._table.mesh[handle] = self._index_of(mesh)
+        self._table.semantic[handle] = semantic
+        self._table.instance[handle] = instance
+        return handle
+
+    def set_pose(
+        self,
+        handle: int,
+        position_m: npt.ArrayLike,
+        rotation: npt.ArrayLike,
+        scale: npt.ArrayLike = (1.0, 1.0, 1.0),
+    ) -> None:
+        """Place one instance.
+
+        Args:
+            handle: From `add`.
+            position_m: (3,) origin of the mesh frame in the world.
+            rotation: (3, 3) world from mesh frame, a rotation matrix.
+            scale: (3,) positive factors along the axes of the mesh frame, or one number for all.
+
+        Raises:
+            ParameterError: Unknown handle, wrong shape, not finite, or a scale that is not positive.
+        """
+        self._check_handle(handle)
+        factors = np.broadcast_to(np.asarray(scale, dtype=np.float64), (3,))
+        if not bool(((factors > 0.0) & (factors < np.inf)).all()):
+            msg = f"scale must be positive and finite, got {factors.tolist()}."
+            raise ParameterError(msg)
+        self._table.position_m[handle] = _finite(position_m, (3,), "position_m")
+        self._table.rotation[handle] = _finite(rotation, (3, 3), "rotation")
+        self._table.scale[handle] = factors
+
+    def set_poses(self, positions_m: npt.ArrayLike, rotations: npt.ArrayLike) -> None:
+        """Place all instances at once, in the order of their handles; scales stay as they are.
+
+        Args:
+            positions_m: (num_instances, 3).
+            rotations: (num_instances, 3, 3), world from mesh frame.
+
+        Raises:
+            ParameterError: Wrong shape, or not finite.
+        """
+        count = self._num_instances
+        self._table.position_m[:count] = _finite(positions_m, (count, 3), "positions_m")
+        self._table.rotation[:count] = _finite(rotations, (count, 3, 3), "rotations")
+
+    def set_visible(self, handle: int, is_visible: bool) -> None:  # noqa: FBT001 - the value being set
+        """Show or hide one instance.
+
+        Raises:
+            ParameterError: Unknown handle.
+        """
+        self._check_handle(handle)
+        self._table.is_visible[handle] = is_visible
+
+    def set_colour(self, handle: int, colour_rgb: npt.ArrayLike | None) -> None:
+        """Give one instance a colour of its own (a lamp that lights up), or None for the mesh's colours again.
+
+        Raises:
+            ParameterError: Unknown handle, or not a colour.
+        """
+        self._check_handle(handle)
+        self._table.has_colour[handle] = colour_rgb is not None
+        if colour_rgb is not None:
+            self._table.colour[handle] = checked_rgb(colour_rgb, "colour_rgb")
+
+    def set_vertices(self, handle: int, vertices_m: npt.ArrayLike) -> None:
+        """Deform one instance (cloth); other instances of the same mesh keep their shape.
+
+        From the first call on the instance has a copy of the mesh to itself, without levels of detail.
+
+        Args:
+            handle: From `add`.
+            vertices_m: (num_vertices, 3), new positions in the mesh frame.
+
+        Raises:
+            ParameterError: Unknown handle, wrong shape, or not finite.
+        """
+        self._check_handle(handle)
+        mesh = self._meshes[self._table.mesh[handle]]
+        vertices = _finite(vertices_m, mesh.vertices_m.shape, "vertices_m")
+        if handle not in self._moved_vertices:
+            mesh = mesh.deformable_copy()
+            self._table.mesh[handle] = self._index_of(mesh)
+        self._moved_vertices[handle] = vertices.copy()
+        if self._geometry is not None:
+            move_vertices(self._geometry, int(self._table.mesh[handle]), mesh, vertices)
+
+    def render(
+        self,
+        camera: Camera,
+        position_m: npt.ArrayLike,
+        rotation_world_from_camera: npt.ArrayLike,
+        outputs: Sequence[str] = ("rgb", "depth", "semantic", "instance"),
+        supersampling: int = 1,
+    ) -> RenderedImage:
+        """Draw the scene.
+
+        Args:
+            camera: Image size and lens.
+            position_m: (3,) camera position in the world.
+            rotation_world_from_camera: (3, 3), columns are the camera's right, up and backward axes (see
+                `camera_frames`).
+            outputs: Any of "rgb", "depth", "semantic", "instance"; fewer cost less.
+            supersampling: Samples per pixel along each axis, averaged (box filter) in the RGB image only; depth and
+                ids are always those at the pixel's centre.
+
+        Returns:
+            The images asked for, in newly made arrays.
+
+        Raises:
+            ParameterError: A pose is not finite or not a rotation, or `supersampling` is not in 1..4.
+            UnknownNameError: An output has no such name.
+        """
+        for name in outputs:
+            if name not in OUTPUTS:
+                raise UnknownNameError("rendering output", name, OUTPUTS)
+        if supersampling not in (1, 2, 3, 4):
+            msg = f"supersampling must be 1, 2, 3 or 4, got {supersampling}."
+            raise ParameterError(msg)
+        position = _finite(position_m, (3,), "position_m")
+        rotation = _finite(rotation_world_from_camera, (3, 3), "rotation_world_from_camera")
+        if np.abs(rotation.T @ rotation - np.eye(3)).max() > 1e-5 or np.linalg.det(rotation) < 0.0:
+            msg = f"rotation_world_from_camera must be a rotation matrix, got {rotation.tolist()}."
+            raise ParameterError(msg)
+        view = view_of(camera, position, rotation, supersampling=1, is_culling=self._is_culling)
+        is_exact_needed = supersampling == 1 or any(name != "rgb" for name in outputs)
+        exact = self._seen(camera, view, 1) if is_exact_needed else None
+        rgb = depth_m = semantic = instance = None
+        if "rgb" in outputs:
+            samples = exact
+            if supersampling > 1 or samples is None:
+                view = view_of(
+                    camera, position, rotation, supersampling=supersampling, is_culling=self._is_culling
+                )
+                samples = self._seen(camera, view, supersampling)
+            rgb = self._coloured(camera, view, supersampling, samples)
+        if exact is not None:
+            if "depth" in outputs:
+                depth_m = np.full(exact.face.shape, np.inf, dtype=np.float32)
+                np.divide(np.float32(1.0), exact.inverse_depth, out=depth_m, where=exact.face >= 0)
+            if "semantic" in outputs:
+                semantic = _looked_up(self._table.semantic[: self._num_instances], exact.instance)
+            if "instance" in outputs:
+                instance = _looked_up(self._table.instance[: self._num_instances], exact.instance)
+        return RenderedImage(rgb=rgb, depth_m=depth_m, semantic=semantic, instance=instance)
+
+    def _seen(self, camera: Camera, view: View, supersampling: int) -> Visibility:
+        """Rasterise into the buffers kept for this image size."""
+        shape = (camera.height_px * supersampling, camera.width_px * supersampling)
+        seen = self._buffers.get(shape)
+        if seen is None:
+            seen = self._buffers[shape] = empty_visibility(*shape)
+        rasterise(self._packed(), first_rows(self._table, self._num_instances), view, seen)
+        return seen
+
+    def _coloured(
+        self, camera: Camera, view: View, supersampling: int, samples: Visibility
+    ) -> npt.NDArray[np.uint8]:
+        rgb = np.empty((camera.height_px, camera.width_px, 3), dtype=np.uint8)
+        instances = first_rows(self._table, self._num_instances)
+        light, background = self.light.packed(), self.background.packed()
+        shade(self._packed(), instances, view, light, background, supersampling, samples, rgb)
+        return rgb
+
+    def _packed(self) -> Geometry:
+        if self._geometry is None:
+            self._geometry = pack_meshes(self._meshes or [_PLACEHOLDER])
+            for handle, vertices in self._moved_vertices.items():
+                index = int(self._table.mesh[handle])
+                move_vertices(self._geometry, index, self._meshes[index], vertices)
+        return self._geometry
+
+    def _index_of(self, mesh: Mesh) -> int:
+        """Position of a mesh among those of the scene, added when new."""
+        index = self._mesh_index.get(id(mesh))
+        if index is None:
+            index = len(self._meshes)
+            self._meshes.append(mesh)
+            self._mesh_index[id(mesh)] = index
+            self._geometry = None
+        return index
+
+    def _check_handle(self, handle: int) -> None:
+        if not 0 <= handle < self._num_instances:
+            msg = f"Unknown handle {handle}; the scene has {self._num_instances} instances, counted from 0."
+            raise ParameterError(msg)
+
+
+def _looked_up(ids: npt.NDArray[np.int32], instance_seen: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The id of each pixel; row -1 (no surface) takes the entry appended at the end."""
+    return np.append(ids, np.int32(BACKGROUND_ID))[instance_seen]
+
+
+def _finite(values: npt.ArrayLike, shape: tuple[int, ...], what: str) -> npt.NDArray[np.float64]:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.shape != shape:
+        msg = f"{what} must have shape {shape}, got {array.shape}."
+        raise ParameterError(msg)
+    if not np.isfinite(array).all():
+        msg = f"{what} must be finite; it holds NaN or inf in row {int(np.argwhere(~np.isfinite(array))[0][0])}."
+        raise ParameterError(msg)
+    return array
