@@ -65,7 +65,7 @@ format: dev
 	$(BIN)/ruff format .
 
 bench: dev
-	$(BIN)/python -m pytest -m bench -s -q $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest tests/benchmarks -m bench -s -q $(PYTEST_FLAGS)
 
 nightly: dev
 	$(BIN)/python -m pytest -m nightly $(PYTEST_FLAGS)
