@@ -28,6 +28,7 @@ from simloop_driving.dynamics.vehicle import (
     MAX_STEER_RAD,
     MAX_STEER_STEP_RAD,
     REAR_AXLE_M,
+    REAR_FRICTION,
     REAR_STIFFNESS,
     ROLLING_MPS2,
     STEER_BLEND,
@@ -100,15 +101,17 @@ def _rates(
     wheelbase = front + rear
     front_share, rear_share = rear / wheelbase, front / wheelbase
     grip = vehicle[FRICTION] * GRAVITY_MPS2
-    lateral_grip = math.sqrt(max(grip * grip - traction * traction, 0.0))
+    rear_grip = vehicle[REAR_FRICTION] * GRAVITY_MPS2
+    front_limit = front_share * math.sqrt(max(grip * grip - traction * traction, 0.0))
+    rear_limit = rear_share * math.sqrt(max(rear_grip * rear_grip - traction * traction, 0.0))
     tan_steer = math.tan(steer)
     cos_steer = 1.0 / math.sqrt(1.0 + tan_steer * tan_steer)
     sin_steer = tan_steer * cos_steer
     front_flow = (vy + front * yaw_rate) / vx
     front_slip = (front_flow - tan_steer) / (1.0 + front_flow * tan_steer)
     rear_slip = (vy - rear * yaw_rate) / vx
-    front_lateral = tyre_force(front_slip, vehicle[FRONT_STIFFNESS], lateral_grip * front_share)
-    rear_lateral = tyre_force(rear_slip, vehicle[REAR_STIFFNESS], lateral_grip * rear_share)
+    front_lateral = tyre_force(front_slip, vehicle[FRONT_STIFFNESS], front_limit)
+    rear_lateral = tyre_force(rear_slip, vehicle[REAR_STIFFNESS], rear_limit)
     front_x = front_share * traction * cos_steer - front_lateral * sin_steer
     front_y = front_share * traction * sin_steer + front_lateral * cos_steer
     return (

@@ -35,7 +35,8 @@ MAX_DRIVE_POWER_PER_MASS = 12
 MAX_BRAKE_MPS2 = 13
 ROLLING_MPS2 = 14
 DRAG_PER_M = 15  # deceleration by air / speed squared
-NUM_ENTRIES = 16
+REAR_FRICTION = 16
+NUM_ENTRIES = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,9 @@ class VehicleParameters:
         mass_kg, yaw_inertia_kgm2: Inertia.
         front_axle_m, rear_axle_m: Distance of the axles from the centre of gravity.
         front_axle_stiffness_nprad, rear_axle_stiffness_nprad: Cornering stiffness of both tyres of an axle.
-        friction_ratio: Coefficient of friction; each axle's force stays within friction times static load.
+        friction_ratio: Coefficient of friction of the front axle and in braking; an axle's force stays within
+            friction times static load.
+        rear_friction_ratio: Coefficient of friction of the rear axle, sideways; at least the front's.
         max_steer_rad, max_steer_rate_radps, steer_lag_s: Road-wheel angle: limits and first-order lag.
         max_drive_acceleration_mps2, max_drive_power_w, drive_lag_s: Drive: limits and first-order lag.
         max_brake_deceleration_mps2, brake_lag_s: Brake: limit (before friction's) and first-order lag.
@@ -66,6 +69,7 @@ class VehicleParameters:
     front_axle_stiffness_nprad: float
     rear_axle_stiffness_nprad: float
     friction_ratio: float
+    rear_friction_ratio: float
     max_steer_rad: float
     max_steer_rate_radps: float
     steer_lag_s: float
@@ -86,6 +90,11 @@ class VehicleParameters:
                 raise ConfigurationError(
                     f"Vehicle {self.name!r}: {item.name} is {value!r}; allowed: a number above 0."
                 )
+        if self.rear_friction_ratio < self.friction_ratio:
+            raise ConfigurationError(
+                f"Vehicle {self.name!r}: rear_friction_ratio is {self.rear_friction_ratio:g}; allowed: at least "
+                f"friction_ratio, {self.friction_ratio:g} (a car that oversteers at the limit cannot be controlled)."
+            )
 
     def packed(self, step_s: float) -> FloatArray:
         """Returns the (NUM_ENTRIES,) float64 array that the kernels read, for physics steps of ``step_s``."""
@@ -96,6 +105,7 @@ class VehicleParameters:
         out[FRONT_STIFFNESS] = self.front_axle_stiffness_nprad / self.mass_kg
         out[REAR_STIFFNESS] = self.rear_axle_stiffness_nprad / self.mass_kg
         out[FRICTION] = self.friction_ratio
+        out[REAR_FRICTION] = self.rear_friction_ratio
         out[MAX_STEER_RAD] = self.max_steer_rad
         out[MAX_STEER_STEP_RAD] = self.max_steer_rate_radps * step_s
         out[STEER_BLEND] = 1.0 - math.exp(-step_s / self.steer_lag_s)
