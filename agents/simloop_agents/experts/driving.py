@@ -19,6 +19,10 @@ FloatArray = npt.NDArray[np.float64]
 
 EGO_SIZE_M = (4.70, 1.85)
 """Length and width of the driving world's default ego, a mid-size saloon."""
+REAR_AXLE_M = 1.58
+"""Distance of its rear axle behind the centre of gravity."""
+REAR_COMPLIANCE_S2PM = 1573.0 * 1.10 / (2.68 * 160000.0)
+"""Slip angle of its rear axle per lateral acceleration: mass x front axle distance / (wheelbase x stiffness)."""
 
 # Columns of the world's ``objects`` sensor.
 _IS_PRESENT, _X_M, _Y_M, _HEADING_RAD, _SPEED_MPS, _ACCELERATION_MPS2, _LENGTH_M, _WIDTH_M = range(8)
@@ -34,6 +38,16 @@ def _motion_since(speed_mps: float, yaw_rate_radps: float, lag_s: float) -> tupl
     turn = yaw_rate_radps * lag_s
     way = speed_mps * lag_s
     return way * math.cos(0.5 * turn), way * math.sin(0.5 * turn), turn
+
+
+@njit(cache=True)
+def _side_slip_rad(ego_state: FloatArray) -> float:
+    """Returns the angle from heading to course in steady cornering (Rajamani 2012, single-track model, ch. 3).
+
+    A plan that started along the heading would leave the centre line a little in every bend.
+    """
+    speed, yaw_rate = ego_state[_EGO_SPEED_MPS], ego_state[_EGO_YAW_RATE_RADPS]
+    return math.atan(yaw_rate * (REAR_AXLE_M / max(speed, 1.0) - REAR_COMPLIANCE_S2PM * speed))
 
 
 @njit(cache=True)
@@ -113,6 +127,7 @@ def plan_chunk(
         chunk: (H, 4) result.
     """
     start = np.zeros(4)
+    start[2] = _side_slip_rad(ego_state)
     start[3] = ego_state[_EGO_SPEED_MPS]
     acceleration = ego_state[_EGO_ACCELERATION_MPS2]
     for row in range(num_committed):

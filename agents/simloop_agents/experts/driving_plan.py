@@ -22,7 +22,7 @@ STEP_S = 0.05
 MAX_ACCELERATION_MPS2 = 1.8
 COMFORTABLE_DECELERATION_MPS2 = 2.5
 MAX_DECELERATION_MPS2 = 8.0
-MAX_ANTICIPATION_MPS2 = 4.0
+MAX_ANTICIPATION_MPS2 = 7.0
 """Hardest braking for an actor that has not entered the ego's path yet."""
 STANDSTILL_GAP_M = 3.0
 TIME_GAP_S = 1.3
@@ -34,12 +34,12 @@ BRAKE_JERK_MPS3 = 25.0
 RELEASE_JERK_MPS3 = 10.0
 LATERAL_MARGIN_M = 0.35
 """Clearance between two sides below which an actor stands in the ego's path."""
-ANTICIPATION_S = 2.0
+ANTICIPATION_S = 4.0
 """An actor that will be in the ego's path within this time, at its lateral speed, counts as in it."""
-MIN_LATERAL_SPEED_MPS = 0.12
+MIN_LATERAL_SPEED_MPS = 0.1
 """Lateral speeds below this are wandering within a lane."""
-RETURN_DISTANCE_M = 10.0
-RETURN_TIME_S = 1.1
+RETURN_DISTANCE_M = 8.0
+RETURN_TIME_S = 0.65
 """The ego returns to the centre line over the larger of this distance and speed times this time."""
 
 
@@ -211,7 +211,7 @@ def roll_out(
         actors: (N, 7) x_m, y_m, velocity x and y in m/s, acceleration along the heading in m/s^2, length_m,
             width_m, at the observation. All in one frame that stands still in the world.
     """
-    tracks = np.empty((len(actors), 7))  # s, offset, speed along route, acceleration, drift to the left, size
+    tracks = np.zeros((len(actors), 7))  # s, offset, speed along route, acceleration, drift to the left, size
     for index in range(len(actors)):
         s_m, offset_m, yaw_rad = locate_on_route(route, actors[index, 0], actors[index, 1])
         forward_x, forward_y = math.cos(yaw_rad), math.sin(yaw_rad)
@@ -219,7 +219,8 @@ def roll_out(
         tracks[index, 1] = offset_m
         tracks[index, 2] = actors[index, 2] * forward_x + actors[index, 3] * forward_y
         tracks[index, 3] = actors[index, 4]
-        tracks[index, 4] = actors[index, 3] * forward_x - actors[index, 2] * forward_y
+        if s_m <= route[-1, 3]:  # beyond the known route a bend would look like a lane change
+            tracks[index, 4] = actors[index, 3] * forward_x - actors[index, 2] * forward_y
         tracks[index, 5] = actors[index, 5]
         tracks[index, 6] = actors[index, 6]
 
