@@ -52,6 +52,10 @@ _HOVER_M = 0.065
 _NEAR_M, _ALIGNED_RAD = 0.010, 0.10
 """How near a gripper has to be to its grasp before the fingers close."""
 _SLACK = 1.6
+_HOVER_BY_OFFSET, _HOVER_BY_ANGLE_M = 6.0, 0.5
+"""How high a gripper stays over its handle: metres per metre and per radian that it is still off."""
+_UPSET_RAD = 0.15
+"""A pot on the table that tilts more than this is let go of."""
 _LIFT_M = 0.14
 
 
@@ -109,7 +113,14 @@ def _limited(vector: Any, limit: float) -> None:
 
 @numba.njit(cache=True)
 def _decide(
-    position: Any, rotation: Any, opening: Any, handle: Any, bar: Any, clearance: float, action: Any
+    position: Any,
+    rotation: Any,
+    opening: Any,
+    handle: Any,
+    bar: Any,
+    clearance: float,
+    tilt: float,
+    action: Any,
 ) -> bool:
     """Writes the (14,) action for a state and returns whether both handles are held.
 
@@ -118,6 +129,7 @@ def _decide(
         rotation: (2, 3, 3) of the grippers.
         opening: (2,) metres.
         clearance: Of the pot's bottom over the table, metres.
+        tilt: Of the pot, radians.
         action: (14,), written.
     """
     targets = np.empty((2, 3))
@@ -146,8 +158,9 @@ def _decide(
         ready = ready and across < _NEAR_M * slack and abs(offsets[arm, 2]) < _NEAR_M * slack
         ready = ready and angle < _ALIGNED_RAD * slack and opening[arm] > _MISSED_BELOW_M
         held = held and opening[arm] < _HELD_BELOW_M
-        hover = 4.0 * max(0.0, across - 0.012) + 0.25 * max(0.0, angle - 0.12)
-        if opening[arm] <= _MISSED_BELOW_M:
+        hover = _HOVER_BY_OFFSET * max(0.0, across - 0.8 * _NEAR_M)
+        hover += _HOVER_BY_ANGLE_M * max(0.0, angle - 0.8 * _ALIGNED_RAD)
+        if opening[arm] <= _MISSED_BELOW_M or tilt > _UPSET_RAD:
             hover = _HOVER_M
         offsets[arm, 2] += min(hover, _HOVER_M)
     held = held and ready
@@ -199,9 +212,10 @@ def _plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any
             rotation[arm, i, 2] = part[3 + a] * part[6 + b] - part[3 + b] * part[6 + a]
         opening[arm] = part[15]
     clearance = objects[_CLEARANCE]
+    tilt = math.acos(min(max(objects[_OBJECT_OFFSET + 8], -1.0), 1.0))
     action, turn, spin = np.empty(14), np.empty(3), np.empty((3, 3))
     for row in range(len(out)):
-        held = _decide(position, rotation, opening, handle, bar, clearance, action)
+        held = _decide(position, rotation, opening, handle, bar, clearance, tilt, action)
         if row < num_committed:
             for i in range(14):
                 action[i] = committed[row, i]
