@@ -72,7 +72,8 @@ NUM_RECORD_COLUMNS = 7
 @numba.njit(cache=True)
 def place_ego(actors: FloatArray, ego: FloatArray, samples: FloatArray, step_m: float) -> None:
     """Writes the ego's column of the actor table from its dynamic state."""
-    s, d = project(samples, step_m, ego[single_track.X_M], ego[single_track.Y_M], actors[S_M, EGO])
+    guess = ego[single_track.TICK_STATION_M]
+    s, d = project(samples, step_m, ego[single_track.X_M], ego[single_track.Y_M], guess)
     _, _, yaw, _ = centre_at(samples, step_m, s)
     heading = ego[single_track.YAW_RAD] - yaw
     vx, vy = ego[VX_MPS], ego[VY_MPS]
@@ -178,7 +179,8 @@ def _touch(
     contacts[ACTOR_POSE + 1, actor] = actors[Y_M, actor]
     contacts[ACTOR_POSE + 2, actor] = yaw
     contacts[ACTOR_SPEED_MPS, actor] = speed
-    s, d = project(samples, route_step_m, ego[single_track.X_M], ego[single_track.Y_M], actors[S_M, EGO])
+    guess = ego[single_track.TICK_STATION_M]
+    s, d = project(samples, route_step_m, ego[single_track.X_M], ego[single_track.Y_M], guess)
     _, _, route_yaw, _ = centre_at(samples, route_step_m, s)
     contacts[EGO_D_M, actor] = d
     contacts[EGO_S_M, actor] = s
@@ -252,7 +254,7 @@ def run_steps(
             place_ego(actors, ego, samples, route_step_m)
         for actor in range(1, num_actors):
             _move_actor(actors, actor, samples, route_step_m, step_s)
-            is_near = abs(actors[S_M, actor] - actors[S_M, EGO]) < NEAR_M
+            is_near = abs(actors[S_M, actor] - ego[single_track.TICK_STATION_M]) < NEAR_M
             if is_near or is_tick_end or is_last:
                 place_actor(actors, actor, samples, route_step_m)
             if is_near:
@@ -263,6 +265,7 @@ def run_steps(
         motion_record[done, 2] = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw
         motion_record[done, 3] = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw
         if is_tick_end:
+            ego[single_track.TICK_STATION_M] = actors[S_M, EGO]
             record_actors(actor_record[done // steps_per_tick], actors, ego)
             s = actors[S_M, EGO]
             left = value_at(samples, route_step_m, LEFT_EDGE_M, s)

@@ -276,6 +276,7 @@ class DrivingWorld(World):
         ego[single_track.X_M], ego[single_track.Y_M] = x_m, y_m
         ego[single_track.YAW_RAD] = yaw_rad + start.heading_offset_rad
         ego[single_track.VX_MPS] = start.initial_speed_mps
+        ego[single_track.TICK_STATION_M] = start.station_m
         tracking.start_actuators(ego, self._vehicle_entries)
         return ego
 

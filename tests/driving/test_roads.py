@@ -50,7 +50,7 @@ def test_lane_width_separates_neighbouring_centre_lines() -> None:
     assert HIGHWAY.driving_neighbour(left, "left") == -1
     assert route.lane_centre_m(left, 1000.0) == pytest.approx(3.5, abs=1e-3)
     part = HIGHWAY.samples(left)
-    s, d = project(route.samples, route.step_m, HIGHWAY.x_m[part][2000], HIGHWAY.y_m[part][2000], 2000.0)
+    _, d = project(route.samples, route.step_m, HIGHWAY.x_m[part][2000], HIGHWAY.y_m[part][2000], 2000.0)
     assert d == pytest.approx(3.5, abs=1e-3)
 
 

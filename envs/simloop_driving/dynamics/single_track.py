@@ -50,7 +50,9 @@ STEER_RAD = 6  # road-wheel angle, positive to the left
 DRIVE_MPS2 = 7  # acceleration by the drive, >= 0
 BRAKE_MPS2 = 8  # deceleration by the brake, >= 0
 ACCELERATION_MPS2 = 9  # rate of change of VX over the last step
-NUM_EGO_ENTRIES = 10
+TICK_STATION_M = 10  # along the route at the last control tick; where projections start, so that they do not
+# depend on how finely time is cut
+NUM_EGO_ENTRIES = 11
 
 
 @numba.njit(cache=True)

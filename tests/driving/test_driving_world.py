@@ -1,0 +1,339 @@
+"""The embedded driving world through its public seam."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
+from simloop.log import EpisodeLog
+from simloop.scenario_files import load_family
+from simloop.spec import Scenario
+from simloop.world import Anchor, OutcomeState
+from simloop_driving.actions import ACTION_SPECS
+from simloop_driving.gym_ids import FAMILY_BY_ID, make_env
+from simloop_driving.recording import TABLES
+from simloop_driving.roads.road_map import RoadMap
+from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
+
+TICK_S = CONTROL_PERIOD_NS / 1e9
+
+
+def _straight(num_lanes: int = 3, length_m: int = 3000) -> RoadMap:
+    """Builds a straight road along x; the middle lane's centre is y = 0."""
+    lanes = np.arange(num_lanes)
+    s = np.tile(np.arange(length_m, dtype=np.float64), num_lanes)
+    return RoadMap(
+        name="straight",
+        step_m=1.0,
+        lane_start=np.arange(num_lanes + 1, dtype=np.int64) * length_m,
+        x_m=s.copy(),
+        y_m=np.repeat((num_lanes // 2 - lanes) * 3.5, length_m).astype(np.float64),
+        yaw_rad=np.zeros(len(s)),
+        curvature_per_m=np.zeros(len(s)),
+        s_m=s,
+        width_m=np.full(len(s), 3.5),
+        lane_road_id=np.ones(num_lanes, dtype=np.int64),
+        lane_opendrive_id=-(lanes + 1).astype(np.int64),
+        lane_kind=np.zeros(num_lanes, dtype=np.int64),
+        lane_speed_limit_mps=np.full(num_lanes, 36.0),
+        lane_left=np.where(lanes > 0, lanes - 1, -1).astype(np.int64),
+        lane_right=np.where(lanes < num_lanes - 1, lanes + 1, -1).astype(np.int64),
+    )
+
+
+STRAIGHT = _straight()
+
+
+def _scenario(**changes: Any) -> Scenario:
+    scene: dict[str, Any] = {
+        "map": "straight",
+        "ego": {"lane": -2, "station_m": 100.0, "initial_speed_mps": 20.0},
+        "criteria": {"goal_time_s": 10.0, "min_progress_ratio": 0.8},
+    }
+    return Scenario(
+        family="own", world="driving", parameters={}, scene=scene | changes, time_limit_ns=12 * 10**9
+    )
+
+
+def _world(action: str = "waypoints") -> DrivingWorld:
+    return DrivingWorld(action=action, maps={"straight": STRAIGHT})
+
+
+def _hold(world: DrivingWorld, scenario: Scenario, action: tuple[float, ...], seed: int = 0) -> EpisodeLog:
+    """Plays a scenario to its end with one constant action."""
+    world.reset(scenario, seed)
+    world.actuate(np.array(action))
+    tick = 0
+    while world.outcome().state is OutcomeState.RUNNING:
+        tick += 1
+        world.advance(tick * CONTROL_PERIOD_NS)
+    return EpisodeLog.from_columns(TABLES, world.drain())
+
+
+def test_impact_speed_into_a_standing_car_is_the_closed_form() -> None:
+    gap_m, brake_mps2, speed_mps = 30.0, 4.0, 20.0
+    actors = {"block": {"lane": "ego", "gap_m": gap_m, "relative_speed_mps": -speed_mps}}
+    log = _hold(_world("acceleration"), _scenario(actors=actors), (-brake_mps2, 0.0))
+    lag_m = 0.12 * speed_mps  # a first-order lag of the brake delays the whole course by its time constant
+    expected = math.sqrt(speed_mps**2 - 2.0 * brake_mps2 * (gap_m - lag_m))
+    assert log.column("contacts", "impact_speed_mps") == pytest.approx([expected], rel=0.01)
+    assert list(log.column("collisions", "kind")) == ["stopped_track"]
+    assert list(log.column("contacts", "is_at_fault")) == [True]
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "reason"),
+    [
+        ((0.0, 0.0), "acceleration", "goal"),
+        ((-9.0, 0.0), "acceleration", "no_progress"),
+        ((0.0, 0.02), "acceleration", "off_road"),
+        ((0.0, 0.0, 1.0), "control", "no_progress"),
+    ],
+)
+def test_verdicts(action: tuple[float, ...], kind: str, reason: str) -> None:
+    world = _world(kind)
+    _hold(world, _scenario(), action)
+    assert world.outcome().reason == reason
+    assert (world.outcome().state is OutcomeState.SUCCESS) == (reason == "goal")
+
+
+@pytest.mark.parametrize("family", sorted(FAMILY_BY_ID.values()))
+def test_standing_still_fails_both_shipped_families(family: str) -> None:
+    world = DrivingWorld(action="acceleration")
+    for seed in range(10):
+        _hold(world, load_family(family).scenario(seed), (-9.0, 0.0), seed)
+        assert world.outcome().state is OutcomeState.FAIL
+
+
+def _sine(t_s: float) -> tuple[float, float, float, float]:
+    y = 0.8 * math.sin(0.6 * t_s)
+    slope = 0.8 * 0.6 * math.cos(0.6 * t_s) / 20.0
+    return 100.0 + 20.0 * t_s, y, math.atan(slope), 20.0 * math.sqrt(1.0 + slope * slope)
+
+
+def test_waypoints_along_a_sine_are_tracked_closely() -> None:
+    world = _world()
+    world.reset(_scenario(), 0)
+    errors = []
+    for tick in range(1, 181):
+        target = np.array(_sine(tick * TICK_S))
+        world.actuate(target)
+        world.advance(tick * CONTROL_PERIOD_NS)
+        errors.append(world.anchor().pose[:2] - target[:2])
+    assert np.abs(np.array(errors)[40:]).max() < 0.25
+
+
+@pytest.mark.parametrize("yaw_rad", [-3.0, 0.0, 0.4, 7.0])
+def test_waypoint_frames_are_inverse_to_each_other(yaw_rad: float) -> None:
+    spec = ACTION_SPECS["waypoints"]
+    anchor = Anchor(captured_at_ns=0, pose=np.array([4000.0, -1200.0, yaw_rad, 20.0]))
+    actions = np.random.default_rng(1).uniform(-3.0, 3.0, size=(32, 4))
+    assert spec.from_world(spec.to_world(actions, anchor), anchor) == pytest.approx(actions, abs=1e-9)
+    ahead = spec.to_world(np.array([[10.0, 0.0, 0.0, 5.0]]), anchor)[0]
+    expected = [4000.0 + 10.0 * math.cos(yaw_rad), -1200.0 + 10.0 * math.sin(yaw_rad), yaw_rad, 5.0]
+    assert ahead == pytest.approx(expected)
+    np.testing.assert_array_equal(spec.start_action(anchor), anchor.pose)
+
+
+@pytest.mark.parametrize("steps_ns", [(CONTROL_PERIOD_NS,), (10_000_000,), (20_000_000, 30_000_000)])
+def test_same_seed_gives_the_same_bytes_however_time_is_cut(steps_ns: tuple[int, ...]) -> None:
+    scenario = load_family("cut_in").scenario(5)
+    hashes = []
+    for cut in ((CONTROL_PERIOD_NS,), steps_ns):
+        world = DrivingWorld(action="acceleration")
+        world.reset(load_family("lead_deceleration").scenario(1), 1)  # what came before leaves no trace
+        world.reset(scenario, 5)
+        world.actuate(np.array([-0.5, 0.0]))
+        now_ns = 0
+        while now_ns < 3 * 10**9:
+            for step_ns in cut:
+                now_ns += step_ns
+                world.advance(now_ns)
+        hashes.append(EpisodeLog.from_columns(TABLES, world.drain()).episode_hash)
+    assert hashes[0] == hashes[1]
+
+
+def test_another_seed_moves_the_background_traffic() -> None:
+    scenario = load_family("cut_in").scenario(5)
+    world = DrivingWorld()
+    frames = []
+    for seed in (5, 6):
+        world.reset(scenario, seed)
+        frames.append(np.array(world.capture("objects", 0).array))
+    assert not np.array_equal(frames[0], frames[1])
+
+
+def _cut_in_log(side: str, sign: float) -> EpisodeLog:
+    actors = {"challenger": {"lane": side, "gap_m": 25.0, "relative_speed_mps": -3.0}}
+    change = {
+        "actor": "challenger",
+        "trigger": {"distance_m": 22.0},
+        "change_lane": {"to": "ego", "lateral_speed_mps": 1.2},
+    }
+    ego = {
+        "lane": -2,
+        "station_m": 100.0,
+        "initial_speed_mps": 20.0,
+        "lateral_offset_m": 0.2 * sign,
+        "heading_offset_rad": 0.01 * sign,
+    }
+    return _hold(
+        _world("acceleration"), _scenario(ego=ego, actors=actors, manoeuvres=[change]), (-1.0, 0.0005 * sign)
+    )
+
+
+def test_mirrored_scenario_gives_the_mirrored_episode() -> None:
+    left, right = _cut_in_log("left", 1.0), _cut_in_log("right", -1.0)
+    assert left.num_rows("manoeuvres") == 1
+    for name, sign in (
+        ("x_m", 1.0),
+        ("y_m", -1.0),
+        ("yaw_rad", -1.0),
+        ("speed_mps", 1.0),
+        ("station_m", 1.0),
+    ):
+        np.testing.assert_allclose(
+            left.column("actors", name), sign * right.column("actors", name), atol=1e-9
+        )
+    challenger = left.column("actors", "actor") == 1
+    assert left.column("actors", "y_m")[challenger][[0, -1]] == pytest.approx([3.5, 0.0], abs=1e-6)
+
+
+def test_objects_are_in_the_ego_frame_nearest_first() -> None:
+    actors = {
+        "far": {"lane": "ego", "gap_m": 60.0, "relative_speed_mps": -5.0},
+        "near": {"lane": "left", "gap_m": 20.0},
+    }
+    world = _world()
+    world.reset(_scenario(actors=actors), 0)
+    seen = world.capture("objects", 0).array
+    half = 0.5 * (4.70 + 4.50)
+    assert seen[0] == pytest.approx([1.0, 20.0 + half, 3.5, 0.0, 20.0, 0.0, 4.5, 1.82])
+    assert seen[1] == pytest.approx([1.0, 60.0 + half, 0.0, 0.0, 15.0, 0.0, 4.5, 1.82])
+    assert not seen[2:].any()
+
+
+def test_a_frame_keeps_the_state_of_its_capture() -> None:
+    world = _world()
+    world.reset(_scenario(), 0)
+    frame = world.capture("ego_state", 0)
+    world.actuate(np.array([100.0, 0.0, 0.0, 0.0]))
+    world.advance(20 * CONTROL_PERIOD_NS)
+    assert frame.array[0] == 20.0
+    assert world.capture("ego_state", 1).array[0] < 20.0
+
+
+def test_past_camera_is_the_camera_of_eight_captures_ago() -> None:
+    world = DrivingWorld()
+    world.reset(load_family("lead_deceleration").scenario(2), 2)
+    now: list[npt.NDArray[np.generic]] = []
+    past: list[npt.NDArray[np.generic]] = []
+    for tick in range(11):
+        world.advance(tick * CONTROL_PERIOD_NS)
+        past.append(world.capture("front_camera_past", tick).array)
+        now.append(world.capture("front_camera", tick).array)
+    assert not np.array_equal(now[10], now[2])
+    np.testing.assert_array_equal(past[10], now[2])
+    np.testing.assert_array_equal(past[5], now[0])
+
+
+def test_reset_of_a_cached_scenario_is_quick() -> None:
+    world = DrivingWorld()
+    scenario = load_family("cut_in").scenario(0)
+    world.reset(scenario, 0)
+    started_s = time.process_time()
+    for seed in range(50):
+        world.reset(scenario, seed)
+    assert (time.process_time() - started_s) / 50 <= 0.005
+
+
+def _ego(**changes: Any) -> Mapping[str, Any]:
+    return {"lane": -2, "station_m": 100.0, "initial_speed_mps": 20.0} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"ego": _ego(initial_speed_kmh=70)},
+            UnknownNameError,
+            r"key 'initial_speed_kmh' in own: scene\.ego",
+        ),
+        (
+            {"ego": _ego(initial_speed_mps=200.0)},
+            ParameterError,
+            r"scene\.ego\.initial_speed_mps is 200\.0; allowed",
+        ),
+        (
+            {"ego": _ego(initial_speed_mps="fast")},
+            ParameterError,
+            r"is 'fast'; allowed: a number from 0 to 70",
+        ),
+        ({"ego": _ego(initial_speed_mps=math.nan)}, ParameterError, r"is nan; allowed: a number"),
+        ({"ego": _ego(station_m=9e4)}, ConfigurationError, r"station_m is 90000; lane -2 .* is 2999 m long"),
+        ({"ego": _ego(station_m="$strat")}, UnknownNameError, r"Unknown parameter 'strat'"),
+        ({"ego": _ego(lane=-7)}, ConfigurationError, r"no lane 1/-7; driving lanes"),
+        ({"map": "moon"}, UnknownNameError, r"Unknown map 'moon'.*highway"),
+        (
+            {"actors": {"a": {"lane": "ego"}}},
+            ConfigurationError,
+            r"has none of gap_m, headway_s; allowed: exactly one",
+        ),
+        (
+            {"actors": {"a": {"lane": "up", "gap_m": 9.0}}},
+            UnknownNameError,
+            r"Unknown lane 'up'.*ego, left, right",
+        ),
+        (
+            {"criteria": {"goal_time_s": 60.0, "min_progress_ratio": 0.8}},
+            ParameterError,
+            r"allowed: .* from 1 to 12",
+        ),
+    ],
+)
+def test_scene_errors_name_key_value_and_what_is_allowed(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        _world().reset(_scenario(**changes), 0)
+
+
+def test_parameters_that_nothing_uses_and_foreign_scenarios_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"does not use the parameters gap_m"):
+        _world().reset(dataclasses.replace(_scenario(), parameters={"gap_m": 3.0}), 0)
+    with pytest.raises(ConfigurationError, match=r"for the world 'bimanual'; this is the world 'driving'"):
+        _world().reset(dataclasses.replace(_scenario(), world="bimanual"), 0)
+    with pytest.raises(UnknownNameError, match=r"Unknown driving action space 'waypoint'.*waypoints"):
+        DrivingWorld(action="waypoint")
+
+
+def test_time_and_actions_are_checked() -> None:
+    world = _world()
+    with pytest.raises(ValueError, match="call reset first"):
+        world.advance(0)
+    world.reset(_scenario(), 0)
+    for until_ns in (5, -10_000_000):
+        with pytest.raises(ValueError, match="allowed are multiples of 10000000 ns"):
+            world.advance(until_ns)
+    for action in (np.zeros(3), np.array([0.0, 0.0, np.nan, 1.0])):
+        with pytest.raises(ValueError, match="allowed are 4 finite numbers"):
+            world.actuate(action)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("family", sorted(FAMILY_BY_ID.values()))
+def test_gymnasium_environment_passes_its_checker(family: str) -> None:
+    env = make_env(family)
+    check_env(env, skip_render_check=True)
+    _, info = env.reset(seed=4)
+    assert info["is_success"] is False
+    env.close()
