@@ -25,8 +25,9 @@ _NUM_GROUPS = len(_GROUPS)
 _NEVER = np.int64(-(2**40))
 
 
-def _reported(group: str) -> str:
-    return group.replace("_fingers", "_gripper")
+def _class_pair(groups: tuple[str, str]) -> str:
+    """Names of two groups' classes, in the order of ``CLASSES``."""
+    return "-".join(sorted((group.replace("_fingers", "_gripper") for group in groups), key=CLASSES.index))
 
 
 def _is_allowed(a: str, b: str) -> bool:
@@ -181,7 +182,7 @@ class ContactRecorder:
         allowed = [_is_allowed(a, b) for a, b in names]
         return {
             "t_ns": np.array([contact.start * self._period_ns for contact in rows], dtype=np.int64),
-            "class_pair": [f"{_reported(a)}-{_reported(b)}" for a, b in names],
+            "class_pair": [_class_pair(groups) for groups in names],
             "is_collision": np.array([not one for one in allowed], dtype=bool),
             "impact_speed_mps": np.array([contact.impact_speed_mps for contact in rows], dtype=np.float64),
             "is_at_fault": np.array([not one for one in allowed], dtype=bool),
