@@ -1,0 +1,105 @@
+"""Builds everything that a run says from its folder alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simloop.report.cells import Rows, is_judged, is_success
+from simloop.report.junit import build_junit
+from simloop.report.page import build_page
+from simloop.report.scene import read_scene
+from simloop.report.summary import build_markdown, build_summary
+from simloop.report.verdict import Verdict, judge
+from simloop.report.video import FRAMES_PER_SECOND, MAX_SECONDS, write_video
+from simloop.store.atomic_file import write_atomically
+from simloop.store.run_store import RunStore
+
+_LOG = logging.getLogger(__name__)
+MAX_VIDEOS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """Where the parts of a report are.
+
+    Attributes:
+        report_html: The page.
+        junit_xml: The file for continuous integration.
+        summary_md: The verdict for a pull request.
+        summary_json: The verdict for machines.
+        videos: Films of failing episodes.
+        verdict: What the run comes to.
+    """
+
+    report_html: Path
+    junit_xml: Path
+    summary_md: Path
+    summary_json: Path
+    videos: tuple[Path, ...]
+    verdict: Verdict
+
+
+def build_report(run_dir: Path) -> ReportFiles:
+    """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
+
+    The JUnit file and the summaries are written first, so that a disk that fills up costs the pictures only.
+
+    Raises:
+        ResultsError: The folder is not a run, or a part of it is torn.
+    """
+    store = RunStore.open_read_only(Path(run_dir))
+    rows = sorted(store.read_rows().to_pylist(), key=_case_order)
+    verdict = judge(rows, store.manifest)
+    junit, markdown, page = (store.path / name for name in ("junit.xml", "summary.md", "report.html"))
+    write_atomically(junit, build_junit(rows, store.manifest, verdict))
+    write_atomically(markdown, build_markdown(rows, store.manifest, verdict).encode())
+    summary = store.write_summary(build_summary(rows, store.manifest, verdict))
+    videos = _write_videos(store, rows)
+    write_atomically(page, build_page(store, rows, verdict).encode())
+    _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
+    return ReportFiles(
+        report_html=page,
+        junit_xml=junit,
+        summary_md=markdown,
+        summary_json=summary,
+        videos=videos,
+        verdict=verdict,
+    )
+
+
+def _case_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Rows in an order that does not depend on which worker finished first."""
+    return (
+        *(str(row[c]) for c in ("scenario", "agent", "timing", "strategy")),
+        row["seed"],
+        row["episode_id"],
+    )
+
+
+def _write_videos(store: RunStore, rows: Rows) -> tuple[Path, ...]:
+    """Films the first failure of each scenario and agent, at most ``MAX_VIDEOS``; removes earlier films."""
+    folder = store.path / "video"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.mp4"):
+        old.unlink()
+    failures: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        if is_judged(row) and not is_success(row) and row.get("has_log"):
+            failures.setdefault((str(row["scenario"]), str(row["agent"])), row)
+    paths = []
+    for row in list(failures.values())[:MAX_VIDEOS]:
+        scene = read_scene(store.read_episode_log(row["episode_id"]), MAX_SECONDS * FRAMES_PER_SECOND)
+        if scene is None:
+            continue
+        path = folder / f"{row['episode_id']}.mp4"
+        write_video(
+            path,
+            scene,
+            f"{row['scenario']}, {row['agent']}, {row['timing']}, {row['strategy']}: {row['reason']}",
+        )
+        paths.append(path)
+    return tuple(paths)

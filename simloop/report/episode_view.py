@@ -1,0 +1,124 @@
+"""The part of an episode's log that the report's page plays: scene and timeline as plain, thinned values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.log import EpisodeLog
+from simloop.report.scene import Scene, read_scene
+
+MAX_FRAMES = 160
+MAX_ROAD_POINTS = 300
+_MS = 1e-6
+
+
+def episode_view(log: EpisodeLog) -> dict[str, Any]:
+    """Returns the scene (or None) and the timeline of a log; times in ms, lengths in m, angles in rad."""
+    scene = read_scene(log, MAX_FRAMES)
+    return {
+        "period": _milliseconds(log.attributes.get("control_period_ns", 50_000_000)),
+        "scene": None if scene is None else _scene_view(scene),
+        "sensors": _captures(log),
+        "inferences": _inferences(log),
+        "actions": _action_runs(log),
+        "contacts": _contacts(log),
+    }
+
+
+def _milliseconds(value_ns: int) -> float:
+    return round(int(value_ns) * _MS, 2)
+
+
+def _plain(values: npt.NDArray[Any], digits: int) -> list[float | None]:
+    return [None if not math.isfinite(v) else round(float(v), digits) for v in values]
+
+
+def _scene_view(scene: Scene) -> dict[str, Any]:
+    view: dict[str, Any] = {"t": [round(float(t) * 1e3, 1) for t in scene.t_s]}
+    if scene.actors:
+        view["actors"] = [
+            {
+                "actor": a.actor,
+                "length": round(a.length_m, 2),
+                "width": round(a.width_m, 2),
+                "x": _plain(a.pose[:, 0], 2),
+                "y": _plain(a.pose[:, 1], 2),
+                "yaw": _plain(a.pose[:, 2], 3),
+                "speed": _plain(a.speed_mps, 1),
+            }
+            for a in scene.actors
+        ]
+        view["road"] = [_polyline(line) for line in scene.road]
+    else:
+        view["points"] = [
+            {"name": name, **{axis: _plain(track[:, i], 4) for i, axis in enumerate("xyz")}}
+            for name, track in scene.points
+        ]
+    return view
+
+
+def _polyline(line: npt.NDArray[np.float64]) -> list[list[float]]:
+    step = max(1, math.ceil(len(line) / MAX_ROAD_POINTS))
+    kept = line[::step] if (len(line) - 1) % step == 0 else np.vstack([line[::step], line[-1:]])
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in kept]
+
+
+def _captures(log: EpisodeLog) -> list[dict[str, Any]]:
+    if not log.has("captures"):
+        return []
+    sensor, consumed = log.column("captures", "sensor"), log.column("captures", "is_consumed")
+    t_ns = log.column("captures", "captured_at_ns")
+    return [
+        {
+            "name": str(name),
+            "used": [_milliseconds(t) for t in t_ns[(sensor == name) & consumed]],
+            "unused": int(((sensor == name) & ~consumed).sum()),
+        }
+        for name in dict.fromkeys(sensor.tolist())
+    ]
+
+
+def _inferences(log: EpisodeLog) -> list[list[Any]]:
+    """One list a request: number, instants in ms (-1 never), install tick, d, state.
+
+    The instants are: observed, triggered, started, done, delivered.
+    """
+    if not log.has("inferences"):
+        return []
+    names = ("anchor_captured_at_ns", "trigger_ns", "start_ns", "done_ns", "deliver_ns")
+    columns = [log.column("inferences", name).tolist() for name in names]
+    others = [log.column("inferences", n).tolist() for n in ("install_tick", "realised_delay_ticks", "state")]
+    requests = log.column("inferences", "request").tolist()
+    rows = zip(requests, *columns, *others, strict=True)
+    return [[r[0], *(_milliseconds(t) if t >= 0 else -1 for t in r[1:6]), *r[6:]] for r in rows]
+
+
+def _action_runs(log: EpisodeLog) -> list[list[Any]]:
+    """Runs of ticks with the same source: first tick's instant in ms, number of ticks, request (-1 hold), age in ms."""
+    if not log.has("ticks"):
+        return []
+    request = log.column("ticks", "request")
+    t_ns, age_ns = log.column("ticks", "t_ns"), log.column("ticks", "action_age_ns")
+    starts = (
+        np.flatnonzero(np.diff(request, prepend=request[:1] - 1)) if len(request) else np.zeros(0, dtype=int)
+    )
+    lengths = np.diff(np.append(starts, len(request)))
+    return [
+        [_milliseconds(t_ns[i]), int(n), int(request[i]), _milliseconds(age_ns[i]) if age_ns[i] >= 0 else -1]
+        for i, n in zip(starts, lengths, strict=True)
+    ]
+
+
+def _contacts(log: EpisodeLog) -> list[list[Any]]:
+    """One list a contact: ms, class pair, whether it is a collision, impact speed in m/s."""
+    if not log.has("world.contacts"):
+        return []
+    table = log.tables["world.contacts"]
+    rows = zip(
+        table["t_ns"], table["class_pair"], table["is_collision"], table["impact_speed_mps"], strict=True
+    )
+    return [[_milliseconds(t), str(pair), bool(hit), round(float(v), 2)] for t, pair, hit, v in rows][:200]

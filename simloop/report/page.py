@@ -1,0 +1,171 @@
+"""``report.html``: one file with everything in it, no network, every text escaped."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from simloop.report.cells import Rows, cells, is_success
+from simloop.report.charts import distribution_svg, distributions, latency_panels
+from simloop.report.episode_view import episode_view
+from simloop.report.summary import CELL_COLUMNS, metric_names
+from simloop.report.verdict import Verdict
+from simloop.store.row import EpisodeStatus
+from simloop.store.run_store import RunStore
+
+MAX_EMBEDDED_FAILURES = 20
+MAX_EMBEDDED = 44
+MAX_EMBEDDED_BYTES = 2_500_000
+MAX_LISTED = 4_000
+MAX_TRACE_CHARACTERS = 6_000
+_LIST_COLUMNS = ("episode", "status", "reason", "scenario", "agent", "timing", "strategy", "seed")
+_OPEN_METRICS = (
+    "min_ttc_s",
+    "impact_speed_mps",
+    "jerk_rms_mps3",
+    "ldlj",
+    "boundary_jump_ratio",
+    "starvation_s",
+    "action_age_mean_ms",
+    "episode_length_s",
+)
+"""Metrics that are shown first, where the run has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """The episodes whose logs go into the page.
+
+    Attributes:
+        details: View, parameters, metrics and traceback by episode id.
+        num_failures: How many of them did not succeed.
+    """
+
+    details: Mapping[str, Any]
+    num_failures: int
+
+
+def script_json(value: Any) -> Markup:
+    """Returns JSON that is safe inside a script element: no ``<``, no line separators of JavaScript."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def chosen_episodes(rows: Rows) -> list[Mapping[str, Any]]:
+    """Picks the episodes to embed: failures first, then one success of each cell.
+
+    Both are taken in turn from every scenario and agent, so that a bad one does not crowd out the others.
+    """
+    failures = _in_turn([row for row in rows if not is_success(row)])
+    first_success: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        if is_success(row) and row.get("has_log"):
+            first_success.setdefault(tuple(str(row[c]) for c in CELL_COLUMNS), row)
+    return [*failures[:MAX_EMBEDDED_FAILURES], *_in_turn(list(first_success.values()))][:MAX_EMBEDDED]
+
+
+def _in_turn(rows: Rows) -> list[Mapping[str, Any]]:
+    """Orders rows round robin over (scenario, agent), and within these over (timing, strategy)."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    ranked = []
+    for row in rows:
+        cell = tuple(str(row[c]) for c in CELL_COLUMNS)
+        ranked.append((seen[cell], row))
+        seen[cell] += 1
+    ranked.sort(key=lambda pair: pair[0])
+    turns: Counter[tuple[str, ...]] = Counter()
+    order = []
+    for _, row in ranked:
+        arm = (str(row["scenario"]), str(row["agent"]))
+        order.append((turns[arm], row))
+        turns[arm] += 1
+    return [row for _, row in sorted(order, key=lambda pair: pair[0])]
+
+
+def embed_episodes(store: RunStore, rows: Rows) -> Embedded:
+    """Reads the logs of the chosen episodes, until the page would become too large."""
+    names = metric_names(rows)
+    details: dict[str, Any] = {}
+    size = num_failures = 0
+    for row in chosen_episodes(rows):
+        detail = {
+            "log": episode_view(store.read_episode_log(row["episode_id"])) if row.get("has_log") else None,
+            "parameters": json.loads(row["parameters"]),
+            "metrics": {name: row[name] for name in names if row.get(name) is not None}
+            | {name: f"- ({why})" for name, why in json.loads(row["invalid_metrics"] or "{}").items()},
+            "trace": (row.get("error_trace") or "")[-MAX_TRACE_CHARACTERS:],
+        }
+        size += len(script_json(detail))
+        if size > MAX_EMBEDDED_BYTES:
+            break
+        details[row["episode_id"]] = detail
+        num_failures += not is_success(row)
+    return Embedded(details=details, num_failures=num_failures)
+
+
+def _listed(rows: Rows, embedded: Embedded) -> list[list[Any]]:
+    """Rows of the list: embedded failures, other failures, successes."""
+    order = sorted(
+        rows,
+        key=lambda r: (is_success(r), r["episode_id"] not in embedded.details),
+    )
+    return [
+        [r["episode_id"], r["status"], r["reason"] or "", *(str(r[c]) for c in _LIST_COLUMNS[3:7]), r["seed"]]
+        for r in order[:MAX_LISTED]
+    ]
+
+
+def _metric_charts(rows: Rows) -> list[dict[str, Any]]:
+    names = metric_names(rows)
+    first = [name for name in _OPEN_METRICS if name in names]
+    charts = []
+    for name in [*first, *(n for n in names if n not in first)]:
+        spreads = distributions(rows, name)
+        if spreads:
+            charts.append({"name": name, "svg": Markup(distribution_svg(name, spreads))})
+    return charts
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files("simloop.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def build_page(store: RunStore, rows: Rows, verdict: Verdict) -> str:
+    """Returns the page of a run."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    embedded = embed_episodes(store, rows)
+    listed = _listed(rows, embedded)
+    metrics = _metric_charts(rows)
+    is_open = [m["name"] in _OPEN_METRICS for m in metrics]
+    return environment.from_string(_asset("page.html")).render(
+        css=Markup(_asset("page.css")),
+        js=Markup(_asset("page.js")),
+        manifest=store.manifest,
+        config=json.dumps(store.manifest.config, indent=2, sort_keys=True),
+        verdict=verdict,
+        num_unjudged=sum(not EpisodeStatus(s).is_judged and n for s, n in verdict.counts.items()),
+        scenario_cells=cells(rows, ("scenario", "agent")),
+        strategies=_names(rows, "strategy"),
+        latency=[{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
+        metrics=metrics,
+        num_open_metrics=sum(is_open) or len(metrics),
+        num_embedded=sum(d["log"] is not None for d in embedded.details.values()),
+        num_embedded_failures=embedded.num_failures,
+        num_listed=len(listed),
+        data=script_json({"columns": _LIST_COLUMNS, "rows": listed, "details": embedded.details}),
+    )
+
+
+def _names(rows: Rows, column: str) -> Sequence[str]:
+    return list(dict.fromkeys(str(r[column]) for r in rows))
