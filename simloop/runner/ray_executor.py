@@ -88,12 +88,8 @@ class RayExecutor:
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Yields results as they come; order follows the workers, not the tasks."""
         leases = deque(_leases(tasks, self._num_workers, self._config.interleave))
-        while len(self._seats) < min(self._num_workers, len(leases)):
-            self._seats.append(self._new_seat())
         while leases or any(s.stream is not None for s in self._seats):
-            for seat in list(self._seats):
-                if seat.stream is None and leases:
-                    self._hand_out(seat, leases.popleft())
+            self._hand_out(leases)
             busy = {s.stream: s for s in self._seats if s.stream is not None}
             ready, _ = ray.wait(list(busy), num_returns=1, timeout=_POLL_S, fetch_local=False)
             for stream in ready:
@@ -119,22 +115,30 @@ class RayExecutor:
         announcement = Path(self._folder.name) / name
         create_announcement_file(announcement)
         actor_class = ray.remote(num_cpus=1, max_restarts=0)(_RayWorker)
-        search_path = [os.getcwd()]
+        search_path = [str(Path.cwd())]
         actor = actor_class.remote(self._facts, name, self._config.interleave, str(announcement), search_path)
         return _Seat(name=name, announcement=announcement, actor=actor)
 
-    def _replace(self, seat: _Seat) -> _Seat:
+    def _dismiss(self, seat: _Seat) -> None:
         ray.kill(seat.actor, no_restart=True)
-        fresh = self._new_seat()
-        self._seats[self._seats.index(seat)] = fresh
-        return fresh
+        self._seats.remove(seat)
 
-    def _hand_out(self, seat: _Seat, lease: list[Task]) -> None:
+    def _hand_out(self, leases: deque[list[Task]]) -> None:
+        """Gives every idle worker a lease; replaces workers that are due and seats new ones while there is work."""
         limit = self._config.recycle_after
-        if limit and seat.num_done >= limit:
-            seat = self._replace(seat)
-        seat.lease = {t.number: t for t in lease}
-        seat.stream = seat.actor.run.options(num_returns="streaming").remote(lease)
+        for seat in list(self._seats):
+            if seat.stream is None and limit and seat.num_done >= limit:
+                self._dismiss(seat)
+        while leases:
+            idle = [s for s in self._seats if s.stream is None]
+            if not idle:
+                if len(self._seats) >= self._num_workers:
+                    return
+                idle = [self._new_seat()]
+                self._seats += idle
+            lease = leases.popleft()
+            idle[0].lease = {t.number: t for t in lease}
+            idle[0].stream = idle[0].actor.run.options(num_returns="streaming").remote(lease)
 
     # --- results ---------------------------------------------------------------------------------------------
 
@@ -186,7 +190,7 @@ class RayExecutor:
             leases.extend([task] for task in unfinished.values())
         elif unfinished:
             leases.appendleft(list(unfinished.values()))
-        self._replace(seat)
+        self._dismiss(seat)
         if culprit is not None:
             yield lost_result(
                 culprit,

@@ -1,0 +1,90 @@
+"""Everything that can be wrong with a run is found before its first episode, with a message that helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simloop.errors import ConfigurationError, IncompatibleAgentError, ParameterError, UnknownNameError
+from simloop.runner.planning import plan_run
+
+WRONG = [
+    (["suite=smoek"], UnknownNameError, "Unknown suite 'smoek'. Did you mean 'smoke'"),
+    (["agent=experd"], UnknownNameError, "Unknown agent 'experd'. Did you mean 'expert'"),
+    (["strategy=prefixx"], UnknownNameError, "Unknown strategy 'prefixx'. Did you mean 'prefix'"),
+    (["timing=zer"], UnknownNameError, "Unknown timing 'zer'. Did you mean 'zero'"),
+    (["scenario=cutin"], UnknownNameError, "Unknown scenario 'cutin'. Did you mean 'cut_in'"),
+    (["runner=rey"], UnknownNameError, "Unknown runner 'rey'. Did you mean 'ray'"),
+    (["stratgy=prefix"], UnknownNameError, "Unknown key 'stratgy' in the command line. Did you mean 'strategy'"),
+    (["prefix"], ConfigurationError, "'prefix' is not of the form key=value"),
+    (["timing=zero", "timing=xr0_4090"], ConfigurationError, "timing is given twice"),
+    (["seeds.count=0"], ParameterError, "seeds.count is '0'; allowed: a whole number >= 1"),
+    (["seeds.count=1.5"], ParameterError, "seeds.count is '1.5'; allowed: a whole number >= 1"),
+    (["run_id=../x"], ParameterError, "run_id is '../x'; allowed: letters, digits"),
+    (["timing=constant", "timing.inference.value_ms=-3"], ParameterError, r"timing.inference.value_ms is -3"),
+    (["timing=constant", "timing.inference.mean_ms=3"], ConfigurationError, "timing.inference.mean_ms=3 does not fit"),
+    (["strategy.execution_horizon=0"], ParameterError, "strategy.execution_horizon is 0; allowed: a whole number >= 1"),
+    (["strategy.execution_horizon=9"], IncompatibleAgentError, "plans chunks of 8 actions; strategy .* executes 9"),
+    (["strategy._target_=os.system"], ConfigurationError, "keys that start with _ belong to conf/"),
+    (["agent.target=nowhere:Agent"], ConfigurationError, "module 'nowhere' does not import"),
+    (["agent.target=simloop.errors:Nothing"], ConfigurationError, "'Nothing' is not an Agent subclass"),
+    (["agent=:x"], ConfigurationError, "must read module:Class"),
+    (["agent=expert"], IncompatibleAgentError, "acts in two_arm_delta, waypoints; world 'braking_wall' takes"),
+    (["runner.workers=-1"], ParameterError, "runner.workers is -1; allowed: a whole number >= 0"),
+    (["runner.call_limit_s=0"], ParameterError, "runner.call_limit_s is 0"),
+    (["world.speed_mps=-1"], ParameterError, "speed_mps, gap_m and deceleration_mps2 must be positive"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("walls")
+@pytest.mark.parametrize(("words", "error", "message"), WRONG, ids=[" ".join(w) for w, _, _ in WRONG])
+def test_wrong_words_are_refused_before_anything_starts(
+    words: list[str], error: type[Exception], message: str
+) -> None:
+    given = words if words[0].startswith("suite=") else ["suite=walls.yaml", *words]
+    with pytest.raises(error, match=message.replace("(", r"\(")):
+        plan_run(given)
+    assert not Path("results").exists()
+
+
+@pytest.mark.usefixtures("walls")
+def test_a_plan_holds_every_combination_once_in_case_order() -> None:
+    plan = plan_run(["suite=walls.yaml", "run_id=x"])
+    assert len(plan.tasks) == 32
+    assert len({t.spec.episode_id for t in plan.tasks}) == 32
+    assert [t.spec.case.seed for t in plan.tasks] == [s for s in range(4) for _ in range(8)]
+    assert len({t.spec.case.case_id for t in plan.tasks}) == 4
+    assert plan.folder == Path("results/runs/x")
+
+
+@pytest.mark.usefixtures("walls")
+def test_words_replace_whole_axes_and_reach_into_choices() -> None:
+    plan = plan_run(
+        ["suite=walls.yaml", "timing=constant", "timing.inference.value_ms=70", "strategy=prefix", "seeds.first=9",
+         "seeds.count=2", "strategy.execution_horizon=4"]
+    )  # fmt: skip
+    assert [t.spec.case.seed for t in plan.tasks] == [9, 10]
+    spec = plan.tasks[0].spec
+    assert spec.timing.config["inference"]["value_ms"] == 70
+    assert spec.timing.name == "constant[inference.value_ms=70]"
+    assert spec.strategy.config["execution_horizon"] == 4
+
+
+@pytest.mark.usefixtures("walls")
+def test_a_run_without_an_id_gets_a_readable_one() -> None:
+    assert plan_run(["suite=walls.yaml"]).run_id.startswith("walls-20")
+
+
+def test_criteria_of_a_replaced_axis_are_left_out_and_unknown_metrics_refused(walls: Any) -> None:
+    suite = walls.folder / "walls.yaml"
+    suite.write_text(
+        suite.read_text()
+        + "criteria:\n  - {metric: success, timing: zero, at_least: 1}\n  - all_episodes_ended: true\n"
+    )
+    assert len(plan_run(["suite=walls.yaml"]).suite.criteria) == 2
+    assert len(plan_run(["suite=walls.yaml", "timing=xr0_4090"]).suite.criteria) == 1
+    suite.write_text(suite.read_text().replace("metric: success", "metric: sucess_once"))
+    with pytest.raises(UnknownNameError, match="Unknown metric 'sucess_once'"):
+        plan_run(["suite=walls.yaml", "timing=xr0_4090"])
