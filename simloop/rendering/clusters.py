@@ -16,6 +16,7 @@ import numpy.typing as npt
 FACES_PER_CLUSTER = 64
 _MORTON_BITS = 10
 _SPHERE_MARGIN = 1.0 + 1e-6
+_VERTEX_ROUNDING = 2.0**-22  # of a float32 coordinate, as a part of the mesh's radius; generous
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -117,6 +118,7 @@ def cluster_bounds(
     centre = 0.5 * (np.minimum.reduceat(points, first) + np.maximum.reduceat(points, first))
     offsets = points - np.repeat(centre, np.diff(vertex_start), axis=0)
     radius = np.sqrt(np.maximum.reduceat((offsets**2).sum(axis=1), first)) * _SPHERE_MARGIN
+    radius += _VERTEX_ROUNDING * mesh_radius
 
     normals, has_normal = _unit_normals(vertices_m, ordered_faces)
     axis = np.add.reduceat(normals, face_start[:-1])

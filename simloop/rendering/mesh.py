@@ -121,7 +121,7 @@ class Mesh:
 
     @property
     def vertex_normals(self) -> npt.NDArray[np.float64]:
-        """Area-weighted unit vertex normals, (num_vertices, 3); zero at vertices that no face uses."""
+        """Unit vertex normals, (num_vertices, 3); zero at vertices that no face uses."""
         return vertex_normals(self.vertices_m, self.faces)
 
 
@@ -149,7 +149,7 @@ class LevelOfDetail:
 def vertex_normals(
     vertices_m: npt.NDArray[np.float64], faces: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float64]:
-    """Area-weighted unit vertex normals.
+    """Unit vertex normals: face normals weighted by the face's angle at the vertex (Thuermer and Wuethrich, 1998).
 
     Args:
         vertices_m: (num_vertices, 3).
@@ -159,12 +159,19 @@ def vertex_normals(
         (num_vertices, 3), float64; zero at vertices that no face uses.
     """
     corners = vertices_m[faces]
-    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    index = faces.ravel()
+    ahead, behind = np.roll(corners, -1, axis=1) - corners, np.roll(corners, 1, axis=1) - corners
+    crossed = np.cross(ahead, behind)  # (num_faces, 3 corners, 3), each along the face's normal
+    doubled_area = np.linalg.norm(crossed, axis=2)
+    angle = np.arctan2(doubled_area, (ahead * behind).sum(axis=2))
+    weighted = (
+        crossed
+        * np.divide(angle, doubled_area, out=np.zeros_like(angle), where=doubled_area > 0.0)[..., None]
+    )
     normals = np.empty_like(vertices_m)
     for axis in range(3):
-        weights = np.repeat(area_normals[:, axis], 3)
-        normals[:, axis] = np.bincount(index, weights=weights, minlength=len(vertices_m))
+        normals[:, axis] = np.bincount(
+            faces.ravel(), weights=weighted[..., axis].ravel(), minlength=len(vertices_m)
+        )
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0.0)
 

@@ -58,7 +58,7 @@ class Scene:
         self.light = Light() if light is None else light
         self._is_culling = is_culling
         self._meshes: list[Mesh] = []
-        self._mesh_index: dict[int, int] = {}
+        self._mesh_index: dict[Mesh, int] = {}
         self._num_instances = 0
         self._table = empty_instances(_FIRST_CAPACITY)
         self._geometry: Geometry | None = None
@@ -266,11 +266,11 @@ class Scene:
 
     def _index_of(self, mesh: Mesh) -> int:
         """Position of a mesh among those of the scene, added when new."""
-        index = self._mesh_index.get(id(mesh))
+        index = self._mesh_index.get(mesh)
         if index is None:
             index = len(self._meshes)
             self._meshes.append(mesh)
-            self._mesh_index[id(mesh)] = index
+            self._mesh_index[mesh] = index
             self._geometry = None
         return index
 
@@ -286,7 +286,7 @@ def _looked_up(ids: npt.NDArray[np.int32], instance_seen: npt.NDArray[np.int32])
 
 
 def _finite(values: npt.ArrayLike, shape: tuple[int, ...], what: str) -> npt.NDArray[np.float64]:
-    array = np.ascontiguousarray(values, dtype=np.float64)
+    array = np.array(values, dtype=np.float64, order="C")  # a copy: numba compiles again for read-only arrays
     if array.shape != shape:
         msg = f"{what} must have shape {shape}, got {array.shape}."
         raise ParameterError(msg)
