@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ _PAINTS: tuple[Rgb, ...] = (
     (0.45, 0.47, 0.50),
     (0.08, 0.40, 0.22),
 )
+NUM_PAINTS = len(_PAINTS)
+"""Number of paints; trucks wear theirs on the cab."""
 _LAMP_RGB: Rgb = (0.42, 0.02, 0.02)
 _BRAKE_LAMP_RGB: Rgb = (1.0, 0.22, 0.12)
 _SKY = Background(
@@ -41,6 +44,14 @@ _DAYLIGHT = Light(
     ambient_ground_rgb=(0.5, 0.5, 0.48),
 )
 _FAR_M = 400.0
+
+
+class _Look(NamedTuple):
+    """Class and paint of an actor, and its number among those of the same look in one picture."""
+
+    actor_class: int
+    paint: int
+    ordinal: int
 
 
 class CameraScene:
@@ -66,7 +77,8 @@ class CameraScene:
         self._scene = Scene(_SKY, _DAYLIGHT)
         for mesh in road_meshes(road_map):
             self._scene.add(mesh)
-        self._handles: dict[tuple[int, int], tuple[int, int]] = {}
+        self._handles: dict[_Look, tuple[int, int]] = {}
+        self._shown: set[_Look] = set()
 
     def render(
         self,
@@ -75,6 +87,7 @@ class CameraScene:
         actor_dimensions_m: npt.ArrayLike,
         actor_class: npt.ArrayLike,
         is_braking: npt.ArrayLike,
+        actor_paint: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.uint8]:
         """Draws one frame; the ego itself is not drawn.
 
@@ -84,6 +97,8 @@ class CameraScene:
             actor_dimensions_m: (N, 3) length, width and height.
             actor_class: (N,) codes, indices into ``scenario.actor_state.ACTOR_CLASSES``.
             is_braking: (N,) whether the brake lamps are lit.
+            actor_paint: (N,) codes of the paint, 0 to ``NUM_PAINTS`` - 1; None paints the rows in turn. Draw them
+                by the episode's seed where pictures train a model, or the colour gives away the role of an actor.
 
         Returns:
             (96, 160, 3) uint8, red, green, blue.
@@ -92,34 +107,37 @@ class CameraScene:
         dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 3)
         classes = np.asarray(actor_class, dtype=np.int64).reshape(len(poses))
         brakes = np.asarray(is_braking, dtype=bool).reshape(len(poses))
-        shown: set[tuple[int, int]] = set()
+        rows = np.arange(len(poses)) % NUM_PAINTS
+        paints = rows if actor_paint is None else np.asarray(actor_paint, dtype=np.int64).reshape(len(poses))
+        shown: set[_Look] = set()
         for index in range(len(poses)):
-            code = int(classes[index])
-            shown.add((index, code))
-            body, lamps = self._actor_handles(index, code)
+            look = _Look(int(classes[index]), int(paints[index]), 0)
+            while look in shown:
+                look = look._replace(ordinal=look.ordinal + 1)
+            shown.add(look)
+            body, lamps = self._actor_handles(look)
             position = (poses[index, 0], poses[index, 1], 0.0)
             rotation = _yaw_rotation(float(poses[index, 2]))
             for handle in (body, lamps):
                 self._scene.set_pose(handle, position, rotation, dimensions[index])
             self._scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
-        for key, handles in self._handles.items():
-            for handle in handles:
-                self._scene.set_visible(handle, key in shown)
+        for look in self._shown ^ shown:
+            for handle in self._handles[look]:
+                self._scene.set_visible(handle, look in shown)
+        self._shown = shown
         position_m, rotation_world_from_camera = camera_pose(ego_pose)
         image = self._scene.render(
             self.camera, position_m, rotation_world_from_camera, ("rgb",), self._supersampling
         )
         return image.rgb
 
-    def _actor_handles(self, index: int, code: int) -> tuple[int, int]:
-        """Handles of body and lamps of the actor in a row, made when a row first holds an actor of that class."""
-        key = (index, code)
-        if key not in self._handles:
-            paint = _PAINTS[index % len(_PAINTS)]
-            name = ACTOR_CLASSES[code]
-            body = self._scene.add(body_mesh(name, paint))
-            self._handles[key] = (body, self._scene.add(tail_lamp_mesh(name)))
-        return self._handles[key]
+    def _actor_handles(self, look: _Look) -> tuple[int, int]:
+        """Handles of body and lamps of one more actor of a look, made when they are first needed."""
+        if look not in self._handles:
+            name = ACTOR_CLASSES[look.actor_class]
+            body = self._scene.add(body_mesh(name, _PAINTS[look.paint]))
+            self._handles[look] = (body, self._scene.add(tail_lamp_mesh(name)))
+        return self._handles[look]
 
 
 def camera_pose(ego_pose: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from simloop.errors import ConfigurationError
 from simloop.log import Columns
+from simloop.randomness import generator, stream_key
 from simloop.spec import Scenario
 from simloop.world import Anchor, Frame, Outcome, OutcomeState, World, WorldSpec
 from simloop_driving import recording, sensors, step_kernel
 from simloop_driving.actions import action_spec
-from simloop_driving.camera import CameraScene
+from simloop_driving.camera import NUM_PAINTS, CameraScene
 from simloop_driving.dynamics import single_track, tracking
 from simloop_driving.dynamics.vehicle import load_vehicle
 from simloop_driving.roads.road_map import RoadMap
@@ -122,6 +123,8 @@ class DrivingWorld(World):
         )
         num_actors = state.actors.shape[1]
         self._state = state
+        paints = generator(stream_key("driving.paint", scenario.family, seed))
+        self._actor_paint = paints.integers(NUM_PAINTS, size=num_actors - 1)
         self._step = 0
         self._ego = self._start_ego(scene, state)
         self._control = np.zeros(tracking.NUM_CONTROL_ENTRIES)
@@ -324,6 +327,7 @@ class DrivingWorld(World):
                 actors[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1, 1:].T,
                 actors[actor_state.CLASS, 1:].astype(np.int64),
                 acceleration_mps2[1:] < BRAKE_LIGHT_BELOW_MPS2,
+                self._actor_paint,
             )
         return self._images[step].copy()
 

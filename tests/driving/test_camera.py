@@ -156,6 +156,22 @@ def test_brake_lamps_light_up(road_map: RoadMap, scene: CameraScene, code: int) 
     assert (lit - dark)[changed][:, 0].mean() > 45
 
 
+def test_paint_is_a_choice(road_map: RoadMap, scene: CameraScene) -> None:
+    lane = middle_lane(road_map)
+    ego, lead = lane_pose(road_map, lane, 50.0), lane_pose(road_map, lane, 70.0)
+    size_m = [[LENGTH_M, WIDTH_M, HEIGHT_M]]
+    pictures = [
+        scene.render(ego, lead, size_m, [0], [False], actor_paint=[paint])
+        for paint in range(camera.NUM_PAINTS)
+    ]
+    assert len({rgb.tobytes() for rgb in pictures}) == camera.NUM_PAINTS
+    beside = np.array([lead, lane_pose(road_map, lane, 70.0, 3.5)])
+    both = scene.render(ego, beside, size_m * 2, [0, 0], [False] * 2, actor_paint=[2, 2])
+    alone = scene.render(ego, beside[1], size_m, [0], [False], actor_paint=[2])
+    assert np.array_equal(both[:, :60], alone[:, :60])
+    assert np.array_equal(both[:, 80:], pictures[2][:, 80:])
+
+
 def test_a_picture_does_not_depend_on_earlier_ones(road_map: RoadMap, scene: CameraScene) -> None:
     lane = middle_lane(road_map)
     ego, lead, other = (lane_pose(road_map, lane, s_m) for s_m in (500.0, 520.0, 540.0))
