@@ -65,17 +65,14 @@ class BlockReader:
 
     def interval(self, key: str, *, low: float, high: float) -> tuple[float, float]:
         """Returns a pair ``[low, high]`` of numbers in order."""
-        value = self.value(key)
-        is_pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-        if (
-            not is_pair
-            or not all(isinstance(v, (int, float)) for v in value)
-            or not low <= value[0] <= value[1] <= high
-        ):
+        value: Any = self.value(key)
+        is_pair = isinstance(value, (list, tuple)) and len(value) == 2
+        ends = [v for v in value if isinstance(v, (int, float))] if is_pair else []
+        if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
             raise ParameterError(
                 f"{self._where}.{key} is {value!r}; allowed: [from, to] in order, within {low:g} to {high:g}."
             )
-        return float(value[0]), float(value[1])
+        return float(ends[0]), float(ends[1])
 
     def text(self, key: str, *, allowed: Collection[str], default: str | None = None) -> str:
         """Returns one of the allowed words."""
