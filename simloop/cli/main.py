@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 from rich.console import Console
@@ -18,7 +19,7 @@ from simloop.cli.run import run
 from simloop.errors import SimloopError
 from simloop.plugins import entry_points, load_entry_point
 
-_CORE = {
+_CORE: dict[str, Callable[..., None]] = {
     "run": run,
     "list": list_names,
     "report": report,

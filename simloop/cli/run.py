@@ -39,13 +39,13 @@ def run(
     started_s = wall_clock.now_s()
     done = _num_recorded(plan)
     with RunProgress(console, total=len(plan.tasks), num_done=done) as progress:
-        num_run = execute(plan, progress)
+        effort = execute(plan, progress)
     files = build_report(plan.folder)
     summary = json.loads(files.summary_json.read_text())
     _print_summary(console, summary)
     console.print(
-        f"Ran {num_run} episodes in {wall_clock.now_s() - started_s:.0f} s wall, {wall_clock.cpu_s():.0f} s CPU in "
-        f"this process tree ({len(plan.tasks) - num_run} were recorded before)."
+        f"Ran {effort.num_episodes} episodes in {wall_clock.now_s() - started_s:.0f} s; {effort.cpu_s:.0f} CPU seconds "
+        f"in this process and the workers. {len(plan.tasks) - effort.num_episodes} were recorded before."
     )
     console.print(f"Report: {files.report_html}", soft_wrap=True)
     code = ExitCode(summary["verdict"]["exit_code"])

@@ -9,7 +9,7 @@ from types import FrameType
 
 from simloop.errors import CallTimeoutError
 from simloop.runner.config import RunnerConfig
-from simloop.runner.worker import EpisodeWorker, RunFacts, Task, TaskResult
+from simloop.runner.worker import IN_PROCESS, EpisodeWorker, RunFacts, Task, TaskResult
 
 
 class InProcessExecutor:
@@ -27,7 +27,7 @@ class InProcessExecutor:
         self._limit_s = config.call_limit_s
         self._call = ""
         self._worker = EpisodeWorker(
-            facts=facts, name="in-process", interleave=config.interleave, announce=self._announce
+            facts=facts, name=IN_PROCESS, interleave=config.interleave, announce=self._announce
         )
 
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:

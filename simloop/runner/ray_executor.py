@@ -7,6 +7,7 @@ The other episodes of the lease are leased again.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -210,13 +211,13 @@ def _start_ray(address: str | None, num_workers: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         if address is not None:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
                 num_cpus=num_workers,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 object_store_memory=256 * 1024 * 1024,
             )
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import Protocol
 from simloop import wall_clock
 from simloop.runner.config import Executor, RunnerConfig
 from simloop.runner.planning import RunPlan
-from simloop.runner.worker import RunFacts, Task, TaskResult
+from simloop.runner.worker import IN_PROCESS, RunFacts, Task, TaskResult
 from simloop.store.row import EpisodeStatus, Row
 from simloop.store.run_store import RunStore
 
@@ -17,6 +17,19 @@ _PART_ROWS = 64
 _PART_SECONDS = 5.0
 
 OnRow = Callable[[Row], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """What a run took.
+
+    Attributes:
+        num_episodes: Episodes that were run now.
+        cpu_s: CPU seconds (user + system) of this process and of the workers; Ray's own daemons not counted.
+    """
+
+    num_episodes: int
+    cpu_s: float
 
 
 class TaskExecutor(Protocol):
@@ -40,7 +53,7 @@ def make_executor(config: RunnerConfig, facts: RunFacts) -> TaskExecutor:
     return RayExecutor(config, facts)
 
 
-def execute(plan: RunPlan, on_row: OnRow) -> int:
+def execute(plan: RunPlan, on_row: OnRow) -> Effort:
     """Runs what is missing of a plan and records it; safe to call again after any interruption.
 
     Args:
@@ -48,7 +61,7 @@ def execute(plan: RunPlan, on_row: OnRow) -> int:
         on_row: Told about each row when it is final (recorded with the next part).
 
     Returns:
-        Number of episodes that were run now.
+        How many episodes were run now, and the CPU seconds that they took.
 
     Raises:
         ResultsError: The folder holds another run.
@@ -58,7 +71,7 @@ def execute(plan: RunPlan, on_row: OnRow) -> int:
         done = store.done_ids()
         todo = [task for task in plan.tasks if task.spec.episode_id not in done]
         if not todo:
-            return 0
+            return Effort(num_episodes=0, cpu_s=wall_clock.cpu_s())
         recorder = _PartWriter(store)
         executor = make_executor(plan.runner, plan.facts)
         try:
@@ -67,7 +80,7 @@ def execute(plan: RunPlan, on_row: OnRow) -> int:
         finally:
             recorder.flush()
             executor.close()
-        return recorder.num_rows
+        return Effort(num_episodes=recorder.num_rows, cpu_s=recorder.cpu_s())
 
 
 def _pass(
@@ -93,10 +106,18 @@ class _PartWriter:
         self._store = store
         self._rows: list[Row] = []
         self._since_s = wall_clock.now_s()
+        self._worker_cpu_s: dict[str, float] = {}
         self.num_rows = 0
+
+    def cpu_s(self) -> float:
+        """Returns the CPU seconds of this process and of every worker that is another one."""
+        others = {name: cpu_s for name, cpu_s in self._worker_cpu_s.items() if name != IN_PROCESS}
+        return wall_clock.cpu_s() + sum(others.values())
 
     def add(self, result: TaskResult) -> None:
         row = result.row
+        worker = str(row["worker"])
+        self._worker_cpu_s[worker] = max(self._worker_cpu_s.get(worker, 0.0), result.worker_cpu_s)
         if result.log is not None and self._store.wants_log(row):
             self._store.write_episode_log(str(row["episode_id"]), result.log)
             row["has_log"] = True

@@ -24,6 +24,9 @@ from simloop.spec import Component, EpisodeSpec, canonical_json
 from simloop.store.row import EpisodeStatus, Row, episode_row
 from simloop.world import OutcomeState
 
+IN_PROCESS = "in-process"
+"""Name of the worker that is the driver itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -44,11 +47,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task: its row, and the log if the episode left one."""
+    """What became of a task: its row, the log if the episode left one, and the worker's CPU seconds so far."""
 
     number: int
     row: Row
     log: EpisodeLog | None
+    worker_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +272,7 @@ class EpisodeWorker:
             worker=self._name,
             wall_s_wall=wall_clock.now_s() - started_s,
         )
-        return TaskResult(number=task.number, row=row, log=log)
+        return TaskResult(number=task.number, row=row, log=log, worker_cpu_s=wall_clock.cpu_s())
 
 
 def _world_key(chosen: Component) -> str:

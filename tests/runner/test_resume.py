@@ -17,7 +17,7 @@ from simloop.runner.planning import plan_run
 from simloop.runner.run import execute
 from simloop.store.run_store import RunStore
 
-WORDS = ["suite=walls.yaml", "run_id=killed", "runner=in_process", "seeds.count=20"]
+WORDS = ["suite=walls.yaml", "run_id=killed", "runner=in_process", "seeds.count=40"]
 SCRIPT = """
 import sys
 from simloop.runner.planning import plan_run
@@ -44,16 +44,16 @@ def test_kill_nine_half_way_loses_nothing_and_doubles_nothing(walls: Any) -> Non
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(30.0)
     before = RunStore.open_read_only(walls.folder / "results/runs/killed").done_ids()
-    assert 0 < len(before) < 160
+    assert 0 < len(before) < 320
 
     plan = plan_run(WORDS)
-    num_run = execute(plan, lambda row: None)
-    assert num_run == 160 - len(before)
+    num_run = execute(plan, lambda row: None).num_episodes
+    assert num_run == 320 - len(before)
     rows = RunStore.open_read_only(plan.folder).read_rows().to_pylist()
     resumed = {r["episode_id"]: r["episode_hash"] for r in rows}
-    assert len(rows) == len(resumed) == 160
+    assert len(rows) == len(resumed) == 320
 
-    _, undisturbed = walls.run("run_id=undisturbed", "runner=in_process", "seeds.count=20")
+    _, undisturbed = walls.run("run_id=undisturbed", "runner=in_process", "seeds.count=40")
     assert {r["episode_id"]: r["episode_hash"] for r in undisturbed} == resumed
 
 
@@ -71,8 +71,8 @@ def test_an_interrupt_records_what_is_finished_and_the_run_goes_on() -> None:
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         execute(plan, interrupt)
     assert len(RunStore.open_read_only(plan.folder).done_ids()) == 5
-    assert execute(plan, lambda row: None) == 27
-    assert execute(plan, lambda row: None) == 0
+    assert execute(plan, lambda row: None).num_episodes == 27
+    assert execute(plan, lambda row: None).num_episodes == 0
 
 
 def test_a_changed_agent_or_another_suite_is_refused(walls: Any) -> None:
