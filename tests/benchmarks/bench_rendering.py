@@ -134,7 +134,8 @@ def test_a_street_seen_from_a_vehicle(height_px: int, width_px: int, limit_ms: f
     image = scene.render(camera, (0.0, 0.0, 1.4), rotation)
     print(
         f"\nstreet, {num_faces} faces, {scene.num_instances} instances, {height_px} x {width_px}: "
-        f"RGB {rgb_ms:.2f} ms of CPU a frame, supersampled twice {fine_ms:.2f}, RGB with depth and ids {all_ms:.2f}; bar {limit_ms:.0f}"
+        f"RGB {rgb_ms:.2f} ms of CPU a frame, supersampled twice {fine_ms:.2f}, "
+        f"RGB with depth and ids {all_ms:.2f}; bar {limit_ms:.0f}"
     )
     assert 4_500 < num_faces < 5_500
     assert len(np.unique(image.instance)) > 20
