@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from simloop.episode_recorder import CaptureRow
 from simloop.timing.stage_graph import Assembly
 from simloop.world import Frame
 
-Item = tuple[Frame, CaptureRow]
+
+class Item(NamedTuple):
+    """A capture on its way: the frame, the instant it was due, and its row in the ``captures`` table."""
+
+    frame: Frame
+    t_ns: int
+    row: int
+
+
 Observation = dict[str, Item]
 
 
@@ -55,20 +63,25 @@ class ObservationAssembly:
         """Makes ``tick`` ask for a chunk; ticks are armed in ascending order and before their instant."""
         self._armed.append(_ArmedTick(tick=tick, since_ns=tick * self._period_ns))
 
-    def add(self, t_ns: int, frame: Frame, row: CaptureRow) -> Observation | None:
+    def awaits(self, captured_ns: int) -> bool:
+        """Whether an item that is captured now, at ``captured_ns``, can become part of an observation."""
+        return self._is_latest or (bool(self._armed) and self._armed[0].since_ns <= captured_ns)
+
+    def add(self, t_ns: int, item: Item) -> Observation | None:
         """Takes an item that arrives at ``t_ns``; returns the observation that it completes, if any."""
+        frame = item.frame
         if self._is_latest:
             held = self._latest.get(frame.sensor)
-            if held is None or held[0].index < frame.index:
-                self._latest[frame.sensor] = (frame, row)
+            if held is None or held.frame.index < frame.index:
+                self._latest[frame.sensor] = item
             return self._take_latest(t_ns) if self._is_due else None
         completed: _ArmedTick | None = None
         for armed in self._armed:
-            if row.t_ns < armed.since_ns:
+            if item.t_ns < armed.since_ns:
                 break
             held = armed.items.get(frame.sensor)
-            if held is None or frame.index < held[0].index:
-                armed.items[frame.sensor] = (frame, row)
+            if held is None or frame.index < held.frame.index:
+                armed.items[frame.sensor] = item
             if len(armed.items) == self._num_sensors:
                 completed = armed
         if completed is None:

@@ -71,12 +71,12 @@ class EventQueue:
         heapq.heappush(self._heap, (t_ns, phase, stream, self._sequence, payload))
         self._sequence += 1
 
-    def pop(self) -> tuple[int, int, int, Any]:
-        """Removes the first event and returns (instant, phase, stream, payload); IndexError when empty."""
-        t_ns, phase, stream, _, payload = heapq.heappop(self._heap)
-        self.now_ns = t_ns
-        self.phase = phase
-        return t_ns, phase, stream, payload
+    def pop(self) -> tuple[int, int, int, int, Any]:
+        """Removes the first event: (instant, phase, stream, sequence, payload); IndexError when empty."""
+        event = heapq.heappop(self._heap)
+        self.now_ns = event[0]
+        self.phase = event[1]
+        return event
 
 
 def floor_to(t_ns: int, period_ns: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from simloop.log import Column, EpisodeLog, TableSchema
 from simloop.loop_tables import loop_schemas
 from simloop.spec import Scenario
 from simloop.strategies.buffer import ArrivedChunk
-from simloop.world import Outcome, World
+from simloop.world import Frame, Outcome, World
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,24 +38,53 @@ class InferenceRow:
     notes: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class CaptureRow:
-    """The mutable row of one capture in the ``captures`` table."""
+@dataclass(slots=True)
+class CaptureColumns:
+    """The ``captures`` table; columns, since no other table grows faster."""
 
-    sensor: str
-    index: int
-    t_ns: int
-    captured_at_ns: int
-    delivered_at_ns: int = -1
-    is_consumed: bool = False
-    digest: str = ""
+    sensor: list[str] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    t_ns: list[int] = field(default_factory=list)
+    captured_at_ns: list[int] = field(default_factory=list)
+    delivered_at_ns: list[int] = field(default_factory=list)
+    digest_by_row: dict[int, str] = field(default_factory=dict)
+
+    def add(self, frame: Frame, t_ns: int, delivered_at_ns: int) -> int:
+        """Adds a capture that was due at ``t_ns`` and returns its row."""
+        self.sensor.append(frame.sensor)
+        self.index.append(frame.index)
+        self.t_ns.append(t_ns)
+        self.captured_at_ns.append(frame.captured_at_ns)
+        self.delivered_at_ns.append(delivered_at_ns)
+        return len(self.t_ns) - 1
+
+    def columns(self, end_ns: int) -> dict[str, Any]:
+        """Returns the table's columns; what was to arrive at the episode's end or later has not arrived."""
+        rows = range(len(self.t_ns))
+        arrivals = zip(self.t_ns, self.delivered_at_ns, strict=True)
+        return {
+            "sensor": self.sensor,
+            "index": self.index,
+            "t_ns": self.t_ns,
+            "captured_at_ns": self.captured_at_ns,
+            "delivered_at_ns": [
+                -1 if arrival >= end_ns and arrival > t else arrival for t, arrival in arrivals
+            ],
+            "is_consumed": [row in self.digest_by_row for row in rows],
+            "digest": [self.digest_by_row.get(row, "") for row in rows],
+        }
+
+    def consume(self, row: int, frame: Frame) -> None:
+        """Records that an inference reads the frame of ``row``, and what it shows."""
+        if row not in self.digest_by_row:
+            self.digest_by_row[row] = array_digest(frame.array)
 
 
 @dataclass(slots=True)
 class EpisodeRecorder:
     """Rows of the loop's tables, in the order in which they happened."""
 
-    captures: list[CaptureRow] = field(default_factory=list)
+    captures: CaptureColumns = field(default_factory=CaptureColumns)
     inferences: list[InferenceRow] = field(default_factory=list)
     consumed: list[tuple[int, str, int, int]] = field(default_factory=list)
     chunks: list[ArrivedChunk] = field(default_factory=list)
@@ -72,12 +102,12 @@ class EpisodeRecorder:
             (tick, t_ns, outcome.state.value, outcome.reason, outcome.stage, outcome.is_goal_met)
         )
 
-    def log(self, world: World, scenario: Scenario, horizon: int) -> EpisodeLog:
-        """Drains the world and returns the episode's log."""
+    def log(self, world: World, scenario: Scenario, *, horizon: int, end_ns: int) -> EpisodeLog:
+        """Drains the world and returns the log of the episode, which ended at ``end_ns``."""
         size = world.spec.action.size
         schemas = loop_schemas(size)
         tables: dict[str, dict[str, Any]] = {
-            "captures": _from_rows(schemas["captures"], self.captures),
+            "captures": self.captures.columns(end_ns),
             "inferences": _from_rows(schemas["inferences"], self.inferences),
             "consumed": _from_tuples(schemas["consumed"].columns, self.consumed),
             "outcomes": _from_tuples(schemas["outcomes"].columns, self.outcomes),
@@ -106,15 +136,14 @@ class EpisodeRecorder:
         return EpisodeLog.from_columns(schemas, tables, attributes)
 
     def _chunk_columns(self, size: int) -> dict[str, Any]:
-        executed = {(row[2], row[3]) for row in self.ticks if not row[4]}
         lengths = [len(c.actions) for c in self.chunks]
         request = np.repeat(np.array([c.request for c in self.chunks], dtype=np.int64), lengths)
         start = np.repeat(np.array([c.observation_tick for c in self.chunks], dtype=np.int64), lengths)
         row = np.concatenate([np.arange(n) for n in lengths]) if lengths else np.zeros(0, dtype=np.int64)
         actions = np.concatenate([c.actions for c in self.chunks]) if lengths else np.zeros((0, size))
-        is_executed = np.array(
-            [(q, r) in executed for q, r in zip(request.tolist(), row.tolist(), strict=True)], dtype=bool
-        )
+        first = dict(zip((c.request for c in self.chunks), np.cumsum([0, *lengths]).tolist(), strict=False))
+        is_executed = np.zeros(len(row), dtype=bool)
+        is_executed[[first[tick[2]] + tick[3] for tick in self.ticks if not tick[4]]] = True
         return {
             "request": request,
             "row": row,
@@ -125,7 +154,7 @@ class EpisodeRecorder:
 
 
 def _from_rows(schema: TableSchema, rows: list[Any]) -> dict[str, Any]:
-    return {c.name: [getattr(r, c.name) for r in rows] for c in schema.columns}
+    return {c.name: list(map(operator.attrgetter(c.name), rows)) for c in schema.columns}
 
 
 def _from_tuples(columns: tuple[Column, ...], rows: list[Any]) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from simloop.agent import (
 )
 from simloop.assembly import Item, Observation, ObservationAssembly
 from simloop.clock import EventQueue, Phase, ceil_to, floor_to
-from simloop.episode_recorder import CaptureRow, EpisodeRecorder, InferenceRow, array_digest
+from simloop.episode_recorder import EpisodeRecorder, InferenceRow
 from simloop.errors import AgentError, ConfigurationError, IncompatibleAgentError
 from simloop.log import EpisodeLog
 from simloop.randomness import stream_key
 from simloop.spec import Case
-from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
+from simloop.strategies.buffer import NO_REQUEST, ActionBuffer, ArrivedChunk
 from simloop.strategies.delay_prediction import MaxOfWindow
 from simloop.strategies.hold import hold_action
 from simloop.strategies.strategy import ExecutionState, Strategy
@@ -40,6 +40,17 @@ from simloop.world import Anchor, Outcome, OutcomeState, SensorKind, World, Worl
 FloatArray = npt.NDArray[np.float64]
 Requests = Generator[InferenceRequest, InferenceReply, None]
 EpisodeGenerator = Generator[InferenceRequest, InferenceReply, EpisodeLog]
+
+# Plain ints: the members of an IntEnum are several times slower to look up and compare, for every event.
+_PHYSICS_DONE = int(Phase.PHYSICS_DONE)
+_CAPTURE = int(Phase.CAPTURE)
+_TRANSPORT_DONE = int(Phase.TRANSPORT_DONE)
+_TRIGGER = int(Phase.TRIGGER)
+_UPLINK_DONE = int(Phase.UPLINK_DONE)
+_INFERENCE_DONE = int(Phase.INFERENCE_DONE)
+_DELIVER = int(Phase.DELIVER)
+_CONTROL_TICK = int(Phase.CONTROL_TICK)
+_ACTUATION_EFFECT = int(Phase.ACTUATION_EFFECT)
 
 
 def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> Embodiment:
@@ -145,13 +156,26 @@ class ClosedLoop:
         )
         names = dict.fromkeys((self._anchor_sensor, *self._embodiment.observations))
         self._sensors = tuple(spec.sensor(name) for name in names)
+        periods = dict.fromkeys(s.period_ns for s in self._sensors)
+        self._sensor_groups = tuple(
+            tuple(number for number, s in enumerate(self._sensors) if s.period_ns == period_ns)
+            for period_ns in periods
+        )
         self._world, self._case, self._agent = world, case, agent
         self._spec = spec
         self._strategy = strategy
         self._timing = timing.frozen() if strategy.freezes_world else timing
-        self._stages = StageGraph(self._timing, case.case_id)
+        self._case_id = case.case_id
+        stages = StageGraph(self._timing, self._case_id)
+        self._transport = tuple(stages.transport(s.name, s.kind) for s in self._sensors)
+        self._preprocess = stages.stage(Stage.PREPROCESS)
+        self._uplink = stages.stage(Stage.UPLINK)
+        self._inference = stages.stage(Stage.INFERENCE)
+        self._downlink = stages.stage(Stage.DOWNLINK)
+        self._actuation = stages.stage(Stage.ACTUATION)
         self._episode_id = episode_id
         self._period_ns = spec.control_period_ns
+        self._physics_ns = spec.physics_period_ns
         self._predictor = MaxOfWindow(nominal_ns=self._timing.nominal_ns, control_period_ns=self._period_ns)
         self._queue = EventQueue()
         self._buffer = ActionBuffer(spec.action.size)
@@ -185,7 +209,9 @@ class ClosedLoop:
 
     def log(self) -> EpisodeLog:
         """Returns what was recorded so far and drains the world; call it once, after the episode or its error."""
-        return self._recorder.log(self._world, self._case.scenario, self._agent.horizon)
+        return self._recorder.log(
+            self._world, self._case.scenario, horizon=self._agent.horizon, end_ns=self._queue.now_ns
+        )
 
     def run(self) -> EpisodeGenerator:
         """Plays the episode: yields requests, is sent replies, returns the log.
@@ -196,9 +222,9 @@ class ClosedLoop:
         self._world.reset(self._case.scenario, self._case.seed)
         self._last_action = self._spec.action.start_action(self._world.anchor())
         queue = self._queue
-        for number in range(len(self._sensors)):
-            queue.schedule(0, Phase.CAPTURE, number, 0)
-        queue.schedule(0, Phase.CONTROL_TICK, 0, 0)
+        for number in range(len(self._sensor_groups)):
+            queue.schedule(0, _CAPTURE, number, 0)
+        queue.schedule(0, _CONTROL_TICK, 0, 0)
         is_first_free = self._timing.first_chunk is FirstChunk.FREE
         if is_first_free and not self._strategy.is_asynchronous:
             self._last_armed_tick = 0
@@ -207,31 +233,31 @@ class ClosedLoop:
         limit_ns = self._case.scenario.time_limit_ns
         observation: Observation | None
         while True:
-            t_ns, phase, stream, payload = queue.pop()
-            if phase == Phase.CAPTURE:
-                observation = self._capture(t_ns, stream, payload)
+            t_ns, phase, stream, _, payload = queue.pop()
+            if phase == _CAPTURE:
+                completed = self._capture(t_ns, stream, payload)
                 if is_first_free and len(self._first_items) == len(self._sensors):
                     is_first_free = False
                     yield from self._start_model(t_ns, self._seal(t_ns, 0, self._first_items, is_free=True))
+                for observation in completed:
+                    yield from self._trigger(t_ns, observation)
+            elif phase == _TRANSPORT_DONE:
+                observation = self._assembly.add(t_ns, payload)
                 if observation is not None:
                     yield from self._trigger(t_ns, observation)
-            elif phase == Phase.TRANSPORT_DONE:
-                observation = self._deliver_item(t_ns, payload)
-                if observation is not None:
-                    yield from self._trigger(t_ns, observation)
-            elif phase == Phase.TRIGGER:
+            elif phase == _TRIGGER:
                 observation = self._assembly.trigger(t_ns)
                 if observation is not None:
                     yield from self._trigger(t_ns, observation)
-            elif phase == Phase.UPLINK_DONE:
+            elif phase == _UPLINK_DONE:
                 yield from self._arrive_at_accelerator(t_ns, payload)
-            elif phase == Phase.INFERENCE_DONE:
+            elif phase == _INFERENCE_DONE:
                 yield from self._finish_inference(t_ns, payload)
-            elif phase == Phase.DELIVER:
+            elif phase == _DELIVER:
                 self._deliver_chunk(payload)
-            elif phase == Phase.CONTROL_TICK:
+            elif phase == _CONTROL_TICK:
                 self._control_tick(t_ns, payload)
-            elif phase == Phase.ACTUATION_EFFECT:
+            elif phase == _ACTUATION_EFFECT:
                 self._effect(t_ns, *payload)
             elif self._poll_outcome(t_ns, payload, limit_ns):
                 break
@@ -260,26 +286,30 @@ class ClosedLoop:
 
     # --- sensors ---------------------------------------------------------------------------------------------
 
-    def _capture(self, t_ns: int, number: int, index: int) -> Observation | None:
-        sensor = self._sensors[number]
-        self._advance(floor_to(t_ns, self._spec.physics_period_ns))
-        frame = self._world.capture(sensor.name, index)
-        row = CaptureRow(sensor=sensor.name, index=index, t_ns=t_ns, captured_at_ns=frame.captured_at_ns)
-        self._recorder.captures.append(row)
-        if sensor.name == self._anchor_sensor:
-            self._anchors[index] = self._world.anchor()
-        if index == 0:
-            self._first_items[sensor.name] = (frame, row)
-        self._queue.schedule(t_ns + sensor.period_ns, Phase.CAPTURE, number, index + 1)
-        delay_ns = self._stages.transport_ns(sensor.name, sensor.kind, index)
-        if delay_ns == 0:
-            return self._deliver_item(t_ns, (frame, row))
-        self._queue.schedule(t_ns + delay_ns, Phase.TRANSPORT_DONE, number, (frame, row))
-        return None
-
-    def _deliver_item(self, t_ns: int, item: Item) -> Observation | None:
-        item[1].delivered_at_ns = t_ns
-        return self._assembly.add(t_ns, *item)
+    def _capture(self, t_ns: int, group: int, index: int) -> list[Observation]:
+        """Captures all sensors of one period; returns the observations that this completes."""
+        self._advance(floor_to(t_ns, self._physics_ns))
+        captures = self._recorder.captures
+        completed: list[Observation] = []
+        period_ns = 0
+        for number in self._sensor_groups[group]:
+            sensor = self._sensors[number]
+            period_ns = sensor.period_ns
+            frame = self._world.capture(sensor.name, index)
+            delay_ns = self._transport[number].ns(index)
+            row = captures.add(frame, t_ns, t_ns + delay_ns)
+            if sensor.name == self._anchor_sensor:
+                self._anchors[index] = self._world.anchor()
+            if index == 0:
+                self._first_items[sensor.name] = Item(frame, t_ns, row)
+            if self._assembly.awaits(t_ns):
+                item = Item(frame, t_ns, row)
+                if delay_ns:
+                    self._queue.schedule(t_ns + delay_ns, _TRANSPORT_DONE, number, item)
+                elif (observation := self._assembly.add(t_ns, item)) is not None:
+                    completed.append(observation)
+        self._queue.schedule(t_ns + period_ns, _CAPTURE, group, index + 1)
+        return completed
 
     # --- requests --------------------------------------------------------------------------------------------
 
@@ -287,10 +317,10 @@ class ClosedLoop:
         self._assembly.arm(tick)
         self._last_armed_tick = tick
         if self._timing.assembly is Assembly.LATEST:
-            self._queue.schedule(tick * self._period_ns, Phase.TRIGGER, 0)
+            self._queue.schedule(tick * self._period_ns, _TRIGGER, 0)
 
     def _trigger(self, t_ns: int, items: Observation) -> Requests:
-        observation_tick = items[self._anchor_sensor][1].t_ns // self._period_ns
+        observation_tick = items[self._anchor_sensor].t_ns // self._period_ns
         if observation_tick <= self._last_observation_tick:
             if not self._assembly.num_armed:
                 self._arm(t_ns // self._period_ns + 1)
@@ -298,20 +328,16 @@ class ClosedLoop:
         self._last_observation_tick = observation_tick
         self._deliver_due(t_ns)
         sealed = self._seal(t_ns, observation_tick, items)
-        arrives_ns = (
-            t_ns
-            + self._stages.stage_ns(Stage.PREPROCESS, observation_tick)
-            + self._stages.stage_ns(Stage.UPLINK, observation_tick)
-        )
+        arrives_ns = t_ns + self._preprocess.ns(observation_tick) + self._uplink.ns(observation_tick)
         if arrives_ns == t_ns:
             yield from self._arrive_at_accelerator(t_ns, sealed)
         else:
-            self._queue.schedule(arrives_ns, Phase.UPLINK_DONE, sealed.row.request, sealed)
+            self._queue.schedule(arrives_ns, _UPLINK_DONE, sealed.row.request, sealed)
 
     def _seal(
         self, t_ns: int, observation_tick: int, items: Observation, *, is_free: bool = False
     ) -> _Sealed:
-        anchor_frame = items[self._anchor_sensor][0]
+        anchor_frame = items[self._anchor_sensor].frame
         anchor = self._anchors[anchor_frame.index]
         predicted = 0 if is_free else self._predictor.predict()
         conditioning = self._conditioning(observation_tick, predicted, anchor)
@@ -325,9 +351,9 @@ class ClosedLoop:
             num_committed=conditioning.num_committed if conditioning is not None else 0,
         )
         self._recorder.inferences.append(row)
-        ages = {name: t_ns - frame.captured_at_ns for name, (frame, _) in items.items()}
+        ages = {name: t_ns - item.frame.captured_at_ns for name, item in items.items()}
         for name in sorted(items):
-            self._recorder.consumed.append((request, name, items[name][0].index, ages[name]))
+            self._recorder.consumed.append((request, name, items[name].frame.index, ages[name]))
         sealed = _Sealed(
             row=row, items=items, age_ns=ages, anchor=anchor, conditioning=conditioning, is_free=is_free
         )
@@ -360,23 +386,18 @@ class ClosedLoop:
     def _start_model(self, t_ns: int, sealed: _Sealed) -> Requests:
         sealed.row.start_ns = t_ns
         self._num_running += 1
-        self._mark_consumed(sealed)
+        for item in sealed.items.values():
+            self._recorder.captures.consume(item.row, item.frame)
         sealed.reply = self._checked((yield self._request(sealed)))
         sealed.row.notes = "; ".join(f"{k}: {v}" for k, v in sorted(sealed.reply.notes.items()))
         tick = sealed.row.observation_tick
-        inference_ns = 0 if sealed.is_free else self._stages.stage_ns(Stage.INFERENCE, tick)
-        downlink_ns = 0 if sealed.is_free else self._stages.stage_ns(Stage.DOWNLINK, tick)
+        inference_ns = 0 if sealed.is_free else self._inference.ns(tick)
+        downlink_ns = 0 if sealed.is_free else self._downlink.ns(tick)
         sealed.delivers_at_ns = t_ns + inference_ns + downlink_ns
         if inference_ns == 0:
             yield from self._finish_inference(t_ns, sealed)
         else:
-            self._queue.schedule(t_ns + inference_ns, Phase.INFERENCE_DONE, sealed.row.request, sealed)
-
-    def _mark_consumed(self, sealed: _Sealed) -> None:
-        for frame, row in sealed.items.values():
-            if not row.is_consumed:
-                row.is_consumed = True
-                row.digest = array_digest(frame.array)
+            self._queue.schedule(t_ns + inference_ns, _INFERENCE_DONE, sealed.row.request, sealed)
 
     def _request(self, sealed: _Sealed) -> InferenceRequest:
         wanted = self._embodiment.observations
@@ -384,14 +405,14 @@ class ClosedLoop:
             episode_id=self._episode_id,
             call=Call.POLICY,
             embodiment=self._spec.action.name,
-            observation={name: sealed.items[name][0].array for name in wanted},
+            observation={name: sealed.items[name].frame.array for name in wanted},
             age_ns={name: sealed.age_ns[name] for name in wanted},
             instruction=self._case.scenario.instruction,
             anchor=sealed.anchor,
             observation_tick=sealed.row.observation_tick,
             predicted_delay_ticks=sealed.row.predicted_delay_ticks,
             conditioning=sealed.conditioning,
-            draw_key=stream_key(self._timing.seed, self._case.case_id, "agent", sealed.row.observation_tick),
+            draw_key=stream_key(self._timing.seed, self._case_id, "agent", sealed.row.observation_tick),
         )
 
     def _checked(self, reply: InferenceReply) -> InferenceReply:
@@ -417,7 +438,7 @@ class ClosedLoop:
         if sealed.delivers_at_ns == t_ns:
             self._deliver_chunk(sealed)
         else:
-            self._queue.schedule(sealed.delivers_at_ns, Phase.DELIVER, sealed.row.request, sealed)
+            self._queue.schedule(sealed.delivers_at_ns, _DELIVER, sealed.row.request, sealed)
         if self._waiting and (self._timing.servers == 0 or self._num_running < self._timing.servers):
             yield from self._start_model(t_ns, self._waiting.popleft())
 
@@ -456,21 +477,18 @@ class ClosedLoop:
     # --- control ---------------------------------------------------------------------------------------------
 
     def _control_tick(self, t_ns: int, tick: int) -> None:
-        action_spec = self._spec.action
-        is_hold = not self._buffer.has(tick)
+        request, row = self._buffer.provenance(tick)
+        is_hold = request == NO_REQUEST
         if is_hold:
-            action = hold_action(action_spec, self._last_action, self._starved_ticks, self._period_ns)
-            request, row, captured_ns = -1, -1, None
+            action = hold_action(self._spec.action, self._last_action, self._starved_ticks, self._period_ns)
             self._starved_ticks += 1
         else:
             action = self._buffer.action(tick)
-            request, row = self._buffer.provenance(tick)
-            captured_ns = self._recorder.inferences[request].anchor_captured_at_ns
             self._starved_ticks = 0
         self._last_action = action
-        due_ns = t_ns + self._stages.stage_ns(Stage.ACTUATION, tick)
-        effect_ns = ceil_to(due_ns, self._spec.physics_period_ns)
-        age_ns = effect_ns - captured_ns if captured_ns is not None else -1
+        due_ns = t_ns + self._actuation.ns(tick)
+        effect_ns = ceil_to(due_ns, self._physics_ns)
+        age_ns = -1 if is_hold else effect_ns - self._recorder.inferences[request].anchor_captured_at_ns
         self._recorder.ticks.append(
             (tick, t_ns, request, row, is_hold, effect_ns, effect_ns - due_ns, age_ns)
         )
@@ -478,17 +496,14 @@ class ClosedLoop:
         if effect_ns == t_ns:
             self._effect(t_ns, tick, action)
         else:
-            self._queue.schedule(effect_ns, Phase.ACTUATION_EFFECT, tick, (tick, action))
+            self._queue.schedule(effect_ns, _ACTUATION_EFFECT, tick, (tick, action))
         next_ns = t_ns + self._period_ns
-        self._queue.schedule(next_ns, Phase.PHYSICS_DONE, 0, tick + 1)
-        self._queue.schedule(next_ns, Phase.CONTROL_TICK, 0, tick + 1)
+        self._queue.schedule(next_ns, _PHYSICS_DONE, 0, tick + 1)
+        self._queue.schedule(next_ns, _CONTROL_TICK, 0, tick + 1)
         if tick >= self._last_armed_tick:
-            state = ExecutionState(
-                tick=tick + 1,
-                last_armed_tick=self._last_armed_tick,
-                remaining=self._buffer.remaining(tick + 1),
-                num_in_flight=len(self._in_flight) + self._assembly.num_armed,
-            )
+            remaining = self._buffer.remaining(tick + 1)
+            num_in_flight = len(self._in_flight) + self._assembly.num_armed
+            state = ExecutionState(tick + 1, self._last_armed_tick, remaining, num_in_flight)
             if self._strategy.wants_request(state):
                 self._arm(tick + 1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,18 +46,32 @@ class IndexedStream:
         draw: Makes the draws of one block.
     """
 
-    __slots__ = ("_block", "_block_number", "_draw", "_key")
+    __slots__ = ("_block", "_draw", "_first", "_generator", "_key", "_state")
 
     def __init__(self, key: tuple[int, int], draw: Draw) -> None:
         self._key = key
         self._draw = draw
-        self._block_number = -1
-        self._block: FloatArray = np.empty(0)
+        self._first = 1 << 62
+        self._block: list[float] = []
+        self._generator: np.random.Generator | None = None
+        self._state: dict[str, Any] = {}
 
     def __getitem__(self, index: int) -> float:
         """Returns the draw for event ``index`` >= 0, whatever was asked before."""
-        number, offset = divmod(index, BLOCK_SIZE)
-        if number != self._block_number:
-            self._block = self._draw(generator(self._key, number), BLOCK_SIZE)
-            self._block_number = number
-        return float(self._block[offset])
+        offset = index - self._first
+        if not 0 <= offset < BLOCK_SIZE:
+            if index < 0:
+                raise IndexError(f"Events are numbered from 0; got {index}.")
+            number, offset = divmod(index, BLOCK_SIZE)
+            self._block = self._draw(self._block_generator(number), BLOCK_SIZE).tolist()
+            self._first = index - offset
+        return self._block[offset]
+
+    def _block_generator(self, number: int) -> np.random.Generator:
+        """Returns what ``generator(key, number)`` does; winding one back costs an eighth of building one."""
+        if self._generator is None:
+            self._generator = generator(self._key)
+            self._state = dict(self._generator.bit_generator.state)
+        self._state["state"]["counter"][3] = number
+        self._generator.bit_generator.state = self._state
+        return self._generator

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 NO_REQUEST = -1
 
@@ -47,8 +46,8 @@ class ActionBuffer:
     def __init__(self, action_size: int) -> None:
         capacity = 512
         self._actions: FloatArray = np.zeros((capacity, action_size))
-        self._requests: IntArray = np.full(capacity, NO_REQUEST, dtype=np.int64)
-        self._rows: IntArray = np.full(capacity, NO_REQUEST, dtype=np.int64)
+        self._requests = [NO_REQUEST] * capacity
+        self._rows = [NO_REQUEST] * capacity
         self._end = 0
         self._gapless_from = 0
 
@@ -60,9 +59,9 @@ class ActionBuffer:
     def _grow(self, length: int) -> None:
         while length > len(self._requests):
             self._actions = np.concatenate([self._actions, np.zeros_like(self._actions)])
-            blank = np.full(len(self._requests), NO_REQUEST, dtype=np.int64)
-            self._requests = np.concatenate([self._requests, blank])
-            self._rows = np.concatenate([self._rows, blank])
+            blank = [NO_REQUEST] * len(self._requests)
+            self._requests += blank
+            self._rows += blank
 
     def write(self, chunk: ArrivedChunk, *, first_tick: int, first_row: int, num_rows: int) -> None:
         """Replaces everything planned from ``first_tick`` on by ``num_rows`` rows of a chunk.
@@ -78,15 +77,11 @@ class ActionBuffer:
         self._grow(last)
         if len(rows) and first_tick > self._end:
             self._gapless_from = first_tick
-        self._requests[last : self._end] = NO_REQUEST
+        self._requests[last : self._end] = [NO_REQUEST] * max(self._end - last, 0)
         self._actions[first_tick:last] = rows
-        self._requests[first_tick:last] = chunk.request
-        self._rows[first_tick:last] = np.arange(first_row, first_row + len(rows))
+        self._requests[first_tick:last] = [chunk.request] * len(rows)
+        self._rows[first_tick:last] = range(first_row, first_row + len(rows))
         self._end = last if len(rows) else min(self._end, first_tick)
-
-    def has(self, tick: int) -> bool:
-        """Whether an action is planned for ``tick``."""
-        return tick < self._end and self._requests[tick] != NO_REQUEST
 
     def action(self, tick: int) -> FloatArray:
         """Returns a copy of the (A,) action planned for ``tick``."""
@@ -94,21 +89,22 @@ class ActionBuffer:
         return planned
 
     def provenance(self, tick: int) -> tuple[int, int]:
-        """Returns (request, row) of the action planned for ``tick``."""
-        return int(self._requests[tick]), int(self._rows[tick])
+        """Returns (request, row) of the action planned for ``tick``, or (NO_REQUEST, NO_REQUEST) if there is none."""
+        if tick >= self._end or self._requests[tick] == NO_REQUEST:
+            return NO_REQUEST, NO_REQUEST
+        return self._requests[tick], self._rows[tick]
+
+    def is_planned_by(self, request: int, tick: int) -> bool:
+        """Whether the action planned for ``tick`` comes from the chunk of ``request``."""
+        return tick < self._end and self._requests[tick] == request
 
     def committed(self, first_tick: int, count: int) -> FloatArray:
         """Returns the actions planned for ``first_tick`` on, at most ``count``, up to the first gap: (n, A)."""
         stop = min(first_tick + count, self._end)
-        planned = self._requests[first_tick:stop] != NO_REQUEST
-        gaps = np.flatnonzero(~planned)
-        if len(gaps):
-            stop = first_tick + int(gaps[0])
+        requests = self._requests[first_tick:stop]
+        if NO_REQUEST in requests:
+            stop = first_tick + requests.index(NO_REQUEST)
         return self._actions[first_tick : max(stop, first_tick)].copy()
-
-    def is_planned_by(self, request: int, tick: int) -> bool:
-        """Whether the action planned for ``tick`` comes from the chunk of ``request``."""
-        return tick < self._end and int(self._requests[tick]) == request
 
     def remaining(self, tick: int) -> int:
         """Number of actions planned without a gap from ``tick`` on."""

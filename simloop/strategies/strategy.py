@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from simloop.agent import Capability
 from simloop.errors import ParameterError
@@ -11,8 +11,7 @@ from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
 from simloop.world import ActionSpec
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionState:
+class ExecutionState(NamedTuple):
     """What a strategy sees when it decides whether the coming tick asks for a chunk.
 
     Attributes:

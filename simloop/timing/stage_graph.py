@@ -157,35 +157,48 @@ def timing_from_config(
     )
 
 
+class StageDuration:
+    """How long one stage takes, by event number.
+
+    Args:
+        distribution: Distribution of the duration; constant ones draw nothing.
+        key: Key of the stage's stream of draws.
+    """
+
+    __slots__ = ("_constant_ns", "_stream")
+
+    def __init__(self, distribution: Distribution, key: tuple[int, int]) -> None:
+        self._constant_ns = distribution.constant_ns
+        self._stream = IndexedStream(key, distribution.draw)
+
+    def ns(self, index: int) -> int:
+        """Returns the duration for event ``index``, in whole ns, never negative."""
+        if self._constant_ns is not None:
+            return self._constant_ns
+        return max(0, round(self._stream[index]))
+
+
 class StageGraph:
-    """The stages of one episode: answers how long a stage takes for a numbered event.
+    """The stages of one episode.
 
     Args:
         timing: The latency configuration.
         case_id: Identity of the case; equal cases share their draws.
     """
 
-    __slots__ = ("_case_id", "_streams", "timing")
+    __slots__ = ("_case_id", "timing")
 
     def __init__(self, timing: Timing, case_id: str) -> None:
         self.timing = timing
         self._case_id = case_id
-        self._streams: dict[str, IndexedStream] = {}
 
-    def transport_ns(self, sensor: str, kind: SensorKind, capture: int) -> int:
-        """Returns the transport delay of a sensor's capture number ``capture``."""
-        return self._duration_ns(f"transport/{sensor}", self.timing.transport.get(kind, ZERO), capture)
+    def transport(self, sensor: str, kind: SensorKind) -> StageDuration:
+        """Returns the transport delay of a sensor; its events are the sensor's captures."""
+        return self._duration(f"transport/{sensor}", self.timing.transport.get(kind, ZERO))
 
-    def stage_ns(self, stage: Stage, tick: int) -> int:
-        """Returns the duration of ``stage`` for the observation (or action) of control tick ``tick``."""
-        return self._duration_ns(stage.value, self.timing.stages.get(stage, ZERO), tick)
+    def stage(self, stage: Stage) -> StageDuration:
+        """Returns the duration of a stage; its events are the control ticks of the observations (or actions)."""
+        return self._duration(stage.value, self.timing.stage(stage))
 
-    def _duration_ns(self, name: str, distribution: Distribution, index: int) -> int:
-        constant = distribution.constant_ns
-        if constant is not None:
-            return constant
-        stream = self._streams.get(name)
-        if stream is None:
-            key = stream_key(self.timing.seed, self._case_id, "latency", name)
-            stream = self._streams[name] = IndexedStream(key, distribution.draw)
-        return max(0, round(stream[index]))
+    def _duration(self, name: str, distribution: Distribution) -> StageDuration:
+        return StageDuration(distribution, stream_key(self.timing.seed, self._case_id, "latency", name))
