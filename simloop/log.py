@@ -71,18 +71,7 @@ class TableSchema:
         out: dict[str, ColumnArray] = {}
         length: int | None = None
         for column in self.columns:
-            values = columns[column.name]
-            array: ColumnArray
-            if column.dtype == "text":
-                array = np.asarray(values, dtype=object).reshape(len(values))
-            else:
-                array = np.ascontiguousarray(np.asarray(values, dtype=_DTYPES[column.dtype]))
-                if column.width > 0:
-                    array = array.reshape(-1, column.width)
-            if column.width == 0 and array.ndim != 1:
-                raise LogError(
-                    f"Table {table!r}, column {column.name!r}: got shape {array.shape}, expected (rows,)."
-                )
+            array = _cast(table, column, columns[column.name])
             if length is not None and len(array) != length:
                 raise LogError(
                     f"Table {table!r}, column {column.name!r}: {len(array)} rows, expected {length}."
@@ -90,6 +79,38 @@ class TableSchema:
             length = len(array)
             out[column.name] = array
         return out
+
+
+def _cast(table: str, column: Column, values: ColumnArray | Sequence[Any]) -> ColumnArray:
+    """Casts values to a column's dtype and checks their shape; a cast that would change a value is refused."""
+    if column.dtype == "text":
+        return np.asarray(values, dtype=object).reshape(len(values))
+    try:
+        raw = np.asarray(values)
+    except ValueError as error:
+        raise LogError(f"Table {table!r}, column {column.name!r}: {error}") from error
+    shape = (len(raw), column.width) if column.width else (len(raw),)
+    if raw.size == 0:
+        return np.zeros((0, *shape[1:]), dtype=_DTYPES[column.dtype])
+    if raw.shape != shape:
+        expected = f"(rows, {column.width})" if column.width else "(rows,)"
+        raise LogError(
+            f"Table {table!r}, column {column.name!r}: got shape {raw.shape}, expected {expected}."
+        )
+    if raw.dtype.kind not in "biuf" or not _keeps_values(raw, column.dtype):
+        raise LogError(
+            f"Table {table!r}, column {column.name!r}: got {raw.ravel()[:3]!r}, expected {column.dtype}."
+        )
+    return np.ascontiguousarray(raw, dtype=_DTYPES[column.dtype])
+
+
+def _keeps_values(raw: ColumnArray, dtype: str) -> bool:
+    """Whether a cast of numbers to ``dtype`` keeps every value (floats may round integers over 2**53)."""
+    if dtype == "int64" and raw.dtype.kind == "f":
+        return bool(np.all(np.isfinite(raw) & (raw == np.floor(raw))))
+    if dtype == "bool" and raw.dtype.kind != "b":
+        return bool(np.all((raw == 0) | (raw == 1)))
+    return True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
