@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
 from simloop.report.scene import Scene, read_scene
 
 MAX_FRAMES = 160
-MAX_ROAD_POINTS = 300
 _MS = 1e-6
 
 
@@ -52,19 +50,13 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
             }
             for a in scene.actors
         ]
-        view["road"] = [_polyline(line) for line in scene.road]
+        view["road"] = [[[round(float(x), 2), round(float(y), 2)] for x, y in line] for line in scene.road]
     else:
         view["points"] = [
             {"name": name, **{axis: _plain(track[:, i], 4) for i, axis in enumerate("xyz")}}
             for name, track in scene.points
         ]
     return view
-
-
-def _polyline(line: npt.NDArray[np.float64]) -> list[list[float]]:
-    step = max(1, math.ceil(len(line) / MAX_ROAD_POINTS))
-    kept = line[::step] if (len(line) - 1) % step == 0 else np.vstack([line[::step], line[-1:]])
-    return [[round(float(x), 2), round(float(y), 2)] for x, y in kept]
 
 
 def _captures(log: EpisodeLog) -> list[dict[str, Any]]:
@@ -102,14 +94,12 @@ def _action_runs(log: EpisodeLog) -> list[list[Any]]:
     if not log.has("ticks"):
         return []
     request = log.column("ticks", "request")
-    t_ns, age_ns = log.column("ticks", "t_ns"), log.column("ticks", "action_age_ns")
-    starts = (
-        np.flatnonzero(np.diff(request, prepend=request[:1] - 1)) if len(request) else np.zeros(0, dtype=int)
-    )
-    lengths = np.diff(np.append(starts, len(request)))
+    t_ns, age_ns = log.column("ticks", "t_ns").tolist(), log.column("ticks", "action_age_ns").tolist()
+    starts = [i for i in range(len(request)) if i == 0 or request[i] != request[i - 1]]
+    ends = [*starts[1:], len(request)]
     return [
-        [_milliseconds(t_ns[i]), int(n), int(request[i]), _milliseconds(age_ns[i]) if age_ns[i] >= 0 else -1]
-        for i, n in zip(starts, lengths, strict=True)
+        [_milliseconds(t_ns[i]), end - i, int(request[i]), _milliseconds(age_ns[i]) if age_ns[i] >= 0 else -1]
+        for i, end in zip(starts, ends, strict=True)
     ]
 
 

@@ -58,7 +58,7 @@
   }
   function drawRoadScene(g, width, height, scene, t, compact) {
     const f = frameAt(scene.t, t), ego = scene.actors[0];
-    const scale = compact ? width / 70 : Math.min(width / 110, 14);
+    const scale = compact ? width / 60 : Math.min(width / 90, 14);
     const cx = mix(ego.x, f), cy = mix(ego.y, f), heading = mix(ego.yaw, f);
     /* The view follows the ego with its mean heading up the page's x axis, so that roads stay level. */
     const course = scene.course ?? (scene.course = meanCourse(ego));
@@ -137,7 +137,7 @@
         if (a === null) return;
         const [x, y] = to(a, b);
         g.fillStyle = c; g.beginPath(); g.arc(x, y, compact ? 4 : 7, 0, 2 * Math.PI); g.fill();
-        if (!compact) { g.fillStyle = color("--ink"); g.font = "12px system-ui, sans-serif"; g.fillText(p.name, x + 11, y + 4); }
+        if (!compact) { g.fillStyle = color("--ink"); g.font = "12px system-ui, sans-serif"; const room = left + w - x > 22 + g.measureText(p.name).width; g.textAlign = room ? "left" : "right"; g.fillText(p.name, x + (room ? 11 : -11), y + 4); g.textAlign = "left"; }
       });
       if (!compact) {
         g.fillStyle = color("--soft"); g.font = "12px system-ui, sans-serif"; g.fillText(`${label} (${h} to the right, ${v} up)`, left + 14, 22);
@@ -151,21 +151,24 @@
   const rowHeight = 22, labelWidth = 150;
   function timelineRows(log) {
     return [...log.sensors.map((s) => ({ name: s.name, kind: "sensor", sensor: s })), { name: "inference", kind: "inference" },
-      { name: "action", kind: "action" }, { name: "action age", kind: "age" }, { name: "contacts", kind: "contacts" }];
+      { name: "action", kind: "action" }, { name: "age", kind: "age" }, { name: "contacts", kind: "contacts" }];
   }
   const requestColor = (request) => color(`--s${((request % 8) + 8) % 8}`);
   function drawTimeline() {
     const log = shown.log, rows = timelineRows(log), canvas = $("timeline");
-    canvas.style.height = `${rows.length * rowHeight + 62}px`;
+    const lanes = laneOf(log.inferences), numLanes = Math.max(...lanes, 0) + 1;
+    const heightOf = (row) => (row.kind === "inference" || row.kind === "age" ? rowHeight * 1.9 : rowHeight);
+    canvas.style.height = `${rows.reduce((sum, row) => sum + heightOf(row), 0) + 36}px`;
     const [g, width, height] = fit(canvas);
     const span = shown.end / zoom, start = Math.min(Math.max(now - span / 2, 0), shown.end - span);
     const plot = width - labelWidth - 14, x = (t) => labelWidth + ((t - start) / span) * plot;
     g.font = "12px system-ui, sans-serif"; g.textBaseline = "middle";
     let y = 10;
     const clip = () => { g.save(); g.beginPath(); g.rect(labelWidth, 0, plot, height - 22); g.clip(); };
-    const lanes = laneOf(log.inferences);
+    const peak = Math.max(1, ...log.actions.map(([, n, request, age]) => (request < 0 ? 0 : age + (n - 1) * log.period)));
     for (const row of rows) {
-      const tall = row.kind === "inference" || row.kind === "age" ? rowHeight * 1.9 : rowHeight, middle = y + tall / 2;
+      const tall = heightOf(row), middle = y + tall / 2;
+      if (row.kind === "age") row.name = `age, max ${Math.round(peak)} ms`;
       g.fillStyle = color("--soft"); g.fillText(row.name.length > 21 ? row.name.slice(0, 20) + "…" : row.name, 14, middle);
       clip();
       if (row.kind === "sensor") {
@@ -173,7 +176,7 @@
         for (const t of row.sensor.used) { g.beginPath(); g.arc(x(t), middle, 2.6, 0, 7); g.fill(); }
       } else if (row.kind === "inference") {
         log.inferences.forEach(([request, seen, trigger, begin, done, deliver], i) => {
-          const c = requestColor(request), top = y + 3 + (lanes[i] % 3) * ((tall - 6) / 3), h = (tall - 6) / 3 - 1.5;
+          const c = requestColor(request), h = (tall - 8) / numLanes - 1, top = y + 4 + lanes[i] * (h + 1);
           const end = deliver >= 0 ? deliver : shown.end;
           g.fillStyle = c; g.globalAlpha = 0.3; g.fillRect(x(trigger), top, Math.max(x(end) - x(trigger), 2), h);
           g.globalAlpha = 1; if (begin >= 0) g.fillRect(x(begin), top, Math.max(x(done >= 0 ? done : shown.end) - x(begin), 2), h);
@@ -185,7 +188,6 @@
           g.fillRect(x(t), y + 4, Math.max(x(t + n * log.period) - x(t) - 0.8, 1), tall - 8); g.globalAlpha = 1;
         }
       } else if (row.kind === "age") {
-        const peak = Math.max(1, ...log.actions.map(([, n, request, age]) => (request < 0 ? 0 : age + (n - 1) * log.period)));
         g.strokeStyle = color("--ink"); g.lineWidth = 1.2; g.beginPath();
         for (const [t, n, request, age] of log.actions) {
           if (request < 0) continue;
@@ -194,7 +196,6 @@
           if (n === 1) g.lineTo(x(t) + 2, level(age));
         }
         g.stroke();
-        g.restore(); g.save(); g.fillStyle = color("--soft"); g.font = "10.5px system-ui, sans-serif"; g.fillText(`max ${Math.round(peak)} ms`, 92, middle); g.font = "12px system-ui, sans-serif";
       } else {
         for (const [t, , isCollision] of log.contacts) { g.fillStyle = color(isCollision ? "--bad" : "--soft"); g.fillRect(x(t) - 1, y + 4, isCollision ? 3 : 1.5, tall - 8); }
       }
@@ -210,6 +211,7 @@
     g.fillStyle = color("--bad"); g.fillRect(x(now) - 0.75, 4, 1.5, y - 2);
     drawNow(log);
   }
+  /* Requests that overlap in time get a lane each, up to three. */
   function laneOf(inferences) {
     const ends = [-1, -1, -1];
     return inferences.map(([, , trigger, , , deliver]) => {

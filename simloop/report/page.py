@@ -6,7 +6,6 @@ import importlib.resources
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -37,19 +36,6 @@ _OPEN_METRICS = (
     "episode_length_s",
 )
 """Metrics that are shown first, where the run has them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
-    """The episodes whose logs go into the page.
-
-    Attributes:
-        details: View, parameters, metrics and traceback by episode id.
-        num_failures: How many of them did not succeed.
-    """
-
-    details: Mapping[str, Any]
-    num_failures: int
 
 
 def script_json(value: Any) -> Markup:
@@ -91,11 +77,11 @@ def _in_turn(rows: Rows) -> list[Mapping[str, Any]]:
     return [row for _, row in sorted(order, key=lambda pair: pair[0])]
 
 
-def embed_episodes(store: RunStore, rows: Rows) -> Embedded:
-    """Reads the logs of the chosen episodes, until the page would become too large."""
+def embed_episodes(store: RunStore, rows: Rows) -> dict[str, Any]:
+    """Returns view, parameters, metrics and traceback by episode id, until the page would become too large."""
     names = metric_names(rows)
     details: dict[str, Any] = {}
-    size = num_failures = 0
+    size = 0
     for row in chosen_episodes(rows):
         detail = {
             "log": episode_view(store.read_episode_log(row["episode_id"])) if row.get("has_log") else None,
@@ -108,16 +94,13 @@ def embed_episodes(store: RunStore, rows: Rows) -> Embedded:
         if size > MAX_EMBEDDED_BYTES:
             break
         details[row["episode_id"]] = detail
-        num_failures += not is_success(row)
-    return Embedded(details=details, num_failures=num_failures)
+    return details
 
 
-def _listed(rows: Rows, embedded: Embedded) -> list[list[Any]]:
+def _listed(rows: Rows, embedded: Mapping[str, Any]) -> list[list[Any]]:
     """Rows of the list: embedded failures, other failures, successes."""
-    order = sorted(
-        rows,
-        key=lambda r: (is_success(r), r["episode_id"] not in embedded.details),
-    )
+    place = {episode_id: i for i, episode_id in enumerate(embedded)}
+    order = sorted(rows, key=lambda r: (is_success(r), place.get(r["episode_id"], len(place))))
     return [
         [r["episode_id"], r["status"], r["reason"] or "", *(str(r[c]) for c in _LIST_COLUMNS[3:7]), r["seed"]]
         for r in order[:MAX_LISTED]
@@ -160,10 +143,12 @@ def build_page(store: RunStore, rows: Rows, verdict: Verdict) -> str:
         latency=[{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
         metrics=metrics,
         num_open_metrics=sum(is_open) or len(metrics),
-        num_embedded=sum(d["log"] is not None for d in embedded.details.values()),
-        num_embedded_failures=embedded.num_failures,
+        num_embedded=sum(d["log"] is not None for d in embedded.values()),
+        num_embedded_failures=sum(
+            r["episode_id"] in embedded and not is_success(r) and bool(r.get("has_log")) for r in rows
+        ),
         num_listed=len(listed),
-        data=script_json({"columns": _LIST_COLUMNS, "rows": listed, "details": embedded.details}),
+        data=script_json({"columns": _LIST_COLUMNS, "rows": listed, "details": embedded}),
     )
 
 

@@ -13,6 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 
 ACTORS_TABLE = "world.actors"
 MOTION_TABLE = "world.motion"
+ROAD_MARGIN_M = 120.0
+ROAD_TOLERANCE_M = 0.1
 _ACTOR_COLUMNS = ("t_ns", "actor", "x_m", "y_m", "yaw_rad", "length_m", "width_m")
 
 
@@ -94,10 +96,42 @@ def _read_actors(log: EpisodeLog, max_frames: int) -> Scene:
                 speed_mps=speed,
             )
         )
-    road = tuple(
-        np.asarray(line, dtype=np.float64)[:, :2] for line in log.attributes.get("road", ()) if len(line) > 1
-    )
-    return Scene(t_s=frames * 1e-9, actors=tuple(tracks), road=road)
+    return Scene(t_s=frames * 1e-9, actors=tuple(tracks), road=_read_road(log, tracks[0].pose[:, :2]))
+
+
+def _read_road(log: EpisodeLog, ego_m: FloatArray) -> tuple[FloatArray, ...]:
+    """Returns the stretches of the log's ``road`` polylines near the ego's path, without points that change nothing."""
+    lines = []
+    for values in log.attributes.get("road", ()):
+        line = np.asarray(values, dtype=np.float64)[:, :2]
+        distance = np.abs(line[:, None, :] - ego_m[None, ::8, :]).max(axis=2)
+        near = np.flatnonzero(np.nanmin(distance, axis=1) < ROAD_MARGIN_M)
+        if len(near) > 1:
+            lines.append(simplify(line[max(near[0] - 1, 0) : near[-1] + 2], ROAD_TOLERANCE_M))
+    return tuple(lines)
+
+
+def simplify(line: FloatArray, tolerance_m: float) -> FloatArray:
+    """Leaves out points of an (N, 2) polyline that lie within a tolerance of it (Douglas and Peucker 1973)."""
+    keep = np.zeros(len(line), dtype=bool)
+    keep[[0, -1]] = True
+    spans = [(0, len(line) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        chord, offset = line[last] - line[first], line[first + 1 : last] - line[first]
+        length = float(np.hypot(*chord))
+        if length > 0.0:
+            error = np.abs(chord[0] * offset[:, 1] - chord[1] * offset[:, 0]) / length
+        else:
+            error = np.hypot(offset[:, 0], offset[:, 1])
+        worst = int(error.argmax())
+        if error[worst] > tolerance_m:
+            keep[first + 1 + worst] = True
+            spans += [(first, first + 1 + worst), (first + 1 + worst, last)]
+    kept: FloatArray = line[keep]
+    return kept
 
 
 def _read_points(log: EpisodeLog, max_frames: int) -> Scene:

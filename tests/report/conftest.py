@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from simloop.log import CONTACTS, MOTION, Column, EpisodeLog, TableSchema
 from simloop.loop_tables import loop_schemas
@@ -279,3 +281,15 @@ def make_run(
                 rows = []
         store.write_part(rows)
     return folder
+
+
+@pytest.fixture(scope="session", name="make_run")
+def make_run_fixture() -> Callable[..., Path]:
+    """Writes a made-up run; see ``make_run``."""
+    return make_run
+
+
+@pytest.fixture(scope="session")
+def hostile_name() -> str:
+    """A name that would run as a program if it were not escaped."""
+    return HOSTILE

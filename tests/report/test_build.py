@@ -1,0 +1,253 @@
+"""The whole report of a made-up run: files, page in a real browser, escaping, size, films."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+from simloop.report.build import MAX_VIDEOS, ReportFiles, build_report
+from simloop.report.page import script_json
+from simloop.report.scene import simplify
+from simloop.store.row import EpisodeStatus
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="module")
+def report(
+    tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path], hostile_name: str
+) -> ReportFiles:
+    """A small run of both domains with an infrastructure error, a NaN action and hostile names."""
+    folder = make_run(
+        tmp_path_factory.mktemp("results") / "made-up",
+        seeds=1,
+        scenarios=((hostile_name, "driving"), ("two_arm_lift", "bimanual")),
+        agents=("expert", "unified_scratch"),
+        strategies=("naive_async",),
+        statuses={
+            0: (EpisodeStatus.INFRA_ERROR, f"lost worker {hostile_name}"),
+            1: (EpisodeStatus.AGENT_ERROR, "NaN action"),
+        },
+        criteria=({"all_episodes_ended": True}, {"metric": "success", "at_least": 0.0}),
+    )
+    return build_report(folder)
+
+
+def page_data(page: str) -> dict[str, Any]:
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    data: dict[str, Any] = json.loads(match[1])
+    return data
+
+
+class _Links(html.parser.HTMLParser):
+    """Collects everything that a browser would load, and the script elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.scripts: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "script":
+            self.scripts.append(values.get("id"))
+        self.loads += [values[k] or "" for k in ("src", "srcset", "poster", "data") if k in values]
+        if tag == "link":
+            self.loads.append(values.get("href") or "")
+
+
+def test_every_file_is_written(report: ReportFiles) -> None:
+    folder = report.report_html.parent
+    names = {p.name for p in folder.iterdir()}
+    assert {
+        "report.html",
+        "junit.xml",
+        "summary.md",
+        "summary.json",
+        "manifest.json",
+        "parts",
+        "video",
+    } <= names
+    assert report.verdict.exit_code == 4
+    assert json.loads(report.summary_json.read_text())["verdict"]["exit_code"] == 4
+    assert ET.parse(report.junit_xml).getroot().tag == "testsuites"
+
+
+def test_only_parts_hold_the_episodes_identity(report: ReportFiles) -> None:
+    folder = report.report_html.parent
+    for name in ("summary.json", "summary.md", "junit.xml", "manifest.json"):
+        text = (folder / name).read_text()
+        assert "episode_id" not in text and "episode_hash" not in text
+
+
+def test_the_page_is_one_small_file_that_loads_nothing(report: ReportFiles) -> None:
+    page = report.report_html.read_text()
+    assert len(page) < 5_000_000
+    links = _Links()
+    links.feed(page)
+    assert links.loads == ["data:,"]
+    assert "default-src 'none'" in page
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_names_from_files_are_escaped(report: ReportFiles, hostile_name: str) -> None:
+    page = report.report_html.read_text()
+    assert hostile_name not in page
+    links = _Links()
+    links.feed(page)
+    assert links.scripts == ["data", None]
+    data = page_data(page)
+    assert hostile_name in {row[3] for row in data["rows"]}
+
+
+def test_json_in_a_script_element_comes_back_as_it_was() -> None:
+    value = {"a": "</script><!-- & \u2028", "b": [1.5, None]}
+    text = str(script_json(value))
+    assert "<" not in text and "\u2028" not in text
+    assert json.loads(text) == value
+
+
+def test_failures_and_samples_are_embedded_with_what_the_page_plays(report: ReportFiles) -> None:
+    data = page_data(report.report_html.read_text())
+    by_status: dict[str, list[str]] = {}
+    for row in data["rows"]:
+        by_status.setdefault(row[1], []).append(row[0])
+    assert all(data["details"][i]["log"] for i in by_status["fail"])
+    assert data["details"][by_status["infra_error"][0]]["log"] is None
+    assert data["details"][by_status["infra_error"][0]]["trace"].startswith("Traceback")
+    logs = [d["log"] for d in data["details"].values() if d["log"]]
+    road = next(log for log in logs if "actors" in log["scene"])
+    assert [a["actor"] for a in road["scene"]["actors"]] == [0, 1, 2, 3]
+    assert all(len(line) == 2 for line in road["scene"]["road"])
+    arms = next(log for log in logs if "points" in log["scene"])
+    assert [p["name"] for p in arms["scene"]["points"]] == ["left_gripper", "right_gripper", "pot"]
+    assert sum(n for _, n, _, _ in arms["actions"]) in (90, 120)
+    assert {s["name"] for s in arms["sensors"]} == {"front_camera", "ego_state"}
+
+
+def test_films_show_failures_in_a_codec_that_browsers_play(report: ReportFiles) -> None:
+    assert 1 <= len(report.videos) <= MAX_VIDEOS
+    reader: Any = imageio.get_reader(report.videos[0], format="FFMPEG")
+    facts = reader.get_meta_data()
+    frames = list(reader.iter_data())
+    first, last = np.asarray(frames[0]), np.asarray(frames[-1])
+    reader.close()
+    assert (facts["codec"], facts["size"]) == ("h264", (640, 360))
+    assert facts["pix_fmt"].startswith("yuv420p")
+    assert np.abs(first.astype(float) - last.astype(float)).max() > 50
+
+
+def test_a_second_report_replaces_the_first(report: ReportFiles) -> None:
+    again = build_report(report.report_html.parent)
+    assert again.report_html.read_text() == report.report_html.read_text()
+    assert sorted(p.name for p in again.report_html.parent.glob("video/*")) == sorted(
+        p.name for p in report.videos
+    )
+
+
+def test_simplified_lines_keep_their_bends() -> None:
+    straight = np.stack([np.linspace(0.0, 100.0, 101), np.zeros(101)], axis=1)
+    assert simplify(straight, 0.1).tolist() == [[0.0, 0.0], [100.0, 0.0]]
+    angle = np.linspace(0.0, np.pi, 400)
+    arc = 50.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    kept = simplify(arc, 0.1)
+    middles = 0.5 * (kept[1:] + kept[:-1])
+    assert 10 < len(kept) < 60
+    assert (50.0 - np.hypot(middles[:, 0], middles[:, 1])).max() <= 0.1 + 1e-9
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser here; looked for {', '.join(BROWSERS)}")
+    return found
+
+
+def _open(browser: str, url: str, profile: Path) -> tuple[str, str, list[str]]:
+    """Opens a page from disk and returns its document, the console, and the addresses that the page asked for.
+
+    What the browser asks for on its own account is not the page's doing and is left out.
+    """
+    net_log = profile / "net.json"
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=3000",
+        f"--user-data-dir={profile}",
+        f"--log-net-log={net_log}",
+        "--dump-dom",
+        url,
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env={**os.environ, "HOME": str(profile)},
+    )
+    events = [event.get("params", {}) for event in json.loads(net_log.read_text())["events"]]
+    asked = [
+        e["url"] for e in events if "url" in e and str(e.get("network_isolation_key")).startswith("file:")
+    ]
+    return (
+        done.stdout,
+        done.stderr,
+        [address for address in asked if not address.startswith(("file:", "data:"))],
+    )
+
+
+@pytest.mark.browser
+def test_the_check_sees_a_request_and_an_error(browser: str, tmp_path: Path) -> None:
+    page = tmp_path / "loud.html"
+    page.write_text(
+        '<!doctype html><html><img src="http://simloop.invalid/x.png"><script>throw Error()</script>'
+    )
+    _, console, network = _open(browser, page.as_uri(), tmp_path)
+    assert network[0] == "http://simloop.invalid/x.png"
+    assert "CONSOLE" in console
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", ["overview", "episode", "no log"])
+def test_it_opens_from_disk_without_error_or_request(
+    report: ReportFiles, browser: str, tmp_path: Path, page: str
+) -> None:
+    data = page_data(report.report_html.read_text())
+    has_log = {i: bool(d["log"]) for i, d in data["details"].items()}
+    fragment = {
+        "overview": "",
+        "episode": f"#/episode/{next(i for i, has in has_log.items() if has)}",
+        "no log": f"#/episode/{next(i for i, has in has_log.items() if not has)}",
+    }[page]
+    document, console, network = _open(browser, report.report_html.as_uri() + fragment, tmp_path)
+    root = document[document.index("<html") : document.index(">", document.index("<html"))]
+    assert 'data-ready="true"' in root
+    assert 'data-errors="0"' in root and 'data-resources="0"' in root
+    assert "data-hacked" not in root
+    assert "CONSOLE" not in console
+    assert network == []
+    if page == "overview":
+        assert document.count('href="#/episode/') >= len(data["rows"])
+    else:
+        assert f"simloop replay {fragment.rsplit('/', maxsplit=1)[1]}" in document
+        assert ('id="e-log" hidden' in document) == (page == "no log")
