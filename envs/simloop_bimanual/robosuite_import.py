@@ -1,9 +1,9 @@
 """The one place that imports robosuite: quietly, and on machines without libGL, libEGL or libOSMesa.
 
-robosuite imports ``cv2`` for a viewer that simloop does not use, and ``cv2`` needs libGL; it also asks for EGL
-through ``MUJOCO_GL`` while it is imported. Neither is needed for physics, so ``cv2`` is replaced by an empty
-module for the length of the import when the real one does not load, and ``MUJOCO_GL`` is set to ``disable`` for
-the length of the import when the user has not chosen a value.
+robosuite imports ``cv2`` and ``glfw`` for viewers that simloop does not use, and ``cv2`` needs libGL; it also asks for
+EGL through ``MUJOCO_GL`` while it is imported. None of it is needed for physics, so either library is replaced by an
+empty module for the length of the import when the real one does not load, and ``MUJOCO_GL`` is set to ``disable``
+for the length of the import when the user has not chosen a value.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 from simloop.errors import MissingDependencyError
 
+_VIEWER_LIBRARIES = ("cv2", "glfw")
 _LOGGER_NAME = "robosuite_logs"
 _INSTALL_HINT = 'install it with `pip install "robosuite==1.5.2" "mujoco>=3.6,<3.10"`'
 
@@ -33,7 +34,7 @@ def load_robosuite() -> Any:
     Raises:
         MissingDependencyError: robosuite or a MuJoCo that it runs on (3.6 to 3.9) is not installed.
     """
-    with _without_gl(), _quiet(), _stub_cv2_if_broken():
+    with _without_gl(), _quiet(), _stand_ins():
         mujoco = load_mujoco()
         try:
             robosuite = importlib.import_module("robosuite")
@@ -98,21 +99,25 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stub_cv2_if_broken() -> Iterator[None]:
-    if "cv2" in sys.modules:
-        yield
-        return
+def _stand_ins() -> Iterator[None]:
+    """Puts an empty module in place of each viewer library that does not load, for the length of the import."""
+    names = [name for name in _VIEWER_LIBRARIES if name not in sys.modules and not _loads(name)]
+    for name in names:
+        stub = types.ModuleType(name, "Stands in for a viewer library while robosuite is imported.")
+        stub.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        sys.modules[name] = stub
     try:
-        importlib.import_module("cv2")
-    except ImportError:
-        for name in [name for name in sys.modules if name == "cv2" or name.startswith("cv2.")]:
-            del sys.modules[name]
-        stub = types.ModuleType("cv2", "Stands in for OpenCV while robosuite is imported.")
-        stub.__spec__ = importlib.machinery.ModuleSpec("cv2", None)
-        sys.modules["cv2"] = stub
-        try:
-            yield
-        finally:
-            del sys.modules["cv2"]
-    else:
         yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+def _loads(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        for part in [part for part in sys.modules if part == name or part.startswith(f"{name}.")]:
+            del sys.modules[part]
+        return False
+    return True

@@ -25,7 +25,7 @@ _WELD_M, _REDUCED_WELD_M = 1e-5, 1e-3
 _PLANE, _CYLINDER, _BOX, _MESH = 0, 5, 6, 7
 _ROBOT_PREFIX = re.compile(r"^(robot|gripper|fixed_mount)[01]_")
 
-FACES_PER_BODY = {"robot_link0": 500, "robot_link6": 800, "gripper_right_right_gripper": 600, "fixed_mount_pedestal": 200}
+FACES_PER_BODY = {"robot_link0": 500, "robot_link6": 800, "gripper_right_right_gripper": 1500, "fixed_mount_pedestal": 200}
 """Faces that a reduced body keeps; the others keep ``_FACES``."""
 _FACES = 450
 
