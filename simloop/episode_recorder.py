@@ -132,6 +132,7 @@ class EpisodeRecorder:
             "action_high": [d.high for d in spec.action.dimensions],
             "horizon": horizon,
             "scenario": {"family": scenario.family, "parameters": dict(scenario.parameters)},
+            **world.log_attributes(),
         }
         return EpisodeLog.from_columns(schemas, tables, attributes)
 

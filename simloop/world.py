@@ -15,6 +15,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -287,6 +288,13 @@ class World(ABC):
     @abstractmethod
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows recorded since the last drain, by the schemas in ``spec.tables``."""
+
+    def log_attributes(self) -> Mapping[str, Any]:
+        """Returns plain facts about the scene for the episode log's attributes; not hashed.
+
+        The report draws ``road``: polylines [[x_m, y_m], ...] of lane borders in the world frame.
+        """
+        return {}
 
     def close(self) -> None:
         """Frees what the world holds; it is not used afterwards."""

@@ -31,6 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 PHYSICS_PERIOD_NS = 10_000_000
 CONTROL_PERIOD_NS = 50_000_000
 STEPS_PER_TICK = CONTROL_PERIOD_NS // PHYSICS_PERIOD_NS
+ROAD_PICTURE_STEP_M = 10.0
 STEP_S = PHYSICS_PERIOD_NS / 1e9
 TICK_S = CONTROL_PERIOD_NS / 1e9
 PAST_TICKS = sensors.PAST_NS // CONTROL_PERIOD_NS
@@ -39,6 +40,11 @@ VERSION = "1"
 
 
 @functools.lru_cache(maxsize=4)
+def _lane_borders(road_map: RoadMap) -> list[list[list[float]]]:
+    return road_map.lane_borders(ROAD_PICTURE_STEP_M)
+
+
+@functools.cache
 def _camera_scene(road_map: RoadMap, supersampling: int) -> CameraScene:
     return CameraScene(road_map, supersampling=supersampling)
 
@@ -222,6 +228,10 @@ class DrivingWorld(World):
         """Returns the verdict: success ``goal``; fail ``collision``, ``off_road``, ``no_progress``, ``time_limit``."""
         verdict = int(self._started().criteria[criteria.VERDICT])
         return _OUTCOMES[verdict]
+
+    def log_attributes(self) -> Mapping[str, Any]:
+        """Returns ``road``, the borders of all lanes, for pictures of the episode."""
+        return {"road": _lane_borders(self._started().road_map)}
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows since the last drain; a contact's duration counts until its drain."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,9 +153,7 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     composer = _Composer(sorted_words)
     metrics = load_metrics()
     versions_of_metrics = metric_versions(metrics)
-    suite = _with_fitting_criteria(
-        suite, [m.name for m in metrics], is_changed=any(a in plain for a in _AXES)
-    )
+    _check_criteria(suite, [m.name for m in metrics], is_changed=any(a in plain for a in _AXES))
     _check_fit(suite, composer)
     campaign = SuiteCampaign(
         suite,
@@ -198,20 +195,10 @@ def _suite(plain: Mapping[str, str]) -> Suite:
     )
 
 
-def _with_fitting_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> Suite:
-    """Checks the criteria; those that speak of an axis that the command line replaced are left out."""
-    axes = {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in _AXES}
-    fitting = []
-    for entry in suite.criteria:
-        parsed = parse_criteria([entry], suite.where)
-        try:
-            check_names(parsed, axes, metrics, suite.where)
-        except UnknownNameError as error:
-            if not is_changed or error.kind == "metric":
-                raise
-            continue
-        fitting.append(entry)
-    return dataclasses.replace(suite, criteria=tuple(fitting))
+def _check_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> None:
+    """Checks the names in the criteria; those of an axis that the command line replaced are for the verdict to see."""
+    axes = {} if is_changed else {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in _AXES}
+    check_names(parse_criteria(suite.criteria, suite.where), axes, metrics, suite.where)
 
 
 def _runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
@@ -248,6 +235,12 @@ def _manifest(
         suite_digest=digest(sorted(spec.episode_id for spec in specs)),
         agents=agents,
         criteria=suite.criteria,
+        axes={
+            "scenario": sorted({spec.case.scenario.family for spec in specs}),
+            "agent": sorted(agents),
+            "timing": sorted({spec.timing.name for spec in specs}),
+            "strategy": sorted({spec.strategy.name for spec in specs}),
+        },
         num_planned=len(specs),
         config={"words": list(words)},
         versions=composer.world_versions,

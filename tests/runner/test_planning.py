@@ -77,14 +77,16 @@ def test_a_run_without_an_id_gets_a_readable_one() -> None:
     assert plan_run(["suite=walls.yaml"]).run_id.startswith("walls-20")
 
 
-def test_criteria_of_a_replaced_axis_are_left_out_and_unknown_metrics_refused(walls: Any) -> None:
+def test_criteria_of_a_replaced_axis_are_for_the_verdict_and_unknown_metrics_refused(walls: Any) -> None:
     suite = walls.folder / "walls.yaml"
     suite.write_text(
         suite.read_text()
         + "criteria:\n  - {metric: success, timing: zero, at_least: 1}\n  - all_episodes_ended: true\n"
     )
     assert len(plan_run(["suite=walls.yaml"]).suite.criteria) == 2
-    assert len(plan_run(["suite=walls.yaml", "timing=xr0_4090"]).suite.criteria) == 1
+    replaced = plan_run(["suite=walls.yaml", "timing=xr0_4090"]).manifest
+    assert len(replaced.criteria) == 2
+    assert replaced.axes["timing"] == ["xr0_4090"]
     suite.write_text(suite.read_text().replace("metric: success", "metric: sucess_once"))
     with pytest.raises(UnknownNameError, match="Unknown metric 'sucess_once'"):
         plan_run(["suite=walls.yaml", "timing=xr0_4090"])
