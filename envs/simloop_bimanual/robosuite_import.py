@@ -1,9 +1,9 @@
 """The one place that imports robosuite: quietly, and on machines without libGL, libEGL or libOSMesa.
 
-robosuite imports ``cv2`` and ``glfw`` for viewers that simloop does not use, and ``cv2`` needs libGL; it also asks for
-EGL through ``MUJOCO_GL`` while it is imported. None of it is needed for physics, so either library is replaced by an
-empty module for the length of the import when the real one does not load, and ``MUJOCO_GL`` is set to ``disable``
-for the length of the import when the user has not chosen a value.
+robosuite imports ``cv2`` and ``mujoco.viewer`` for windows that simloop does not open; the one needs libGL, the other
+GLFW. It also asks for EGL through ``MUJOCO_GL`` while it is imported. None of it is needed for physics, so either
+module is replaced by an empty one for the length of the import when it does not load, and ``MUJOCO_GL`` is set to
+``disable`` for that time when the user has not chosen a value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from simloop.errors import MissingDependencyError
 
-_VIEWER_LIBRARIES = ("cv2", "glfw")
+_VIEWER_MODULES = ("cv2", "mujoco.viewer")
 _LOGGER_NAME = "robosuite_logs"
 _INSTALL_HINT = 'install it with `pip install "robosuite==1.5.2" "mujoco>=3.6,<3.10"`'
 
@@ -100,10 +100,10 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stand_ins() -> Iterator[None]:
-    """Puts an empty module in place of each viewer library that does not load, for the length of the import."""
-    names = [name for name in _VIEWER_LIBRARIES if name not in sys.modules and not _loads(name)]
+    """Puts an empty module in place of each viewer module that does not load, for the length of the import."""
+    names = [name for name in _VIEWER_MODULES if name not in sys.modules and not _loads(name)]
     for name in names:
-        stub = types.ModuleType(name, "Stands in for a viewer library while robosuite is imported.")
+        stub = types.ModuleType(name, "Stands in for a viewer while robosuite is imported.")
         stub.__spec__ = importlib.machinery.ModuleSpec(name, None)
         sys.modules[name] = stub
     try:
@@ -116,7 +116,7 @@ def _stand_ins() -> Iterator[None]:
 def _loads(name: str) -> bool:
     try:
         importlib.import_module(name)
-    except ImportError:
+    except (ImportError, RuntimeError):  # mujoco.viewer raises RuntimeError without GLFW
         for part in [part for part in sys.modules if part == name or part.startswith(f"{name}.")]:
             del sys.modules[part]
         return False
