@@ -96,7 +96,12 @@ def _number(
     value = config.get(key, default)
     if value is None:
         raise ParameterError(f"{where}: {key} is missing; it takes a number >= {low:g}.")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value < low:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or value < low
+    ):
         raise ParameterError(f"{where}.{key} is {value!r}; allowed: a number >= {low:g}.")
     return float(value)
 
@@ -108,7 +113,7 @@ def _constant(config: Mapping[str, Any], where: str) -> Distribution:
 
 def _shifted_lognormal(config: Mapping[str, Any], where: str) -> Distribution:
     floor_ms = _number(config, "floor_ms", where, 0.0)
-    ceiling_ms = _number(config, "ceiling_ms", where, math.inf)
+    ceiling_ms = _number(config, "ceiling_ms", where) if "ceiling_ms" in config else math.inf
     if ceiling_ms < floor_ms:
         raise ParameterError(
             f"{where}.ceiling_ms is {ceiling_ms:g}; allowed: at least floor_ms = {floor_ms:g}."

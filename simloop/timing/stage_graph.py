@@ -140,10 +140,12 @@ def timing_from_config(
         Stage.ACTUATION: actuation,
     }
     stages = {s: distribution_from_config(c, f"timing.{s.value}") for s, c in given.items() if c is not None}
-    if servers < 0:
+    if isinstance(servers, bool) or not isinstance(servers, int) or servers < 0:
         raise ParameterError(
-            f"timing.servers is {servers}; allowed: a whole number >= 0 (0 = without bound)."
+            f"timing.servers is {servers!r}; allowed: a whole number >= 0 (0 = without bound)."
         )
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ParameterError(f"timing.seed is {seed!r}; allowed: a whole number.")
     return Timing(
         name=name,
         source=source,
