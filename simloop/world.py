@@ -292,7 +292,7 @@ class World(ABC):
     def log_attributes(self) -> Mapping[str, Any]:
         """Returns plain facts about the scene for the episode log's attributes; not hashed.
 
-        The report draws ``road``: polylines [[x_m, y_m], ...] of lane borders in the world frame.
+        The report draws ``road``: (N, 2) polylines of lane borders in metres, world frame.
         """
         return {}
 

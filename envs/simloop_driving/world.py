@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 PHYSICS_PERIOD_NS = 10_000_000
 CONTROL_PERIOD_NS = 50_000_000
 STEPS_PER_TICK = CONTROL_PERIOD_NS // PHYSICS_PERIOD_NS
-ROAD_PICTURE_STEP_M = 10.0
+ROAD_PICTURE_STEP_M = 20.0
 STEP_S = PHYSICS_PERIOD_NS / 1e9
 TICK_S = CONTROL_PERIOD_NS / 1e9
 PAST_TICKS = sensors.PAST_NS // CONTROL_PERIOD_NS
@@ -40,11 +40,11 @@ VERSION = "1"
 
 
 @functools.lru_cache(maxsize=4)
-def _lane_borders(road_map: RoadMap) -> list[list[list[float]]]:
+def _lane_borders(road_map: RoadMap) -> list[FloatArray]:
     return road_map.lane_borders(ROAD_PICTURE_STEP_M)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)
 def _camera_scene(road_map: RoadMap, supersampling: int) -> CameraScene:
     return CameraScene(road_map, supersampling=supersampling)
 
@@ -230,7 +230,7 @@ class DrivingWorld(World):
         return _OUTCOMES[verdict]
 
     def log_attributes(self) -> Mapping[str, Any]:
-        """Returns ``road``, the borders of all lanes, for pictures of the episode."""
+        """Returns ``road``, the borders of all lanes as (N, 2) arrays, for pictures of the episode."""
         return {"road": _lane_borders(self._started().road_map)}
 
     def drain(self) -> Mapping[str, Columns]:

@@ -80,17 +80,22 @@ class RoadMap:
         """Returns the samples of a lane as a slice of the sample arrays."""
         return slice(int(self.lane_start[lane]), int(self.lane_start[lane + 1]))
 
-    def lane_borders(self, step_m: float) -> list[list[list[float]]]:
-        """Returns both borders of every lane as polylines [[x_m, y_m], ...], a point about every ``step_m``."""
+    def lane_borders(self, step_m: float) -> list[FloatArray]:
+        """Returns the borders of all lanes as (N, 2) polylines in metres, a point about every ``step_m``.
+
+        A border that two lanes of one direction share is there once.
+        """
         stride = max(1, round(step_m / self.step_m))
-        borders = []
+        borders: list[FloatArray] = []
         for lane in range(self.num_lanes):
             samples = self.samples(lane)
             index = np.unique(np.append(np.arange(samples.start, samples.stop, stride), samples.stop - 1))
             left = np.stack([-np.sin(self.yaw_rad[index]), np.cos(self.yaw_rad[index])], axis=1)
             centre = np.stack([self.x_m[index], self.y_m[index]], axis=1)
             half_m = 0.5 * self.width_m[index, None]
-            borders += [np.round(centre + side * half_m * left, 2).tolist() for side in (1.0, -1.0)]
+            borders.append(np.round(centre + half_m * left, 2))
+            if self.lane_right[lane] < 0:
+                borders.append(np.round(centre - half_m * left, 2))
         return borders
 
     def length_m(self, lane: int) -> float:
