@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from typing import Protocol
 
 import numpy as np
@@ -139,6 +140,10 @@ class AnnouncedWorld(World):
         """Announces and drains."""
         self._announce(self.episode, "drain")
         return self._world.drain()
+
+    def log_attributes(self) -> Mapping[str, Any]:
+        """Returns the world's facts for the log."""
+        return self._world.log_attributes()
 
     def close(self) -> None:
         """Closes the world."""
