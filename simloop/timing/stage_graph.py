@@ -140,11 +140,11 @@ def timing_from_config(
         Stage.ACTUATION: actuation,
     }
     stages = {s: distribution_from_config(c, f"timing.{s.value}") for s, c in given.items() if c is not None}
-    if isinstance(servers, bool) or not isinstance(servers, int) or servers < 0:
+    if type(servers) is not int or servers < 0:
         raise ParameterError(
             f"timing.servers is {servers!r}; allowed: a whole number >= 0 (0 = without bound)."
         )
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if type(seed) is not int:
         raise ParameterError(f"timing.seed is {seed!r}; allowed: a whole number.")
     return Timing(
         name=name,
