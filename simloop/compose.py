@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import inspect
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -120,9 +122,20 @@ def make_agent(chosen: Component) -> Agent:
     """Makes an agent from its composed config or its ``module:Class`` target."""
     target = chosen.config.get("target")
     if isinstance(target, str) and "_target_" not in chosen.config:
-        return agent_class(target)()
+        return _construct(agent_class(target), target)
     made: Agent = _instantiate(chosen, Agent)
     return made
+
+
+def _construct(chosen: type[Agent], target: str) -> Agent:
+    try:
+        return chosen()
+    except SimloopError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"agent.target {target!r} cannot be made; its class is called without arguments:\n{traceback.format_exc()}"
+        ) from error
 
 
 def make_timing(chosen: Component) -> Timing:
@@ -158,6 +171,14 @@ def world_component(
         return Component(group="world", name=name, config={**base.config, **given})
     if name not in entry_points("worlds"):
         raise UnknownNameError("world", name, {*choices("world"), *entry_points("worlds")})
+    signature = inspect.signature(world_class(name))
+    try:
+        signature.bind(**world_config)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"world_config {dict(world_config)} does not fit world {name!r}: {error}; it takes: "
+            f"{', '.join(signature.parameters) or '(nothing)'}."
+        ) from error
     return Component(group="world", name=name, config=dict(world_config))
 
 

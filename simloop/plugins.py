@@ -121,6 +121,10 @@ def agent_class(target: str) -> type[Agent]:
             f"agent.target {target!r}: module {module_name!r} does not import ({error}). Run in the folder that holds "
             f"{module_name.split('.')[0]}.py, or install it."
         ) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"agent.target {target!r}: module {module_name!r} raises when it is imported:\n{traceback.format_exc()}"
+        ) from error
     loaded = getattr(module, class_name, None)
     if not (isinstance(loaded, type) and issubclass(loaded, Agent)):
         classes = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -53,17 +55,33 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     return app
 
 
+# Typer turns these into exit code 2, which means "cannot decide" here.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the ``simloop`` script."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Entry point of the ``simloop`` script; always ends in SystemExit with one of ``ExitCode``."""
+    raise SystemExit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(words: list[str]) -> int:
+    console = Console(stderr=True, soft_wrap=True)
     try:
-        build_app(words[0] if words else None)(args=words, standalone_mode=True)
+        code = int(build_app(words[0] if words else None)(args=words, standalone_mode=False) or 0)
     except SimloopError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}")
-        raise SystemExit(int(ExitCode.INCOMPLETE)) from error
+        console.print(f"[bold red]error:[/] {escape(str(error))}")
+        return int(ExitCode.INCOMPLETE)
+    except _USAGE_ERROR as error:
+        error.show()
+        return int(ExitCode.INCOMPLETE)
     except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted. Run the same command again to go on.")
-        raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+        code = int(ExitCode.INTERRUPTED)
+    except Exception:  # noqa: BLE001 - Python's own exit code 1 would say "regression"
+        traceback.print_exc()
+        return int(ExitCode.INCOMPLETE)
+    if code == ExitCode.INTERRUPTED:
+        console.print("Interrupted. Run the same command again to go on.")
+    return code
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def replay(
     episode_id: Annotated[str, typer.Argument(help="Episode id, or its first 8 or more characters.")],
     run: Annotated[str, typer.Option(help="Run id or folder; all runs under results/runs by default.")] = "",
 ) -> None:
-    """Simulate an episode again and check that it is the recorded one, bit for bit.
+    """Simulate an episode again and check that it is the recorded one (row and log), bit for bit.
 
     Exits with 1 if it differs; the first difference is shown if the episode's log was kept.
     """
@@ -41,7 +41,7 @@ def replay(
     typer.echo(
         f"replayed: {result.row['status']} ({result.row['reason']}), hash {result.row['episode_hash']}"
     )
-    if row["episode_hash"] is not None and result.row["episode_hash"] == row["episode_hash"]:
+    if _is_same(store, row, result):
         typer.echo("Identical.")
         return
     typer.echo(_explain(store, row, result))
@@ -100,6 +100,16 @@ def _play(plan: RunPlan, task: Task) -> TaskResult:
     finally:
         worker.close()
     return result
+
+
+def _is_same(store: RunStore, row: Mapping[str, object], result: TaskResult) -> bool:
+    """Whether verdict and hash are the recorded ones, and the stored log, if there is one, is what happened."""
+    if any(row[name] != result.row[name] for name in ("status", "reason", "episode_hash")):
+        return False
+    if not row["has_log"]:
+        return True
+    stored = store.read_episode_log(str(row["episode_id"]))
+    return result.log is not None and stored.episode_hash == result.log.episode_hash
 
 
 def _explain(store: RunStore, row: dict[str, object], result: TaskResult) -> str:

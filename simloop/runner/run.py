@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from simloop import wall_clock
+from simloop.errors import ResultsError
 from simloop.runner.config import Executor, RunnerConfig
 from simloop.runner.planning import RunPlan
 from simloop.runner.worker import IN_PROCESS, RunFacts, Task, TaskResult
@@ -64,10 +67,12 @@ def execute(plan: RunPlan, on_row: OnRow) -> Effort:
         How many episodes were run now, and the CPU seconds that they took.
 
     Raises:
-        ResultsError: The folder holds another run.
+        ResultsError: The folder holds another run, or cannot be written; everything recorded before stays.
         KeyboardInterrupt: The user stopped the run; everything finished is recorded.
     """
-    with RunStore.create_or_open(plan.folder, plan.manifest) as store:
+    with _writing(plan.folder):
+        opened = RunStore.create_or_open(plan.folder, plan.manifest)
+    with opened as store:
         done = store.done_ids()
         todo = [task for task in plan.tasks if task.spec.episode_id not in done]
         if not todo:
@@ -78,9 +83,23 @@ def execute(plan: RunPlan, on_row: OnRow) -> Effort:
             while todo:
                 todo = _pass(executor, todo, plan.runner.max_tries, recorder, on_row)
         finally:
-            recorder.flush()
-            executor.close()
+            try:
+                recorder.flush()
+            finally:
+                executor.close()
         return Effort(num_episodes=recorder.num_rows, cpu_s=recorder.cpu_s())
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Says what to do when the disk is full or may not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"Cannot write to {folder}: {error}. What was recorded before stays; make room or change the rights, then "
+            "run the same command again."
+        ) from error
 
 
 def _pass(
@@ -119,7 +138,8 @@ class _PartWriter:
         worker = str(row["worker"])
         self._worker_cpu_s[worker] = max(self._worker_cpu_s.get(worker, 0.0), result.worker_cpu_s)
         if result.log is not None and self._store.wants_log(row):
-            self._store.write_episode_log(str(row["episode_id"]), result.log)
+            with _writing(self._store.path):
+                self._store.write_episode_log(str(row["episode_id"]), result.log)
             row["has_log"] = True
         self._rows.append(row)
         self.num_rows += 1
@@ -129,4 +149,5 @@ class _PartWriter:
     def flush(self) -> None:
         rows, self._rows = self._rows, []
         self._since_s = wall_clock.now_s()
-        self._store.write_part(rows)
+        with _writing(self._store.path):
+            self._store.write_part(rows)
