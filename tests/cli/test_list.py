@@ -1,0 +1,52 @@
+"""``simloop list``: one name a line with a sentence, or JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+EXPECTED = {
+    "scenarios": {"cut_in", "lead_deceleration", "two_arm_lift"},
+    "suites": {"smoke"},
+    "agents": {"expert"},
+    "strategies": {"blocking", "naive_async", "paused", "prefix"},
+    "timings": {"constant", "pi05_4090_mobile", "xr0_4090", "zero"},
+    "metrics": {"success_once", "min_ttc_s", "max_pot_tilt_rad", "path_length_m"},
+    "worlds": {"bimanual", "braking_wall", "delayed_integrator", "driving", "faulty_wall"},
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_every_kind_lists_names_with_a_sentence(simloop: Any, kind: str) -> None:
+    lines = simloop("list", kind)
+    assert lines.code == 0
+    by_name = dict(line.split(maxsplit=1) for line in lines.out.splitlines())
+    assert by_name.keys() >= EXPECTED[kind]
+    assert list(by_name) == sorted(by_name)
+    for name, sentence in by_name.items():
+        assert len(sentence.split()) >= 3, f"{name} is not described: {sentence!r}"
+
+    machine = simloop("list", kind, "--json")
+    assert machine.code == 0
+    rows = json.loads(machine.out)
+    assert {r["name"]: r["description"] for r in rows} == by_name
+
+
+def test_metrics_carry_their_unit(simloop: Any) -> None:
+    units = {r["name"]: r["unit"] for r in json.loads(simloop("list", "metrics", "--json").out)}
+    assert units["min_ttc_s"] == "s"
+    assert units["max_pot_tilt_rad"] == "rad"
+
+
+def test_an_unknown_kind_is_refused_with_the_kinds(simloop: Any) -> None:
+    ended = simloop("list", "cars")
+    assert ended.code == 4
+    assert all(kind in ended.err for kind in EXPECTED)
+
+
+def test_an_unknown_command_is_refused(simloop: Any) -> None:
+    ended = simloop("runn")
+    assert ended.code == 4
+    assert "No such command 'runn'" in ended.err
