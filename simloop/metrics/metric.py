@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from simloop.log import EpisodeLog
 
+MISSING_TABLE = "the log has no table"
+"""How the reason begins when a metric is for another world."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
@@ -52,7 +55,7 @@ class Metric(ABC):
         """Returns the value, or an invalid one with its reason when the log lacks a table."""
         missing = [t for t in self.tables if not log.has(t)]
         if missing:
-            return MetricValue.invalid(f"the log has no table {', '.join(missing)}")
+            return MetricValue.invalid(f"{MISSING_TABLE} {', '.join(missing)}")
         return self.compute(log)
 
     @abstractmethod

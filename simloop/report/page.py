@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from simloop.metrics.metric import MISSING_TABLE
 from simloop.report.cells import Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.episode_view import episode_view
@@ -87,7 +88,11 @@ def embed_episodes(store: RunStore, rows: Rows) -> dict[str, Any]:
             "log": episode_view(store.read_episode_log(row["episode_id"])) if row.get("has_log") else None,
             "parameters": json.loads(row["parameters"]),
             "metrics": {name: row[name] for name in names if row.get(name) is not None}
-            | {name: f"- ({why})" for name, why in json.loads(row["invalid_metrics"] or "{}").items()},
+            | {
+                name: f"- ({why})"
+                for name, why in json.loads(row["invalid_metrics"] or "{}").items()
+                if not why.startswith(MISSING_TABLE)
+            },
             "trace": (row.get("error_trace") or "")[-MAX_TRACE_CHARACTERS:],
         }
         size += len(script_json(detail))
