@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
 import os
@@ -251,3 +252,53 @@ def test_it_opens_from_disk_without_error_or_request(
     else:
         assert f"simloop replay {fragment.rsplit('/', maxsplit=1)[1]}" in document
         assert ('id="e-log" hidden' in document) == (page == "no log")
+
+
+_USE_IT = """
+<script>addEventListener("load", async () => {
+  const $ = (id) => document.getElementById(id), seen = {};
+  const set = (id, value) => { $(id).value = value; $(id).dispatchEvent(new Event("input")); };
+  const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+  const painted = (id) => {
+    const c = $(id), pixels = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+    let sum = 0; for (let i = 0; i < pixels.length; i += 4) sum = (sum * 31 + pixels[i] + 2 * pixels[i + 1]) % 1000003;
+    return sum;
+  };
+  set("f-status", "fail"); seen.fails = $("rows").children.length;
+  set("f-text", "no such reason"); seen.none = $("rows").children.length; set("f-text", ""); set("f-status", "");
+  seen.all = $("rows").children.length;
+  const next = () => new Promise((done) => setTimeout(done, 50));
+  location.hash = document.querySelector("#gallery a").getAttribute("href"); await next();
+  seen.title = $("e-title").textContent; seen.start = $("clock").textContent; const first = painted("view");
+  key("ArrowRight"); seen.step = $("clock").textContent; key("End"); seen.end = $("clock").textContent;
+  seen.moved = painted("view") !== first; seen.now = $("now").textContent; const whole = painted("timeline");
+  key("+"); seen.zoomed = painted("timeline") !== whole;
+  key("Home"); key(" "); await new Promise((done) => setTimeout(done, 600)); key(" ");
+  seen.played = $("clock").textContent;
+  const light = getComputedStyle(document.body).backgroundColor; $("theme").click();
+  seen.themes = getComputedStyle(document.body).backgroundColor !== light;
+  key("Escape"); await next(); seen.back = !$("overview").hidden;
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+});</script>
+"""
+
+
+@pytest.mark.browser
+def test_it_filters_plays_and_obeys_the_keyboard(report: ReportFiles, browser: str, tmp_path: Path) -> None:
+    page = tmp_path / "used.html"
+    page.write_text(report.report_html.read_text().replace("</body>", _USE_IT + "</body>"))
+    document, _, _ = _open(browser, page.as_uri(), tmp_path)
+    match = re.search(r'data-seen="([^"]*)"', document)
+    assert match is not None, "the page did not get to the end"
+    seen = json.loads(html.unescape(match[1]))
+    counts = report.verdict.counts
+    assert (seen["fails"], seen["none"], seen["all"]) == (counts["fail"], 0, sum(counts.values()))
+    assert "fail (" in seen["title"]
+    assert (
+        seen["start"] == "0.00 / 4.50 s"
+        and seen["step"] == "0.05 / 4.50 s"
+        and seen["end"] == "4.50 / 4.50 s"
+    )
+    assert seen["moved"] and seen["zoomed"] and seen["themes"] and seen["back"]
+    assert "It was computed from what was seen at" in seen["now"]
+    assert 0.1 < float(seen["played"].split()[0]) <= 4.5
