@@ -34,7 +34,7 @@ class Assembly(enum.Enum):
     """When the items of an observation are enough for a trigger that was armed at tick k."""
 
     CAPTURED_SINCE = "captured_since"
-    """Every item was captured at or after tick k."""
+    """Of each sensor the first item captured at or after tick k."""
     LATEST = "latest"
     """Whatever has arrived by tick k."""
 
