@@ -1,0 +1,115 @@
+"""Every registered Gymnasium id keeps to the conventions that learning libraries rely on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import simloop_bimanual
+import simloop_driving
+from simloop.scenario_files import load_family
+from simloop.world import SensorKind, World
+
+assert simloop_bimanual.__name__ and simloop_driving.__name__  # importing them registers the ids
+IDS = sorted(name for name in gymnasium.registry if name.startswith("simloop/"))
+
+
+def test_importing_the_packages_registers_the_ids() -> None:
+    assert {"simloop/CutIn-v0", "simloop/LeadDeceleration-v0", "simloop/TwoArmLift-v0"} <= set(IDS)
+
+
+def null_action(env: gymnasium.Env[Any, Any]) -> np.ndarray[Any, Any]:
+    """Stops the car in its lane; leaves the arms where they are."""
+    shape = env.action_space.shape
+    assert shape is not None
+    return np.zeros(shape, dtype=np.float32)
+
+
+def world_of(env_id: str) -> World:
+    """Returns a world of the kind behind an id."""
+    env: Any = gymnasium.make(env_id).unwrapped
+    world: World = env.world
+    return world
+
+
+def is_equal(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(is_equal(first[k], second[k]) for k in first)
+    return first.dtype == second.dtype and bool(np.array_equal(first, second))
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_checker_has_nothing_to_warn_of(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make(env_id, render_mode="rgb_array")
+        check_env(env.unwrapped)
+        env.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_four_copies_step(env_id: str) -> None:
+    envs = gymnasium.make_vec(env_id, num_envs=4)
+    observation, info = envs.reset(seed=[3, 4, 5, 3])
+    assert info["is_success"].tolist() == [False] * 4
+    assert info["simloop"]["seed"].tolist() == [3, 4, 5, 3]
+    for _ in range(3):
+        observation, reward, terminated, truncated, info = envs.step(
+            np.zeros(envs.action_space.shape, np.float32)
+        )
+        assert info["is_success"].tolist() == [False] * 4
+        assert reward.shape == terminated.shape == truncated.shape == (4,)
+    pixels = next(iter(observation["pixels"].values()))
+    assert pixels.shape[0] == 4
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels[0], pixels[3])
+    assert not np.array_equal(pixels[0], pixels[1])
+    envs.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_same_seed_gives_the_same_observations_and_success_is_always_said(env_id: str) -> None:
+    rollouts = []
+    for _ in range(2):
+        env = gymnasium.make(env_id)
+        observation, info = env.reset(seed=11)
+        env.action_space.seed(11)
+        seen, said = [observation], [info["is_success"]]
+        for _ in range(6):
+            observation, *_, info = env.step(0.1 * env.action_space.sample())
+            seen.append(observation)
+            said.append(info["is_success"])
+        env.close()
+        assert said == [False] * 7
+        rollouts.append(seen)
+    assert all(is_equal(a, b) for a, b in zip(*rollouts, strict=True))
+    assert not is_equal(rollouts[0][0], rollouts[0][-1])
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_end_of_the_horizon_is_truncated_and_never_terminated(env_id: str) -> None:
+    # Proprioception alone, so that nothing is rendered.
+    spec = world_of(env_id).spec
+    sensor = next(s.name for s in spec.sensors if s.kind is SensorKind.PROPRIOCEPTION)
+    env = gymnasium.make(env_id, sensors=(sensor,), normalise_actions=False)
+    _, info = env.reset(seed=0)
+    action = null_action(env)
+    num_steps = 0
+    terminated = truncated = False
+    while not (terminated or truncated):
+        _, _, terminated, truncated, info = env.step(action)
+        assert info["is_success"] is False
+        num_steps += 1
+    env.close()
+    name: Any = gymnasium.spec(env_id).kwargs["family"]
+    if spec.name == "driving":
+        # Its families judge the progress before the horizon's end, so no episode lasts until then.
+        assert (terminated, truncated, info["simloop"]["reason"]) == (True, False, "no_progress")
+    else:
+        assert (terminated, truncated, info["simloop"]["reason"]) == (False, True, "")
+        assert num_steps * spec.control_period_ns == load_family(name).time_limit_ns
