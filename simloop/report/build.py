@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class ReportFiles:
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
-    The JUnit file and the summaries are written first, so that a disk that fills up costs the pictures only.
+    The JUnit file and the summaries are written first and the films last, so that a full disk costs pictures only.
 
     Raises:
         ResultsError: The folder is not a run, or a part of it is torn.
@@ -58,8 +59,8 @@ def build_report(run_dir: Path) -> ReportFiles:
     write_atomically(junit, build_junit(rows, store.manifest, verdict))
     write_atomically(markdown, build_markdown(rows, store.manifest, verdict).encode())
     summary = store.write_summary(build_summary(rows, store.manifest, verdict))
-    videos = _write_videos(store, rows)
     write_atomically(page, build_page(store, rows, verdict).encode())
+    videos = _write_videos(store, rows)
     _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
     return ReportFiles(
         report_html=page,
@@ -81,7 +82,7 @@ def _case_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _write_videos(store: RunStore, rows: Rows) -> tuple[Path, ...]:
-    """Films the first failure of each scenario and agent, at most ``MAX_VIDEOS``; removes earlier films."""
+    """Films the first failure of each scenario and agent, at most ``MAX_VIDEOS``, the scenarios in turn."""
     folder = store.path / "video"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.mp4"):
@@ -91,7 +92,7 @@ def _write_videos(store: RunStore, rows: Rows) -> tuple[Path, ...]:
         if is_judged(row) and not is_success(row) and row.get("has_log"):
             failures.setdefault((str(row["scenario"]), str(row["agent"])), row)
     paths = []
-    for row in list(failures.values())[:MAX_VIDEOS]:
+    for row in _scenarios_in_turn(list(failures.values()))[:MAX_VIDEOS]:
         scene = read_scene(store.read_episode_log(row["episode_id"]), MAX_SECONDS * FRAMES_PER_SECOND)
         if scene is None:
             continue
@@ -103,3 +104,12 @@ def _write_videos(store: RunStore, rows: Rows) -> tuple[Path, ...]:
         )
         paths.append(path)
     return tuple(paths)
+
+
+def _scenarios_in_turn(rows: Rows) -> list[Mapping[str, Any]]:
+    turns: Counter[str] = Counter()
+    ranked = []
+    for row in rows:
+        ranked.append((turns[row["scenario"]], row))
+        turns[row["scenario"]] += 1
+    return [row for _, row in sorted(ranked, key=lambda pair: pair[0])]

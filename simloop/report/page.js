@@ -76,7 +76,7 @@
     g.lineWidth = 2; g.strokeStyle = color("--accent"); g.globalAlpha = 0.4; g.beginPath();
     ego.x.forEach((x, i) => { if (x !== null) { const p = toScreen(x, ego.y[i]); if (i) g.lineTo(...p); else g.moveTo(...p); } });
     g.stroke(); g.globalAlpha = 1;
-    scene.actors.forEach((a) => {
+    [...scene.actors].reverse().forEach((a) => {
       const x = mix(a.x, f), y = mix(a.y, f), yaw = mix(a.yaw, f);
       if (x === null) return;
       const [px, py] = toScreen(x, y), isEgo = a.actor === 0;

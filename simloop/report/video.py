@@ -74,7 +74,7 @@ def _draw_road_scene(draw: ImageDraw.ImageDraw, scene: Scene, index: int, size: 
     trail = ego[: index + 1, :2]
     if len(trail) > 1:
         draw.line(to_pixels(trail), fill=_TRAIL, width=4)
-    for track in scene.actors:
+    for track in reversed(scene.actors):
         x, y, yaw = track.pose[index]
         if not np.isfinite(x):
             continue

@@ -192,7 +192,7 @@ def _open(browser: str, url: str, profile: Path) -> tuple[str, str, list[str]]:
         "--disable-background-networking",
         "--disable-component-update",
         "--enable-logging=stderr",
-        "--virtual-time-budget=3000",
+        "--virtual-time-budget=10000",
         f"--user-data-dir={profile}",
         f"--log-net-log={net_log}",
         "--dump-dom",
@@ -273,7 +273,9 @@ _USE_IT = """
   key("ArrowRight"); seen.step = $("clock").textContent; key("End"); seen.end = $("clock").textContent;
   seen.moved = painted("view") !== first; seen.now = $("now").textContent; const whole = painted("timeline");
   key("+"); seen.zoomed = painted("timeline") !== whole;
-  key("Home"); key(" "); await new Promise((done) => setTimeout(done, 600)); key(" ");
+  key("Home"); key(" ");
+  for (let i = 0; i < 100 && parseFloat($("clock").textContent) < 0.15; i++) await next();
+  key(" ");
   seen.played = $("clock").textContent;
   const light = getComputedStyle(document.body).backgroundColor; $("theme").click();
   seen.themes = getComputedStyle(document.body).backgroundColor !== light;
