@@ -93,7 +93,7 @@ def touches_both_fingers(contact_geoms: Any, role: Any, out: Any) -> None:
         a, b = role[contact_geoms[i, 0]], role[contact_geoms[i, 1]]
         if a > b:
             a, b = b, a
-        if 1 <= a <= 4 and (b == 5 and a <= 2 or b == 6 and a >= 3):
+        if 1 <= a <= 4 and ((b == 5 and a <= 2) or (b == 6 and a >= 3)):
             seen |= 1 << a
     out[0] = seen & 6 == 6
     out[1] = seen & 24 == 24

@@ -14,7 +14,9 @@ def register_ids() -> None:
     """Registers every id of this package that is not registered yet; called on import."""
     for env_id, family in IDS.items():
         if env_id not in gymnasium.registry:
-            gymnasium.register(id=env_id, entry_point="simloop_bimanual.gym_ids:make", kwargs={"family": family})
+            gymnasium.register(
+                id=env_id, entry_point="simloop_bimanual.gym_ids:make", kwargs={"family": family}
+            )
 
 
 def make(family: str, **options: Any) -> gymnasium.Env[Any, Any]:

@@ -186,7 +186,7 @@ def _rotation_of(x: float, y: float, z: float, out: Any) -> None:
         q[1] = np.float32(x / angle * s)
         q[2] = np.float32(y / angle * s)
         q[3] = np.float32(z / angle * s)
-    total = 0.0
+    total: Any = 0.0
     for i in range(4):
         total += np.float64(np.float32(q[i] * q[i]))
     scale = math.sqrt(2.0 / np.float64(np.float32(total)))
@@ -295,8 +295,9 @@ def control(
                     c.block[i, j] = c.mobility[3 * half + i, 3 * half + j]
             _solve(c.block, 3, c.lower, c.task[3 * half : 3 * half + 3], c.wrench[3 * half : 3 * half + 3])
         for j in range(NUM_JOINTS):
-            c.posture[j] = 10.0 * (c.rest_qpos[arm, j] - qpos[c.arm_qpos[arm, j]]) - 2.0 * math.sqrt(10.0) * (
-                qvel[c.arm_dof[arm, j]]
+            c.posture[j] = (
+                10.0 * (c.rest_qpos[arm, j] - qpos[c.arm_qpos[arm, j]])
+                - 2.0 * math.sqrt(10.0) * (qvel[c.arm_dof[arm, j]])
             )
         for i in range(6):
             total = 0.0

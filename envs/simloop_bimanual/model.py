@@ -102,7 +102,9 @@ def two_arm_lift_model() -> TwoArmModel:
     model = _without_visuals(spec)
     for name in ("nq", "nv", "nu", "nbody"):
         if getattr(model, name) != getattr(full, name):
-            raise WorldError(f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}.")
+            raise WorldError(
+                f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
+            )
     return _describe(env, model)
 
 

@@ -81,7 +81,9 @@ class TwoArmView:
         self._scene.set_poses(xpos[self._bodies], xmat[self._bodies].reshape(-1, 3, 3))
         return self._scene.render(lens, position, rotation)
 
-    def camera_pose(self, camera: str, xpos: FloatArray, xmat: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    def camera_pose(
+        self, camera: str, xpos: FloatArray, xmat: FloatArray
+    ) -> tuple[FloatArray, FloatArray, float]:
         """Returns position (3,) in the world, rotation (3, 3) world from camera, and vertical field of view."""
         if camera == "front_camera":
             position = np.array(FRONT_CAMERA_POSITION_M)

@@ -144,13 +144,19 @@ class LiftTask:
             state, reason = OutcomeState.FAIL, "pot_dropped"
         elif progress.pot_tilt_rad > TIPPED_RAD:
             state, reason = OutcomeState.FAIL, "pot_tipped"
-        self._outcome = Outcome(state=state, reason=reason, stage=progress.stage, is_goal_met=progress.is_goal_met)
+        self._outcome = Outcome(
+            state=state, reason=reason, stage=progress.stage, is_goal_met=progress.is_goal_met
+        )
         return progress
 
     def _progress(self, data: Any) -> Progress:
         model = self._model
         distances = [
-            float(np.linalg.norm(data.site_xpos[model.grip_sites[arm]] - data.site_xpos[model.handle_sites[arm]]))
+            float(
+                np.linalg.norm(
+                    data.site_xpos[model.grip_sites[arm]] - data.site_xpos[model.handle_sites[arm]]
+                )
+            )
             for arm in range(2)
         ]
         touches_both_fingers(data.contact.geom, self._roles, self._grasped)

@@ -25,7 +25,12 @@ _WELD_M, _REDUCED_WELD_M = 1e-5, 1e-3
 _PLANE, _CYLINDER, _BOX, _MESH = 0, 5, 6, 7
 _ROBOT_PREFIX = re.compile(r"^(robot|gripper|fixed_mount)[01]_")
 
-FACES_PER_BODY = {"robot_link0": 500, "robot_link6": 800, "gripper_right_right_gripper": 1500, "fixed_mount_pedestal": 200}
+FACES_PER_BODY = {
+    "robot_link0": 500,
+    "robot_link6": 800,
+    "gripper_right_right_gripper": 1500,
+    "fixed_mount_pedestal": 200,
+}
 """Faces that a reduced body keeps; the others keep ``_FACES``."""
 _FACES = 450
 
@@ -87,7 +92,9 @@ def _geom_mesh(mj_model: Any, geom: int) -> BodyMesh:
         elif kind == _PLANE:
             shape = primitives.plane((_FLOOR_M, _FLOOR_M))
         else:
-            raise ValueError(f"Geom {mj_model.geom(geom).name!r} has type {kind}; allowed: plane, cylinder, box, mesh.")
+            raise ValueError(
+                f"Geom {mj_model.geom(geom).name!r} has type {kind}; allowed: plane, cylinder, box, mesh."
+            )
         vertices, faces = np.array(shape.vertices_m), np.array(shape.faces)
     rotation = _rotation_of(mj_model.geom_quat[geom])
     vertices, faces = _welded(vertices @ rotation.T + mj_model.geom_pos[geom], faces)
@@ -110,7 +117,8 @@ def _colour(mj_model: Any, geom: int) -> npt.NDArray[np.float32]:
     """Colour of a geom: its own, or its material's times the mean of the material's texture."""
     material = int(mj_model.geom_matid[geom])
     if material < 0:
-        return np.clip(mj_model.geom_rgba[geom, :3], 0.0, 1.0).astype(np.float32)
+        rgba = np.asarray(mj_model.geom_rgba, dtype=np.float32)
+        return np.clip(rgba[geom, :3], 0.0, 1.0)
     colour = np.array(mj_model.mat_rgba[material, :3], dtype=np.float64)
     textures = [int(t) for t in np.ravel(mj_model.mat_texid[material]) if t >= 0]
     if textures:
@@ -138,7 +146,9 @@ def _joined(meshes: Iterable[BodyMesh]) -> BodyMesh:
     offsets = np.cumsum([0, *(len(mesh.vertices_m) for mesh in meshes[:-1])])
     return BodyMesh(
         vertices_m=np.concatenate([mesh.vertices_m for mesh in meshes]),
-        faces=np.concatenate([mesh.faces + o for mesh, o in zip(meshes, offsets, strict=True)]).astype(np.int32),
+        faces=np.concatenate([mesh.faces + o for mesh, o in zip(meshes, offsets, strict=True)]).astype(
+            np.int32
+        ),
         face_colours_rgb=np.concatenate([mesh.face_colours_rgb for mesh in meshes]),
     )
 
@@ -160,9 +170,10 @@ def reduced(mesh: BodyMesh, num_faces: int) -> BodyMesh:
         wanted = max(24, math.ceil(share * len(faces)))
         if wanted < len(faces):
             vertices, faces = _welded(vertices, faces, _REDUCED_WELD_M)
-            vertices, faces = fast_simplification.simplify(
-                vertices.astype(np.float32), faces, target_count=wanted, agg=4
+            simplified: Any = fast_simplification.simplify(
+                np.asarray(vertices, dtype=np.float32), faces, target_count=wanted, agg=4
             )
+            vertices, faces = simplified
         if len(faces):
             colours = np.broadcast_to(colour, (len(faces), 3)).astype(np.float32)
             parts.append(
@@ -206,7 +217,7 @@ def _save(meshes: Mapping[str, BodyMesh], path: Path) -> None:
         arrays[f"{name}|vertices_m"] = mesh.vertices_m.astype(np.float32)
         arrays[f"{name}|faces"] = mesh.faces.astype(np.uint16)
         arrays[f"{name}|colours"] = np.round(mesh.face_colours_rgb * 255.0).astype(np.uint8)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, **arrays)
 
 
 if __name__ == "__main__":

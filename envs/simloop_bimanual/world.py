@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,17 @@ import numpy.typing as npt
 from simloop.errors import ConfigurationError, ParameterError, WorldError
 from simloop.log import Columns
 from simloop.spec import Scenario
-from simloop.world import ActionDimension, ActionSpec, Anchor, Frame, Hold, Outcome, OutcomeState, World, WorldSpec
+from simloop.world import (
+    ActionDimension,
+    ActionSpec,
+    Anchor,
+    Frame,
+    Hold,
+    Outcome,
+    OutcomeState,
+    World,
+    WorldSpec,
+)
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.kernel import ACTION_SIZE, gripper_jacobians, substep
 from simloop_bimanual.model import two_arm_lift_model
@@ -79,7 +89,9 @@ class BimanualWorld(World):
             control_period_ns=CONTROL_PERIOD_NS,
             action=TWO_ARM_DELTA,
             sensors=sensor_specs(
-                camera_height_px=camera_height_px, camera_width_px=camera_width_px, period_ns=CONTROL_PERIOD_NS
+                camera_height_px=camera_height_px,
+                camera_width_px=camera_width_px,
+                period_ns=CONTROL_PERIOD_NS,
             ),
             tables=TABLES,
             motion_points=MOTION_POINTS,
@@ -105,10 +117,21 @@ class BimanualWorld(World):
         """The world's fixed properties."""
         return self._spec
 
-    def _views(self) -> tuple[Any, ...]:
+    def _views(self) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:
         """Views of MjData that the kernel reads; they stay valid as long as the data lives."""
         d = self._data
-        return (d.qpos, d.qvel, d.site_xpos, d.site_xmat, d.cdof, d.subtree_com, d.qM, d.qfrc_bias, d.ctrl, d.xpos)
+        return (
+            d.qpos,
+            d.qvel,
+            d.site_xpos,
+            d.site_xmat,
+            d.cdof,
+            d.subtree_com,
+            d.qM,
+            d.qfrc_bias,
+            d.ctrl,
+            d.xpos,
+        )
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Places arms and pot.
@@ -164,7 +187,9 @@ class BimanualWorld(World):
         is_period_start = self._now_ns % CONTROL_PERIOD_NS == 0
         for i in range(count):
             step1(model, data)
-            substep(record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i])
+            substep(
+                record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i]
+            )
             self._is_new_action = False
             if is_period_start:
                 self._record_joints()
@@ -215,7 +240,7 @@ class BimanualWorld(World):
         if sensor in CAMERAS:
             from simloop_bimanual.rendering import two_arm_view
 
-            render = two_arm_view(self._model).freeze(
+            render: Callable[[], npt.NDArray[Any]] = two_arm_view(self._model).freeze(
                 sensor, self._data.xpos, self._data.xmat, height_px=spec.shape[0], width_px=spec.shape[1]
             )
         else:
@@ -239,7 +264,9 @@ class BimanualWorld(World):
         """
         values = np.asarray(action, dtype=np.float64)
         if values.shape != (ACTION_SIZE,) or not np.isfinite(values).all():
-            raise ValueError(f"The action has shape {values.shape} or is not finite; expected {ACTION_SIZE} numbers.")
+            raise ValueError(
+                f"The action has shape {values.shape} or is not finite; expected {ACTION_SIZE} numbers."
+            )
         self._action[:] = values
         self._is_new_action = True
 

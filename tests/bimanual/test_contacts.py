@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simloop.log import EpisodeLog
 from simloop.scenario_files import load_family
 from simloop_bimanual.contacts import geom_group
 from simloop_bimanual.metrics.num_arm_collisions import NumArmCollisions
 from simloop_bimanual.recording import TABLES
 from simloop_bimanual.world import BimanualWorld
-from simloop.log import EpisodeLog
 
 PERIOD_NS = 50_000_000
 

@@ -25,7 +25,9 @@ def test_check_env_has_nothing_to_say(env_id: str) -> None:
 
 
 def test_vectors_of_four_step() -> None:
-    envs = gymnasium.make_vec(IDS[0], num_envs=4, vectorization_mode="sync", sensors=("robot_state", "object_state"))
+    envs = gymnasium.make_vec(
+        IDS[0], num_envs=4, vectorization_mode="sync", sensors=("robot_state", "object_state")
+    )
     observations, _ = envs.reset(seed=3)
     first = np.array(observations["agent_pos"])
     assert first.shape == (4, 32)

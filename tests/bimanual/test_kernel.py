@@ -104,7 +104,9 @@ def test_an_action_between_ticks_matches_robosuites_controllers(
         assert np.abs(env.sim.data._data.qpos - world._data.qpos).max() <= 1e-11
 
 
-def test_gripper_velocity_equals_mujocos_jacobian(world: BimanualWorld, stock_scenario: Callable[[int], Scenario]) -> None:
+def test_gripper_velocity_equals_mujocos_jacobian(
+    world: BimanualWorld, stock_scenario: Callable[[int], Scenario]
+) -> None:
     world.reset(stock_scenario(6), 6)
     world.actuate(np.full(14, 0.5))
     world.advance(4 * PERIOD_NS)
@@ -119,7 +121,9 @@ def test_gripper_velocity_equals_mujocos_jacobian(world: BimanualWorld, stock_sc
         assert record[0]["velocity"][arm] == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_singular_pose_gives_finite_torques(world: BimanualWorld, stock_scenario: Callable[[int], Scenario]) -> None:
+def test_a_singular_pose_gives_finite_torques(
+    world: BimanualWorld, stock_scenario: Callable[[int], Scenario]
+) -> None:
     world.reset(stock_scenario(0), 0)
     data, record = world._data, world._record
     for arm in range(2):

@@ -36,9 +36,21 @@ def _contacts(pairs: list[str]) -> EpisodeLog:
         (MaxPotTilt(), {"pot_tilt_rad": [0.0, 0.3, 0.1]}, 0.3),
         (MaxPotClearance(), {"pot_clearance_m": [0.0, 0.12, 0.05]}, 0.12),
         # Each gripper gets there, but not at the same time.
-        (HandlesReached(), {"left_handle_distance_m": [0.01, 0.2], "right_handle_distance_m": [0.2, 0.01]}, 0.0),
-        (HandlesReached(), {"left_handle_distance_m": [0.2, 0.04], "right_handle_distance_m": [0.2, 0.039]}, 1.0),
-        (HandlesReached(), {"left_handle_distance_m": [0.0, 0.0], "right_handle_distance_m": [0.2, 0.041]}, 0.0),
+        (
+            HandlesReached(),
+            {"left_handle_distance_m": [0.01, 0.2], "right_handle_distance_m": [0.2, 0.01]},
+            0.0,
+        ),
+        (
+            HandlesReached(),
+            {"left_handle_distance_m": [0.2, 0.04], "right_handle_distance_m": [0.2, 0.039]},
+            1.0,
+        ),
+        (
+            HandlesReached(),
+            {"left_handle_distance_m": [0.0, 0.0], "right_handle_distance_m": [0.2, 0.041]},
+            0.0,
+        ),
     ],
 )
 def test_task_metrics(metric: Metric, columns: Mapping[str, Any], expected: float) -> None:

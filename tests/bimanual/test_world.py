@@ -59,7 +59,9 @@ def test_how_time_is_cut_does_not_matter(world: BimanualWorld, scenario: Scenari
             for sensor in world.spec.sensors:
                 world.capture(sensor.name, 0)
         tables = world.drain()
-        ends.append((world._data.qpos.tobytes(), tables["motion"]["position_m"].tobytes(), tables["task"]["stage"]))
+        ends.append(
+            (world._data.qpos.tobytes(), tables["motion"]["position_m"].tobytes(), tables["task"]["stage"])
+        )
     assert ends[0][:2] == ends[1][:2]
     assert np.array_equal(ends[0][2], ends[1][2])
 
@@ -115,7 +117,9 @@ def test_tables_have_the_rates_that_they_promise(world: BimanualWorld, scenario:
     for tick in range(4):
         world.actuate(np.full(14, 0.2))
         world.advance((tick + 1) * PERIOD_NS)
-    tables = {name: world.spec.tables[name].normalise(name, columns) for name, columns in world.drain().items()}
+    tables = {
+        name: world.spec.tables[name].normalise(name, columns) for name, columns in world.drain().items()
+    }
     motion = tables["motion"]
     assert list(motion["t_ns"][::3]) == list(range(0, 4 * PERIOD_NS, 2_000_000))
     assert list(tables["joints"]["t_ns"]) == [0, PERIOD_NS, 2 * PERIOD_NS, 3 * PERIOD_NS]

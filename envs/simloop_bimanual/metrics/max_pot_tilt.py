@@ -20,4 +20,6 @@ class MaxPotTilt(Metric):
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Takes the maximum of ``world.task.pot_tilt_rad``."""
         tilts = log.column(TABLE, "pot_tilt_rad")
-        return MetricValue(value=float(tilts.max())) if len(tilts) else MetricValue.invalid("no control period")
+        return (
+            MetricValue(value=float(tilts.max())) if len(tilts) else MetricValue.invalid("no control period")
+        )

@@ -19,4 +19,8 @@ class MaxStage(Metric):
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Takes the maximum of ``world.task.stage``."""
         stages = log.column(TABLE, "stage")
-        return MetricValue(value=float(stages.max())) if len(stages) else MetricValue.invalid("no control period")
+        return (
+            MetricValue(value=float(stages.max()))
+            if len(stages)
+            else MetricValue.invalid("no control period")
+        )
