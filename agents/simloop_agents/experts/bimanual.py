@@ -36,9 +36,10 @@ _DECAY = math.exp(-_RATE_PER_S * _STEP_S)
 _POSITION_STEP_M, _ROTATION_STEP_RAD = 0.05, 0.5
 
 # How much of a goal's offset the arms make good, measured on the simulated Panda: the controller leaves the coupling of
-# translation and rotation out, and turning about the vertical is limited by the last joint's torque.
+# translation and rotation out.
 _POSITION_GAIN, _TILT_GAIN, _TURN_GAIN = 0.9, 0.93, 0.75
-_LARGEST_TURN_RAD = 0.24
+_LARGEST_TURN = 0.7
+"""Largest rotation that is asked for, of full scale; beyond it the last joint's torque saturates and drags the hand."""
 
 _BAR_OFFSET_M = 0.005
 """The handle's site lies this far inside of the middle of its bar (robosuite ``PotWithHandlesObject``)."""
@@ -174,7 +175,7 @@ def _decide(
             offsets[arm, 2] = low + step - position[arm, 2]
     for arm in range(2):
         _limited(offsets[arm], _POSITION_STEP_M)
-        _limited(turns[arm], _ROTATION_STEP_RAD)
+        _limited(turns[arm], _LARGEST_TURN * _ROTATION_STEP_RAD)
         for i in range(3):
             action[7 * arm + i] = offsets[arm, i] / _POSITION_STEP_M
             action[7 * arm + 3 + i] = turns[arm, i] / _ROTATION_STEP_RAD
@@ -231,11 +232,8 @@ def _plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any
                     handle[arm, i] += gone
                     rise += 0.5 * gone if i == 2 else 0.0
                 wanted = min(max(action[7 * arm + 3 + i], -1.0), 1.0) * _ROTATION_STEP_RAD
-                if i < 2:
-                    wanted *= _TILT_GAIN
-                else:
-                    wanted = min(max(_TURN_GAIN * wanted, -_LARGEST_TURN_RAD), _LARGEST_TURN_RAD)
-                turn[i], angular[arm, i] = _coast(wanted, angular[arm, i])
+                gain = _TILT_GAIN if i < 2 else _TURN_GAIN
+                turn[i], angular[arm, i] = _coast(gain * wanted, angular[arm, i])
             _rotation(turn, spin)
             rotation[arm] = spin @ rotation[arm].copy()
             grip = action[7 * arm + 6]
