@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from simloop.errors import ConfigurationError, MissingWeightsError
@@ -35,9 +36,10 @@ class Prompt(NamedTuple):
         token_ids: (B, S) int64.
         is_valid: (B, S) bool, False at padding.
         positions: (3, S) int64 multimodal rotary positions (time, height, width), shared by the batch.
-        pixels: (B * V * P, 3 * 2 * p * p) float32 patches of V views, in the order of the merger.
+        pixels: (B * V * P, C * 2 * p * p) float32 patches of V views, in the order of the merger.
         grid: (B * V, 3) int64 patches along (time, height, width) of each view.
-        readout: First index of the readout tokens, which are the last tokens.
+        image_index: (I,) int64 places of the image tokens.
+        readout: First index of the readout tokens, which are the last tokens; the state token is just before.
     """
 
     token_ids: Tensor
@@ -45,6 +47,7 @@ class Prompt(NamedTuple):
     positions: Tensor
     pixels: Tensor
     grid: Tensor
+    image_index: Tensor
     readout: int
 
 
@@ -56,6 +59,7 @@ class ContextCache(NamedTuple):
         values: Per layer (B, heads, S, head width).
         is_valid: (B, S) bool, False at padding.
         next_position: Rotary position that follows the prompt.
+        image_index: (I,) int64 places of the image tokens.
         readout: First index of the readout tokens.
     """
 
@@ -63,6 +67,7 @@ class ContextCache(NamedTuple):
     values: tuple[Tensor, ...]
     is_valid: Tensor
     next_position: int
+    image_index: Tensor
     readout: int
 
     def repeated(self, times: int) -> ContextCache:
@@ -98,6 +103,7 @@ def tiny_vlm_config(config: BackboneConfig, tokenizer: WordTokenizer) -> Qwen2_5
             "bos_token_id": None,
             "eos_token_id": None,
             "pad_token_id": tokenizer.token_id(PAD),
+            "initializer_range": config.initializer_range,
         },
         vision_config={
             "depth": config.vision_depth,
@@ -110,6 +116,8 @@ def tiny_vlm_config(config: BackboneConfig, tokenizer: WordTokenizer) -> Qwen2_5
             "window_size": 1024,
             "fullatt_block_indexes": list(range(config.vision_depth)),
             "out_hidden_size": config.text_hidden_size,
+            "in_channels": 5 if config.has_coordinates else 3,
+            "initializer_range": config.initializer_range,
         },
         image_token_id=tokenizer.token_id(IMAGE_PAD),
         video_token_id=tokenizer.token_id(VIDEO_PAD),
@@ -157,6 +165,25 @@ def load_checkpoint(checkpoint: str, *, is_download_allowed: bool = False) -> Qw
         raise MissingWeightsError(f"Backbone checkpoint {checkpoint!r} cannot be loaded: {error}. {remedy}") from error
 
 
+class FoldedPatchEmbed(nn.Module):
+    """Qwen2.5-VL's patch embedding as a matrix product; its stride equals its kernel, so the two are the same.
+
+    On a CPU the convolution takes ten times as long, a third of a whole training step of a small model.
+
+    Args:
+        original: The module to stand in for; its weights keep their names.
+    """
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+        self.proj = original.proj
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Returns (N, width) embeddings of (N, C * 2 * p * p) patches."""
+        weight: Tensor = self.proj.weight
+        return functional.linear(patches.to(weight.dtype), weight.flatten(1))
+
+
 class Backbone(nn.Module):
     """A Qwen2.5-VL whose key-value cache is read by the action expert.
 
@@ -173,14 +200,18 @@ class Backbone(nn.Module):
             vlm_config = tiny_vlm_config(config, tokenizer)
             vlm_config._attn_implementation = "sdpa"
             self.vlm = Qwen2_5_VLForConditionalGeneration(vlm_config)
+        visual = self.vlm.model.visual
+        visual.patch_embed = FoldedPatchEmbed(visual.patch_embed)
         text = self.vlm.config.text_config
         vision = self.vlm.config.vision_config
         self.text_depth: int = text.num_hidden_layers
         self.num_heads: int = text.num_attention_heads
         self.num_key_value_heads: int = text.num_key_value_heads
+        self.text_width: int = text.hidden_size
         self.head_width: int = text.hidden_size // text.num_attention_heads
         self.patch_size: int = vision.patch_size
         self.merge_size: int = vision.spatial_merge_size
+        self.num_channels: int = vision.in_channels
         self.image_token_id: int = self.vlm.config.image_token_id
 
     @property
@@ -196,11 +227,19 @@ class Backbone(nn.Module):
         result: Tensor = positions[:, 0]
         return result
 
-    def forward(self, prompt: Prompt) -> ContextCache:
-        """Runs vision tower and language model once over the prompts."""
+    def forward(self, prompt: Prompt, state_embedding: Tensor) -> ContextCache:
+        """Runs vision tower and language model once over the prompts.
+
+        Args:
+            prompt: The prompts of B requests.
+            state_embedding: (B, text width), put in the place of the state token.
+        """
         batch = prompt.token_ids.shape[0]
+        embeddings = self.vlm.get_input_embeddings()(prompt.token_ids)
+        before, after = embeddings[:, : prompt.readout - 1], embeddings[:, prompt.readout :]
         output = self.vlm.model(
             input_ids=prompt.token_ids,
+            inputs_embeds=torch.cat([before, state_embedding[:, None], after], dim=1),
             attention_mask=prompt.is_valid.to(torch.int64),
             position_ids=prompt.positions[:, None].expand(3, batch, -1),
             pixel_values=prompt.pixels,
@@ -213,5 +252,6 @@ class Backbone(nn.Module):
             values=tuple(layer.values for layer in layers),
             is_valid=prompt.is_valid,
             next_position=int(prompt.positions.max()) + 1,
+            image_index=prompt.image_index,
             readout=prompt.readout,
         )

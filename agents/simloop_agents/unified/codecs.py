@@ -88,7 +88,7 @@ CAR = EmbodimentLayout(
 TWO_ARM = EmbodimentLayout(
     action_space="two_arm_delta",
     dimensions=tuple(
-        f"robot{robot}_{entry}" for robot in (0, 1) for entry in ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
+        f"{arm}_{entry}" for arm in ("left", "right") for entry in ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
     ),
     low=(-1.0,) * 14,
     high=(1.0,) * 14,
@@ -97,7 +97,7 @@ TWO_ARM = EmbodimentLayout(
         for name in ("front_camera", "left_wrist_camera", "right_wrist_camera")
     ),
     state_sensor="robot_state",
-    state_indices=tuple(range(18)),
+    state_indices=tuple(range(32)),
 )
 LAYOUTS: Mapping[str, EmbodimentLayout] = {layout.action_space: layout for layout in (CAR, TWO_ARM)}
 

@@ -21,11 +21,13 @@ class BackboneConfig:
 
     Attributes:
         checkpoint: Folder or hub id of a published checkpoint; empty builds the tiny model described below, with
-            fresh weights. With a checkpoint the sizes below (up to ``max_text_tokens``) are the checkpoint's own.
+            fresh weights. With a checkpoint the sizes below (up to ``initializer_range``) are the checkpoint's own.
         vision_hidden_size: Width of the vision transformer.
         vision_depth: Layers of the vision transformer, all with full attention.
         vision_num_heads: Attention heads of the vision transformer.
         vision_intermediate_size: Width inside its feed-forward blocks.
+        has_coordinates: Whether pixels carry their image coordinates as two more channels. A vision tower of few
+            layers learns where things are much faster with them than from relative rotary positions alone.
         patch_size: Side of an image patch in pixels.
         spatial_merge_size: Patches along one side that the projector joins into one language token.
         text_hidden_size: Width of the language model.
@@ -33,23 +35,26 @@ class BackboneConfig:
         text_num_heads: Attention heads of the language model.
         text_num_key_value_heads: Heads of its keys and values.
         text_intermediate_size: Width inside its feed-forward blocks.
+        initializer_range: Standard deviation of fresh weights.
         max_text_tokens: Tokens kept of an instruction; shorter ones are padded to it.
         num_readout_tokens: Learned tokens at the end of the prompt, which gather what the action expert needs.
     """
 
     checkpoint: str = ""
-    vision_hidden_size: int = 64
-    vision_depth: int = 3
+    vision_hidden_size: int = 96
+    vision_depth: int = 2
     vision_num_heads: int = 4
-    vision_intermediate_size: int = 176
-    patch_size: int = 8
-    spatial_merge_size: int = 4
+    vision_intermediate_size: int = 256
+    has_coordinates: bool = True
+    patch_size: int = 16
+    spatial_merge_size: int = 2
     text_hidden_size: int = 128
     text_depth: int = 3
     text_num_heads: int = 4
     text_num_key_value_heads: int = 4
-    text_intermediate_size: int = 320
-    max_text_tokens: int = 20
+    text_intermediate_size: int = 256
+    initializer_range: float = 0.05
+    max_text_tokens: int = 14
     num_readout_tokens: int = 4
 
 
@@ -66,8 +71,8 @@ class FlowExpertConfig:
     """
 
     hidden_size: int = 128
-    depth: int = 3
-    intermediate_size: int = 384
+    depth: int = 2
+    intermediate_size: int = 256
     window: int = 4
     flow_steps: int = 5
 

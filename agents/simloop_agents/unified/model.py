@@ -39,6 +39,7 @@ class UnifiedModel(nn.Module):
             action_width=config.action_width,
             state_width=config.state_width,
         )
+        self.state_in = nn.Linear(2 * config.state_width, self.backbone.text_width)
         self.prompts = PromptMaker(
             self.backbone,
             tokenizer,
@@ -66,18 +67,28 @@ class UnifiedModel(nn.Module):
         """Returns (state width,) float32, 1 where the embodiment has a state entry."""
         return _leading_ones(len(self.codecs[action_space].layout.state_indices), self.config.state_width)
 
-    def context(self, action_space: str, images: Tensor, texts: Sequence[Sequence[int]]) -> ContextCache:
+    def normalised(self, images: Tensor) -> Tensor:
+        """Returns uint8 images as the backbone takes them; see ``prompt.normalised``."""
+        unit = self.backbone.patch_size * self.backbone.merge_size
+        return normalised(images, unit=unit, num_channels=self.backbone.num_channels)
+
+    def context(
+        self, action_space: str, images: Tensor, texts: Sequence[Sequence[int]], state: Tensor
+    ) -> ContextCache:
         """Runs the backbone.
 
         Args:
             action_space: Embodiment that the views belong to.
-            images: (B, V, 2, height, width, 3) uint8, or float32 already normalised.
+            images: (B, V, 2, height, width, 3) uint8, or float32 from ``normalised``.
             texts: Token ids of the B instructions.
+            state: (B, state width) normalised.
         """
         if images.dtype == torch.uint8:
-            images = normalised(images, self.backbone.patch_size * self.backbone.merge_size)
+            images = self.normalised(images)
         views = [view.words for view in self.codecs[action_space].layout.views]
-        cache: ContextCache = self.backbone(self.prompts(images, views, texts))
+        mask = self.state_mask(action_space).expand_as(state)
+        embedding = self.state_in(torch.cat([state, mask], dim=-1))
+        cache: ContextCache = self.backbone(self.prompts(images, views, texts), embedding)
         return cache
 
     def denoise(

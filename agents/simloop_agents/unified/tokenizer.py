@@ -14,6 +14,7 @@ VISION_START = "<|vision_start|>"
 VISION_END = "<|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
 VIDEO_PAD = "<|video_pad|>"
+STATE = "<|state|>"
 READOUT = "<|readout_{}|>"
 MAX_READOUTS = 8
 SPECIAL_TOKENS = (
@@ -24,6 +25,7 @@ SPECIAL_TOKENS = (
     VISION_END,
     IMAGE_PAD,
     VIDEO_PAD,
+    STATE,
     *(READOUT.format(i) for i in range(MAX_READOUTS)),
 )
 
