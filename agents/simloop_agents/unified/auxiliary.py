@@ -56,7 +56,11 @@ def car_targets(objects: FloatArray, route: FloatArray, ego_state: FloatArray) -
         row_weights = [1.0] * 5
         present = actors[(actors[:, _IS_PRESENT] > 0.5) & (actors[:, _X] > 1.0) & (actors[:, _X] < _FAR_M)]
         offset = present[:, _Y] - np.interp(present[:, _X], line[:, 0], line[:, 1])
-        for slot in (np.abs(offset) < _IN_PATH_M, (offset >= _IN_PATH_M) & (offset < 6.0), offset <= -_IN_PATH_M):
+        for slot in (
+            np.abs(offset) < _IN_PATH_M,
+            (offset >= _IN_PATH_M) & (offset < 6.0),
+            offset <= -_IN_PATH_M,
+        ):
             found = present[slot]
             if not len(found):
                 row += [-1.0] + [0.0] * 5
@@ -123,7 +127,10 @@ def vehicle_grid(objects: FloatArray, ego_state: FloatArray, cell_px: int) -> Ta
     top = centre_row + _FOCAL_PX * (_MOUNT_HEIGHT_M - height) / distance
     left = 0.5 * CAMERA_WIDTH_PX - _FOCAL_PX * (objects[..., _Y] + 0.5 * objects[..., _WIDTH]) / distance
     right = 0.5 * CAMERA_WIDTH_PX - _FOCAL_PX * (objects[..., _Y] - 0.5 * objects[..., _WIDTH]) / distance
-    cover = _overlap(top, bottom, rows, cell_px)[..., :, None] * _overlap(left, right, columns, cell_px)[..., None, :]
+    cover = (
+        _overlap(top, bottom, rows, cell_px)[..., :, None]
+        * _overlap(left, right, columns, cell_px)[..., None, :]
+    )
     cover *= is_marked[..., None, None]
     is_seen = cover > 0.03
     order = np.where(is_seen, distance[..., None, None], np.inf)
@@ -138,7 +145,9 @@ def vehicle_grid(objects: FloatArray, ego_state: FloatArray, cell_px: int) -> Ta
         axis=-1,
     )
     chosen = np.take_along_axis(
-        np.broadcast_to(described[:, :, None, None], (*cover.shape, NUM_VEHICLE_TARGETS)), nearest[..., None], axis=1
+        np.broadcast_to(described[:, :, None, None], (*cover.shape, NUM_VEHICLE_TARGETS)),
+        nearest[..., None],
+        axis=1,
     )[:, 0]
     values = np.where(is_seen.any(axis=1)[..., None], chosen, 0.0)
     values[..., 0] = 2.0 * cover.max(axis=1)
@@ -150,4 +159,5 @@ def vehicle_grid(objects: FloatArray, ego_state: FloatArray, cell_px: int) -> Ta
 def _overlap(low: FloatArray, high: FloatArray, num_cells: int, cell_px: int) -> FloatArray:
     edges = np.arange(num_cells) * cell_px
     inside = np.minimum(high[..., None], edges + cell_px) - np.maximum(low[..., None], edges)
-    return np.clip(inside, 0.0, None) / cell_px
+    shares: FloatArray = np.clip(inside, 0.0, None) / cell_px
+    return shares

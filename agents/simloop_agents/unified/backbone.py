@@ -8,7 +8,7 @@ checkpoint of the same class (MiMo-Embodied, arXiv:2511.16518, loads as this cla
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +127,9 @@ def tiny_vlm_config(config: BackboneConfig, tokenizer: WordTokenizer) -> Qwen2_5
     )
 
 
-def load_checkpoint(checkpoint: str, *, is_download_allowed: bool = False) -> Qwen2_5_VLForConditionalGeneration:
+def load_checkpoint(
+    checkpoint: str, *, is_download_allowed: bool = False
+) -> Qwen2_5_VLForConditionalGeneration:
     """Loads a published Qwen2.5-VL checkpoint: safetensors only, no code from the checkpoint is run.
 
     Args:
@@ -162,7 +164,9 @@ def load_checkpoint(checkpoint: str, *, is_download_allowed: bool = False) -> Qw
             dtype=torch.float32,
         )
     except OSError as error:
-        raise MissingWeightsError(f"Backbone checkpoint {checkpoint!r} cannot be loaded: {error}. {remedy}") from error
+        raise MissingWeightsError(
+            f"Backbone checkpoint {checkpoint!r} cannot be loaded: {error}. {remedy}"
+        ) from error
 
 
 class FoldedPatchEmbed(nn.Module):
@@ -174,13 +178,13 @@ class FoldedPatchEmbed(nn.Module):
         original: The module to stand in for; its weights keep their names.
     """
 
-    def __init__(self, original: nn.Module) -> None:
+    def __init__(self, original: Any) -> None:
         super().__init__()
-        self.proj = original.proj
+        self.proj: nn.Conv3d = original.proj
 
     def forward(self, patches: Tensor) -> Tensor:
         """Returns (N, width) embeddings of (N, C * 2 * p * p) patches."""
-        weight: Tensor = self.proj.weight
+        weight = self.proj.weight
         return functional.linear(patches.to(weight.dtype), weight.flatten(1))
 
 
@@ -200,10 +204,10 @@ class Backbone(nn.Module):
             vlm_config = tiny_vlm_config(config, tokenizer)
             vlm_config._attn_implementation = "sdpa"
             self.vlm = Qwen2_5_VLForConditionalGeneration(vlm_config)
-        visual = self.vlm.model.visual
+        visual: Any = self.vlm.model.visual
         visual.patch_embed = FoldedPatchEmbed(visual.patch_embed)
-        text = self.vlm.config.text_config
-        vision = self.vlm.config.vision_config
+        text: Any = self.vlm.config.text_config
+        vision: Any = self.vlm.config.vision_config
         self.text_depth: int = text.num_hidden_layers
         self.num_heads: int = text.num_attention_heads
         self.num_key_value_heads: int = text.num_key_value_heads
@@ -211,6 +215,7 @@ class Backbone(nn.Module):
         self.head_width: int = text.hidden_size // text.num_attention_heads
         self.patch_size: int = vision.patch_size
         self.merge_size: int = vision.spatial_merge_size
+        self.vision_width: int = vision.hidden_size
         self.num_channels: int = vision.in_channels
         self.image_token_id: int = self.vlm.config.image_token_id
 

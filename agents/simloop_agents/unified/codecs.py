@@ -65,9 +65,7 @@ class EmbodimentLayout:
     @property
     def embodiment(self) -> Embodiment:
         """The layout as the platform's declaration of needs."""
-        sensors = dict.fromkeys(
-            name for view in self.views for name in (view.sensor, view.past_sensor)
-        )
+        sensors = dict.fromkeys(name for view in self.views for name in (view.sensor, view.past_sensor))
         return Embodiment(
             action_space=self.action_space,
             observations=(*sensors, self.state_sensor),
@@ -88,7 +86,9 @@ CAR = EmbodimentLayout(
 TWO_ARM = EmbodimentLayout(
     action_space="two_arm_delta",
     dimensions=tuple(
-        f"{arm}_{entry}" for arm in ("left", "right") for entry in ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
+        f"{arm}_{entry}"
+        for arm in ("left", "right")
+        for entry in ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
     ),
     low=(-1.0,) * 14,
     high=(1.0,) * 14,

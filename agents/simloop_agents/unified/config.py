@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simloop.errors import ConfigurationError
 
@@ -114,8 +114,11 @@ class UnifiedConfig:
         return _build(cls, values, where)
 
 
-def _build(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    allowed = {entry.name for entry in dataclasses.fields(cls)}
+_Part = TypeVar("_Part")
+
+
+def _build(cls: type[_Part], values: Mapping[str, Any], where: str) -> _Part:
+    allowed = {entry.name for entry in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - allowed)
     if unknown:
         raise ConfigurationError(

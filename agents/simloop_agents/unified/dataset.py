@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ class DemonstrationSet:
         instructions: Texts by index.
         instruction: (N,) index of the anchor's text.
         readout_targets: Auxiliary targets of the readout tokens, (N, K).
+        emphasis: (N,) probability with which an anchor is drawn into a batch.
         objects: (N, 16, 8) ground truth for dense targets of a car, else None.
         digest: Hash of the data.
     """
@@ -52,6 +54,7 @@ class DemonstrationSet:
     instructions: tuple[str, ...]
     instruction: npt.NDArray[np.int64]
     readout_targets: Targets
+    emphasis: FloatArray
     objects: FloatArray | None
     digest: str
 
@@ -82,7 +85,7 @@ def load_demonstrations(folder: Path, counts: Mapping[str, int]) -> dict[str, De
 def _load_set(layout: EmbodimentLayout, folder: Path, counts: Mapping[str, int]) -> DemonstrationSet:
     names = (layout.state_sensor, *PRIVILEGED[layout.action_space])
     wanted = ("images", "free_plan", "continued_plan", "num_committed", *names)
-    parts: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in wanted}
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in wanted}
     past: list[npt.NDArray[np.int64]] = []
     instruction: list[npt.NDArray[np.int64]] = []
     instructions: list[str] = []
@@ -95,7 +98,9 @@ def _load_set(layout: EmbodimentLayout, folder: Path, counts: Mapping[str, int])
         for seed in range(FIRST_SEED, FIRST_SEED + count):
             path = episode_path(folder, family, seed)
             if not path.exists():
-                raise ConfigurationError(f"Demonstration {path} is missing; record it with `simloop train unified`.")
+                raise ConfigurationError(
+                    f"Demonstration {path} is missing; record it with `simloop train unified`."
+                )
             with np.load(path, allow_pickle=False) as content:
                 episode = {name: content[name] for name in wanted}
             for name in wanted:
@@ -105,7 +110,7 @@ def _load_set(layout: EmbodimentLayout, folder: Path, counts: Mapping[str, int])
             past.append(total + np.maximum(np.arange(length) - PAST_TICKS // ANCHOR_STRIDE_TICKS, 0))
             instruction.append(np.full(length, instructions.index(text)))
             total += length
-    joined = {}
+    joined: dict[str, npt.NDArray[Any]] = {}
     for name in wanted:
         joined[name] = np.concatenate(parts.pop(name))
     return DemonstrationSet(
@@ -119,6 +124,7 @@ def _load_set(layout: EmbodimentLayout, folder: Path, counts: Mapping[str, int])
         instructions=tuple(instructions),
         instruction=np.concatenate(instruction),
         readout_targets=_readout_targets(layout, [joined[name] for name in names]),
+        emphasis=_emphasis(layout, joined[layout.state_sensor], joined["free_plan"]),
         objects=joined.get("objects"),
         digest=digest.hexdigest(),
     )
@@ -130,3 +136,13 @@ def _readout_targets(layout: EmbodimentLayout, sensors: Sequence[FloatArray]) ->
         return auxiliary.car_targets(objects, route, ego_state)
     robot_state, object_state = sensors
     return auxiliary.two_arm_targets(robot_state, object_state)
+
+
+def _emphasis(layout: EmbodimentLayout, state: FloatArray, plan: FloatArray) -> FloatArray:
+    """Draws anchors at which a car has to change its speed up to three times as often as quiet driving."""
+    weights = np.ones(len(state))
+    if layout.speed_index is not None:
+        change_mps = np.abs(plan[:, -1, layout.dimensions.index("speed_mps")] - state[:, layout.speed_index])
+        weights += np.minimum(change_mps / 2.0, 2.0)
+    result: FloatArray = weights / weights.sum()
+    return result

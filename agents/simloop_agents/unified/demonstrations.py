@@ -1,10 +1,11 @@
 """Demonstrations: the expert in closed loop under disturbance, recorded with what the model sees and should answer.
 
 The expert plans from ground truth every few control ticks; the rows of its plan, plus a disturbance, are executed
-until the next one. Disturbances are smooth bursts with quiet time between them, so the states hold errors to recover from. The
-disturbed command is what is recorded as executed: a prefix made of it tells the truth about what the world was told
-(hidden noise would make prefix conditioning harmful). At every anchor tick two answers are recorded, the expert's
-plan and its plan after the commands that were really executed next, which is what an agent is asked for under delay.
+until the next one. Disturbances are smooth bursts with quiet time between them, so the states hold errors to recover
+from. The disturbed command is what is recorded as executed, so a prefix made of it tells the truth about what the world
+was told (hidden noise would make prefix conditioning harmful). At every anchor tick two answers are recorded, the
+expert's plan and its plan after the commands that were really executed next, which is what an agent is asked for under
+delay.
 
 Seeds start at ``FIRST_SEED``; suites use small seeds, so no evaluated case is ever trained on.
 """
@@ -16,7 +17,7 @@ import hashlib
 import importlib.resources
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,8 @@ def source_key(family: str) -> str:
 
 @functools.cache
 def _world(name: str, action: str) -> World:
-    return world_class(name)(action=action)
+    make: Callable[..., World] = world_class(name)
+    return make(action=action)
 
 
 def record_episode(family: str, seed: int) -> dict[str, npt.NDArray[Any]]:
@@ -166,8 +168,7 @@ def record_episode(family: str, seed: int) -> dict[str, npt.NDArray[Any]]:
         world.advance((tick + 1) * period_ns)
         if world.outcome().state is not OutcomeState.RUNNING:
             break
-    is_success = world.outcome().state is OutcomeState.SUCCESS
-    return _episode(world, expert, anchors, np.array(executed), draws, is_success)
+    return _episode(world, expert, anchors, np.array(executed), draws)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -219,7 +220,6 @@ def _episode(
     anchors: list[_AnchorRecord],
     executed: FloatArray,
     draws: np.random.Generator,
-    is_success: bool,
 ) -> dict[str, npt.NDArray[Any]]:
     weights = COMMITTED_DECAY ** np.arange(1, MAX_COMMITTED + 1)
     lengths = draws.choice(np.arange(1, MAX_COMMITTED + 1), size=len(anchors), p=weights / weights.sum())
@@ -227,7 +227,9 @@ def _episode(
     for record, wanted in zip(anchors, lengths, strict=True):
         length = min(int(wanted), len(executed) - record.tick)
         rows = np.zeros((HORIZON, executed.shape[1]))
-        rows[:length] = world.spec.action.from_world(executed[record.tick : record.tick + length], record.anchor)
+        rows[:length] = world.spec.action.from_world(
+            executed[record.tick : record.tick + length], record.anchor
+        )
         is_committed = (np.arange(HORIZON) < length).astype(np.float64)
         continued.append(_planned(expert, record, Conditioning(actions=rows, weights=is_committed)))
         committed.append(length)
@@ -238,7 +240,7 @@ def _episode(
         "continued_plan": np.array(continued),
         "num_committed": np.array(committed, dtype=np.int64),
         "executed": executed,
-        "is_success": np.array(is_success),
+        "is_success": np.array(world.outcome().state is OutcomeState.SUCCESS),
         **{name: np.array([record.request.observation[name] for record in anchors]) for name in sensors},
     }
 
@@ -270,9 +272,13 @@ def collect(folder: Path, counts: Mapping[str, int], *, num_processes: int = 2) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = {family: source_key(family) for family in counts}
-    wanted = [(family, seed) for family, count in counts.items() for seed in range(FIRST_SEED, FIRST_SEED + count)]
+    wanted = [
+        (family, seed) for family, count in counts.items() for seed in range(FIRST_SEED, FIRST_SEED + count)
+    ]
     paths = {job: episode_path(folder, *job) for job in wanted}
-    jobs = [(*job, str(path), keys[job[0]]) for job, path in paths.items() if not _is_current(path, keys[job[0]])]
+    jobs = [
+        (*job, str(path), keys[job[0]]) for job, path in paths.items() if not _is_current(path, keys[job[0]])
+    ]
     # Families in turn, so that an interrupted collection is balanced.
     jobs.sort(key=lambda job: job[1])
     done = len(wanted) - len(jobs)

@@ -65,6 +65,8 @@ class FlowExpertLayer(nn.Module):
         head_width: Width of a head, equal to the backbone's.
     """
 
+    half_turn: Tensor
+
     def __init__(
         self, config: FlowExpertConfig, *, num_heads: int, num_key_value_heads: int, head_width: int
     ) -> None:
@@ -132,6 +134,8 @@ class FlowExpert(nn.Module):
         state_width: Padded width of a state.
     """
 
+    row_mask: Tensor
+
     def __init__(
         self,
         config: FlowExpertConfig,
@@ -150,8 +154,12 @@ class FlowExpert(nn.Module):
         hidden = config.hidden_size
         self._first_cache_layer = backbone_depth - config.depth
         self._rotary = (rotary,)  # in a tuple so that the backbone's buffer is not registered a second time
-        self.action_in = nn.Sequential(nn.Linear(2 * action_width, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
-        self.state_in = nn.Sequential(nn.Linear(2 * state_width, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
+        self.action_in = nn.Sequential(
+            nn.Linear(2 * action_width, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
+        )
+        self.state_in = nn.Sequential(
+            nn.Linear(2 * state_width, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
+        )
         self.sink = nn.Parameter(torch.zeros(hidden))
         self.rows = nn.Parameter(torch.zeros(HORIZON, hidden))
         self.time_in = nn.Sequential(nn.Linear(TIME_FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, hidden))

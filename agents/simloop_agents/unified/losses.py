@@ -32,7 +32,9 @@ class FlowTargets(NamedTuple):
     noise: Tensor
 
 
-def flow_loss(model: UnifiedModel, action_space: str, cache: ContextCache, state: Tensor, targets: FlowTargets) -> Tensor:
+def flow_loss(
+    model: UnifiedModel, action_space: str, cache: ContextCache, state: Tensor, targets: FlowTargets
+) -> Tensor:
     """Returns the flow-matching loss over the rows that are not committed.
 
     The expert predicts the clean chunk A from x = (1 - t) noise + t A, which fixes the velocity
@@ -49,7 +51,8 @@ def flow_loss(model: UnifiedModel, action_space: str, cache: ContextCache, state
     rows = 0.25 + torch.exp(-torch.arange(HORIZON, dtype=torch.float32) / NEAR_ROWS_WEIGHT_DECAY)
     weights = (~is_clean).to(torch.float32) * rows
     error = ((predicted - targets.actions).square() * mask).sum(dim=-1) / mask.sum()
-    return (error * weights).sum() / weights.sum()
+    loss: Tensor = (error * weights).sum() / weights.sum()
+    return loss
 
 
 def weighted_error(predicted: Tensor, values: Tensor, weights: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ class AuxiliaryHeads(nn.Module):
                 for name, count in num_targets.items()
             }
         )
-        vision_width = model.backbone.vlm.config.vision_config.hidden_size
+        vision_width = model.backbone.vision_width
         self.patch = nn.Linear(vision_width, NUM_VEHICLE_TARGETS)
         self.token = nn.Linear(width, NUM_VEHICLE_TARGETS)
 

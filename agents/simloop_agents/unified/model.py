@@ -48,7 +48,9 @@ class UnifiedModel(nn.Module):
         )
 
     @classmethod
-    def seeded(cls, config: UnifiedConfig, seed: int, codecs: Mapping[str, Codec] | None = None) -> UnifiedModel:
+    def seeded(
+        cls, config: UnifiedConfig, seed: int, codecs: Mapping[str, Codec] | None = None
+    ) -> UnifiedModel:
         """Returns an untrained model; equal seeds give equal weights and the global generator is left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -92,7 +94,13 @@ class UnifiedModel(nn.Module):
         return cache
 
     def denoise(
-        self, action_space: str, cache: ContextCache, state: Tensor, prefix: Tensor, num_committed: Tensor, noise: Tensor
+        self,
+        action_space: str,
+        cache: ContextCache,
+        state: Tensor,
+        prefix: Tensor,
+        num_committed: Tensor,
+        noise: Tensor,
     ) -> Tensor:
         """Integrates the flow from noise to a chunk with Euler steps; committed rows stay as they are throughout.
 

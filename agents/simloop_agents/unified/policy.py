@@ -89,13 +89,17 @@ class UnifiedPolicy(Agent):
             if request.call is not Call.POLICY:
                 raise AgentError(f"{self._spec.name} answers policy calls only, got {request.call.value!r}.")
             if request.embodiment not in self._model.codecs:
-                raise UnknownNameError(f"action space of {self._spec.name}", request.embodiment, self._model.codecs)
+                raise UnknownNameError(
+                    f"action space of {self._spec.name}", request.embodiment, self._model.codecs
+                )
             groups.setdefault(request.embodiment, []).append(number)
         replies: dict[int, InferenceReply] = {}
         for action_space, numbers in groups.items():
             for start in range(0, len(numbers), BATCH_WIDTH):
                 part = numbers[start : start + BATCH_WIDTH]
-                replies.update(zip(part, self._answer(action_space, [requests[i] for i in part]), strict=True))
+                replies.update(
+                    zip(part, self._answer(action_space, [requests[i] for i in part]), strict=True)
+                )
         return [replies[number] for number in range(len(requests))]
 
     def _answer(self, action_space: str, requests: Sequence[InferenceRequest]) -> list[InferenceReply]:

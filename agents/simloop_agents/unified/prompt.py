@@ -14,7 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from simloop_agents.unified.backbone import Backbone, Prompt
-from simloop_agents.unified.tokenizer import BEGIN, END, PAD, READOUT, STATE, VISION_END, VISION_START, WordTokenizer
+from simloop_agents.unified.tokenizer import (
+    BEGIN,
+    END,
+    PAD,
+    READOUT,
+    STATE,
+    VISION_END,
+    VISION_START,
+    WordTokenizer,
+)
 
 PIXEL_MEAN = 0.45
 PIXEL_SCALE = 0.25

@@ -24,16 +24,21 @@ FAMILIES = ("cut_in", "lead_deceleration", "two_arm_lift")
 def train(
     model: Annotated[str, typer.Argument(help="What to train: unified.")] = "unified",
     output: Annotated[
-        Path | None, typer.Option(help="Folder for weights, config and report; the package's own if not given.")
+        Path | None,
+        typer.Option(help="Folder for weights, config and report; the package's own if not given."),
     ] = None,
     demonstrations: Annotated[Path, typer.Option(help="Folder for the recorded demonstrations.")] = Path(
         "demonstrations"
     ),
-    driving_episodes: Annotated[int, typer.Option(min=1, help="Demonstrations of each driving family.")] = 300,
-    bimanual_episodes: Annotated[int, typer.Option(min=1, help="Demonstrations of two_arm_lift.")] = 300,
+    driving_episodes: Annotated[
+        int, typer.Option(min=1, help="Demonstrations of each driving family.")
+    ] = 300,
+    bimanual_episodes: Annotated[int, typer.Option(min=1, help="Demonstrations of two_arm_lift.")] = 400,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = TrainingConfig().num_steps,
     seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that share the work, one thread each.")] = 2,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that share the work, one thread each.")
+    ] = 2,
 ) -> None:
     """Record demonstrations and train a model on them; run again to go on after an interruption.
 

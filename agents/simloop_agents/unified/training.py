@@ -42,7 +42,7 @@ class TrainingConfig:
     """
 
     seed: int = 0
-    num_steps: int = 5000
+    num_steps: int = 3000
     batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"waypoints": 16, "two_arm_delta": 10})
     learning_rate: float = 1.2e-3
     warmup_ratio: float = 0.05
@@ -85,7 +85,11 @@ class Trainer:
         self.config = config
         self.sets = {name: sets[name] for name in config.batch_sizes}
         codecs = {
-            name: Codec.fitted(data.layout, np.concatenate([data.free_plan, data.continued_plan]), np.tile(data.state, (2, 1)))
+            name: Codec.fitted(
+                data.layout,
+                np.concatenate([data.free_plan, data.continued_plan]),
+                np.tile(data.state, (2, 1)),
+            )
             for name, data in self.sets.items()
         }
         self.model = UnifiedModel.seeded(model_config, config.seed, codecs)
@@ -96,7 +100,11 @@ class Trainer:
             self.heads = AuxiliaryHeads(self.model, counts)
         self._parameters = [*self.model.parameters(), *self.heads.parameters()]
         self._optimiser = torch.optim.AdamW(
-            self._parameters, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self._parameters,
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self._rank, self._num_ranks, self._combine = rank, num_ranks, combine
         self._texts = {
@@ -137,7 +145,7 @@ class Trainer:
                 + self.config.auxiliary_weight * parts["readout"]
                 + self.config.dense_weight * parts.get("dense", torch.zeros(()))
             )
-            total.backward()
+            torch.autograd.backward([total])
             losses.update({f"{action_space}/{name}": value.item() for name, value in parts.items()})
         self._average_gradients()
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
@@ -153,18 +161,22 @@ class Trainer:
             stream_key(config.seed, "batch", action_space), self.step_number * self._num_ranks + self._rank
         )
         size = config.batch_sizes[action_space]
-        index = draws.integers(0, len(data), size)
+        index = draws.choice(len(data), size, p=data.emphasis)
         images = self._augmented(self._images(data, index), draws)
         state_width, action_width = self.model.config.state_width, self.model.config.action_width
         codec = self.model.codecs[action_space]
         raw_state = data.state[index]
         state = codec.encode_state(raw_state, state_width)
-        state[:, : len(data.layout.state_indices)] += 0.02 * draws.normal(size=(size, len(data.layout.state_indices)))
+        state[:, : len(data.layout.state_indices)] += 0.02 * draws.normal(
+            size=(size, len(data.layout.state_indices))
+        )
         state_tensor = torch.from_numpy(state.astype(np.float32))
         texts = [self._texts[action_space][i] for i in data.instruction[index]]
         cache = self.model.context(action_space, images, texts, state_tensor)
         # Two answers to each observation: the free plan and the plan after committed rows.
-        actions = np.stack([data.free_plan[index], data.continued_plan[index]], axis=1).reshape(2 * size, HORIZON, -1)
+        actions = np.stack([data.free_plan[index], data.continued_plan[index]], axis=1).reshape(
+            2 * size, HORIZON, -1
+        )
         committed = np.stack([np.zeros(size, dtype=np.int64), data.num_committed[index]], axis=1).reshape(-1)
         coded = codec.encode_actions(actions, np.repeat(raw_state, 2, axis=0), action_width)
         flow = flow_loss(
@@ -230,7 +242,8 @@ class Trainer:
     @torch.no_grad()
     def _average_weights(self) -> None:
         decay = min(self.config.ema_decay, (1.0 + self.step_number) / (10.0 + self.step_number))
-        averaged, current = list(self.averaged.parameters()), list(self.model.parameters())
+        averaged: list[Tensor] = list(self.averaged.parameters())
+        current: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averaged, current, 1.0 - decay)
 
     def save(self, path: Path) -> None:

@@ -92,7 +92,9 @@ class TrainingRun:
                     if worker.is_alive():
                         worker.terminate()
 
-    def _work(self, rank: int, sets: Mapping[str, DemonstrationSet], meeting: str, sender: Connection) -> None:
+    def _work(
+        self, rank: int, sets: Mapping[str, DemonstrationSet], meeting: str, sender: Connection
+    ) -> None:
         torch.set_num_threads(1)
         torch.distributed.init_process_group(
             "gloo",

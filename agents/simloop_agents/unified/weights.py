@@ -63,10 +63,16 @@ def load_weights(folder: Path) -> UnifiedModel:
         tensors = load_file(weights)
         plain = json.loads(config_file.read_text(encoding="utf-8"))
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise MissingWeightsError(f"{folder} holds damaged weights: {error}. Copy or train them again.") from error
+        raise MissingWeightsError(
+            f"{folder} holds damaged weights: {error}. Copy or train them again."
+        ) from error
     config = UnifiedConfig.from_plain(plain, where=str(config_file))
     model = UnifiedModel.seeded(config, 0, _codecs(tensors))
-    state = {name.removeprefix("model."): torch.from_numpy(t) for name, t in tensors.items() if name.startswith("model.")}
+    state = {
+        name.removeprefix("model."): torch.from_numpy(t)
+        for name, t in tensors.items()
+        if name.startswith("model.")
+    }
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -112,7 +118,9 @@ def model_digest(model: UnifiedModel) -> str:
         result.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
     for action_space, codec in sorted(model.codecs.items()):
         for entry in _CODEC_ENTRIES:
-            result.update(f"{action_space}.{entry}".encode() + np.ascontiguousarray(getattr(codec, entry)).tobytes())
+            result.update(
+                f"{action_space}.{entry}".encode() + np.ascontiguousarray(getattr(codec, entry)).tobytes()
+            )
     return result.hexdigest()
 
 

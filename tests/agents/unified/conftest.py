@@ -40,7 +40,11 @@ def tiny_config() -> UnifiedConfig:
 
 
 def make_request(
-    action_space: str, seed: int, *, conditioning: Conditioning | None = None, instruction: str = "Keep your lane."
+    action_space: str,
+    seed: int,
+    *,
+    conditioning: Conditioning | None = None,
+    instruction: str = "Keep your lane.",
 ) -> InferenceRequest:
     draws = np.random.default_rng(seed)
     layout = LAYOUTS[action_space]
@@ -97,6 +101,7 @@ def make_set(layout: EmbodimentLayout, count: int = 12) -> DemonstrationSet:
         instructions=("Keep your lane.",),
         instruction=np.zeros(count, dtype=np.int64),
         readout_targets=Targets(targets, np.ones_like(targets)),
+        emphasis=np.full(count, 1.0 / count),
         objects=objects if layout is CAR else None,
         digest="test",
     )

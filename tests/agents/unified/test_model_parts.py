@@ -122,7 +122,9 @@ def test_a_vehicle_ahead_is_marked_where_it_is_seen():
     assert set(rows) <= {2, 3}
     assert columns.max() < 5
     marked = values[0, rows[0], columns[0]]
-    np.testing.assert_allclose(marked[1:], [np.log((20.0 - 2.25 - 0.6) / 20.0), 3.5 / 4.0, 5.0 / 4.0], rtol=1e-6)
+    np.testing.assert_allclose(
+        marked[1:], [np.log((20.0 - 2.25 - 0.6) / 20.0), 3.5 / 4.0, 5.0 / 4.0], rtol=1e-6
+    )
 
 
 def test_a_published_checkpoint_becomes_the_backbone(tmp_path):

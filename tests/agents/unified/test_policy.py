@@ -17,7 +17,13 @@ from simloop_agents.unified.codecs import LAYOUTS
 from simloop_agents.unified.config import HORIZON, UnifiedConfig
 from simloop_agents.unified.model import UnifiedModel
 from simloop_agents.unified.policy import UnifiedPolicy
-from simloop_agents.unified.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, packaged_folder, save_weights
+from simloop_agents.unified.weights import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_weights,
+    packaged_folder,
+    save_weights,
+)
 
 from .conftest import make_request, tiny_config
 
@@ -63,7 +69,9 @@ def test_the_shipped_sizes_are_within_the_bounds(tmp_path):
 def test_committed_rows_come_back_bit_for_bit_and_move_the_rest(tiny_policy, action_space, num_committed):
     size = len(LAYOUTS[action_space].dimensions)
     committed = np.zeros((HORIZON, size))
-    committed[:num_committed] = 0.3 * np.sin(np.arange(num_committed * size)).reshape(num_committed, size) + 1e-17
+    committed[:num_committed] = (
+        0.3 * np.sin(np.arange(num_committed * size)).reshape(num_committed, size) + 1e-17
+    )
     weights = (np.arange(HORIZON) < num_committed).astype(np.float64)
     conditioning = Conditioning(actions=committed, weights=weights)
     (conditioned,) = _actions(tiny_policy, make_request(action_space, 0, conditioning=conditioning))
@@ -100,8 +108,14 @@ def test_replies_differ_by_image_state_words_and_draw_key(tiny_policy):
 
 def test_equal_seeds_make_equal_agents_in_any_process():
     ours = UnifiedPolicy(is_trained=False, seed=3, model=tiny_config().to_plain())
-    assert ours.spec.digest == UnifiedPolicy(is_trained=False, seed=3, model=tiny_config().to_plain()).spec.digest
-    assert ours.spec.digest != UnifiedPolicy(is_trained=False, seed=4, model=tiny_config().to_plain()).spec.digest
+    assert (
+        ours.spec.digest
+        == UnifiedPolicy(is_trained=False, seed=3, model=tiny_config().to_plain()).spec.digest
+    )
+    assert (
+        ours.spec.digest
+        != UnifiedPolicy(is_trained=False, seed=4, model=tiny_config().to_plain()).spec.digest
+    )
     script = (
         "import json, sys, hashlib\n"
         "from simloop_agents.unified.policy import UnifiedPolicy\n"
@@ -136,7 +150,9 @@ def test_a_long_instruction_is_cut_and_said_so(tiny_policy):
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path):
-    with pytest.raises(MissingWeightsError, match=r"unified_tiny.safetensors is missing.*simloop train unified"):
+    with pytest.raises(
+        MissingWeightsError, match=r"unified_tiny.safetensors is missing.*simloop train unified"
+    ):
         UnifiedPolicy(weights=str(tmp_path))
 
 
@@ -159,7 +175,9 @@ def test_the_shipped_weights_load_and_drive_on(tmp_path):
     model = load_weights(packaged_folder())
     assert sorted(model.codecs) == sorted(LAYOUTS)
     request = make_request("waypoints", 0)
-    grey = {name: np.full_like(request.observation[name], 120) for name in ("front_camera", "front_camera_past")}
+    grey = {
+        name: np.full_like(request.observation[name], 120) for name in ("front_camera", "front_camera_past")
+    }
     state = {"ego_state": np.array([20.0, 0.0, 0.0, 0.0])}
     (actions,) = _actions(UnifiedPolicy(), replace(request, observation={**grey, **state}))
     # Whatever it sees, a car at 20 m/s can be nowhere else after 1.6 s.
