@@ -8,6 +8,7 @@ the same masses, inertias and contacts. What the controller needs to know is rea
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +96,7 @@ def two_arm_lift_model() -> TwoArmModel:
     """
     mujoco = load_mujoco()
     env = make_stock_env()
-    for robot in env.robots:
-        _check_controller(robot.part_controllers["right"])
+    _check_controllers(env)
     full = env.sim.model._model
     spec = mujoco.MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
     model = _without_visuals(spec)
@@ -105,7 +105,10 @@ def two_arm_lift_model() -> TwoArmModel:
             raise WorldError(
                 f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
             )
-    return _describe(env, model)
+    description = _describe(env, model)
+    del env, full, spec
+    gc.collect()  # robosuite's environment refers to itself; with its meshes it holds some 200 MB
+    return description
 
 
 def _without_visuals(spec: Any) -> Any:
@@ -125,6 +128,11 @@ def _without_visuals(spec: Any) -> Any:
         for element in list(getattr(spec, kind)):
             spec.delete(element)
     return spec.compile()
+
+
+def _check_controllers(env: Any) -> None:
+    for robot in env.robots:
+        _check_controller(robot.part_controllers["right"])
 
 
 def _check_controller(controller: Any) -> None:

@@ -171,7 +171,7 @@ def reduced(mesh: BodyMesh, num_faces: int) -> BodyMesh:
         if wanted < len(faces):
             vertices, faces = _welded(vertices, faces, _REDUCED_WELD_M)
             simplified: Any = fast_simplification.simplify(
-                np.asarray(vertices, dtype=np.float32), faces, target_count=wanted, agg=4
+                np.asarray(vertices, dtype=np.float64), faces, target_count=wanted, agg=4
             )
             vertices, faces = simplified
         if len(faces):
