@@ -35,7 +35,7 @@ class RunnerConfig:
     executor: str = "ray"
     workers: int = 0
     interleave: int = 16
-    call_limit_s: float = 120.0
+    call_limit_s: float = 300.0
     max_tries: int = 2
     address: str | None = None
     recycle_after: int = 2000
