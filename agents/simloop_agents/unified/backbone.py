@@ -228,7 +228,8 @@ class Backbone(nn.Module):
     def positions(self, token_ids: Tensor, grid: Tensor) -> Tensor:
         """Returns the (3, S) rotary positions of one prompt with (S,) tokens and (V, 3) view grids."""
         kinds = (token_ids == self.image_token_id).to(torch.int32)
-        positions, _ = self.vlm.model.get_rope_index(token_ids[None], kinds[None], image_grid_thw=grid)
+        inner: Any = self.vlm.model
+        positions, _ = inner.get_rope_index(token_ids[None], kinds[None], image_grid_thw=grid)
         result: Tensor = positions[:, 0]
         return result
 

@@ -17,7 +17,7 @@ import hashlib
 import importlib.resources
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def source_key(family: str) -> str:
     """Returns a hash of all that decides a family's demonstrations: its ranges, the expert and this module."""
     described = load_family(family)
     scenario = described.scenario(FIRST_SEED)
-    source = importlib.resources.files(__package__).joinpath("demonstrations.py").read_bytes()
+    source = importlib.resources.files("simloop_agents.unified").joinpath("demonstrations.py").read_bytes()
     return digest(
         {
             "scene": scenario.scene,
@@ -123,8 +123,9 @@ def source_key(family: str) -> str:
 
 @functools.cache
 def _world(name: str, action: str) -> World:
-    make: Callable[..., World] = world_class(name)
-    return make(action=action)
+    make: Any = world_class(name)
+    world: World = make(action=action)
+    return world
 
 
 def record_episode(family: str, seed: int) -> dict[str, npt.NDArray[Any]]:
@@ -150,6 +151,7 @@ def record_episode(family: str, seed: int) -> dict[str, npt.NDArray[Any]]:
     executed: list[FloatArray] = []
     anchors: list[_AnchorRecord] = []
     planned, planned_tick, next_plan_tick = np.zeros((0, 0)), 0, 0
+    anchor = world.anchor()
     for tick in range(num_ticks):
         is_anchor = tick % ANCHOR_STRIDE_TICKS == 0
         if is_anchor or tick == next_plan_tick:

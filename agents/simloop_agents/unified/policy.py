@@ -19,7 +19,7 @@ from simloop_agents.unified.weights import load_weights, model_digest, packaged_
 
 FloatArray = npt.NDArray[np.float64]
 
-BATCH_WIDTH = 2
+BATCH_WIDTH = 4
 """Requests that are answered in one pass; batches are padded to it.
 
 A matrix product may round differently for another number of rows, so the width is fixed (and not 1): a reply does not

@@ -244,7 +244,7 @@ class Trainer:
         decay = min(self.config.ema_decay, (1.0 + self.step_number) / (10.0 + self.step_number))
         averaged: list[Tensor] = list(self.averaged.parameters())
         current: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def save(self, path: Path) -> None:
         """Writes everything that continuing needs, atomically."""

@@ -20,6 +20,7 @@ from simloop_agents.unified.codecs import LAYOUTS, Codec
 from simloop_agents.unified.config import UnifiedConfig
 from simloop_agents.unified.model import UnifiedModel
 
+PACKAGE = "simloop_agents.unified"
 WEIGHTS_FILE = "unified_tiny.safetensors"
 CONFIG_FILE = "config.json"
 REPORT_FILE = "training_report.json"
@@ -28,7 +29,7 @@ _CODEC_ENTRIES = ("action_mean", "action_scale", "state_mean", "state_scale")
 
 def packaged_folder() -> Path:
     """Returns the folder of the weights that ship with the package."""
-    return Path(str(importlib.resources.files(__package__).joinpath("weights")))
+    return Path(str(importlib.resources.files(PACKAGE).joinpath("weights")))
 
 
 def save_weights(folder: Path, model: UnifiedModel) -> None:
@@ -140,7 +141,7 @@ _INFERENCE_SOURCES = (
 @functools.cache
 def _source_digest() -> bytes:
     result = hashlib.blake2b(digest_size=16)
-    folder = importlib.resources.files(__package__)
+    folder = importlib.resources.files(PACKAGE)
     for name in _INFERENCE_SOURCES:
         result.update(name.encode() + b"\0" + folder.joinpath(name).read_bytes())
     return result.digest()
