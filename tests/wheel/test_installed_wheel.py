@@ -67,10 +67,8 @@ def test_ray_workers_import_the_wheel() -> None:
 def test_metadata_names_distribution_licence_and_plug_ins() -> None:
     distribution = importlib.metadata.distribution("simloop-platform")
     assert distribution.metadata["License-Expression"] == "Apache-2.0"
-    assert {point.name for point in distribution.entry_points.select(group="simloop.worlds")} == {
-        "driving",
-        "bimanual",
-    }
+    worlds = {point.name for point in distribution.entry_points.select(group="simloop.worlds")}
+    assert {"driving", "bimanual"} <= worlds
     assert all(point.load() for point in distribution.entry_points)
 
 
@@ -101,6 +99,6 @@ def test_a_run_of_both_domains_on_ray(tmp_path: Path) -> None:
         if not (run / name).is_file()
     ]
     assert missing == []
-    rows = duckdb.sql(f"select scenario, status from '{run}/parts/*.parquet'").fetchall()
+    rows = duckdb.execute(f"select scenario, status from '{run}/parts/*.parquet'").fetchall()
     assert len({scenario for scenario, _ in rows}) >= 3
     assert {status for _, status in rows} == {"success"}
