@@ -184,14 +184,20 @@ class EpisodeLog:
         return digest.hexdigest()
 
 
+class _EncodedText(dict[Any, bytes]):
+    """Length-prefixed UTF-8 by text, encoded once: columns of text repeat few values."""
+
+    def __missing__(self, value: Any) -> bytes:
+        raw = str(value).encode()
+        self[value] = encoded = len(raw).to_bytes(4, "little") + raw
+        return encoded
+
+
 def column_bytes(array: ColumnArray, dtype: str) -> bytes:
     """Canonical bytes of one column: little-endian, one NaN, -0.0 kept, text as length-prefixed UTF-8."""
     if dtype == "text":
-        parts = []
-        for value in array:
-            raw = str(value).encode()
-            parts.append(len(raw).to_bytes(4, "little") + raw)
-        return b"".join(parts)
+        encoded = _EncodedText()
+        return b"".join([encoded[value] for value in array])
     if dtype == "float64":
         array = np.array(array, dtype="<f8")
         array[np.isnan(array)] = np.nan

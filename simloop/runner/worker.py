@@ -7,8 +7,9 @@ for a reply, all requests of one agent go into one batch.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from simloop import wall_clock
 from simloop.agent import Agent, InferenceReply, InferenceRequest
@@ -22,7 +23,11 @@ from simloop.plugins import load_metrics
 from simloop.runner.announcement import AnnouncedWorld, Announcer, silent
 from simloop.spec import Component, EpisodeSpec, canonical_json
 from simloop.store.row import EpisodeStatus, Row, episode_row
+from simloop.strategies.strategy import Strategy
+from simloop.timing.stage_graph import Timing
 from simloop.world import OutcomeState
+
+_T = TypeVar("_T")
 
 IN_PROCESS = "in-process"
 """Name of the worker that is the driver itself."""
@@ -68,6 +73,7 @@ class _Playing:
     """An episode that is being played."""
 
     task: Task
+    agent: Agent
     world: AnnouncedWorld
     loop: ClosedLoop
     generator: EpisodeGenerator
@@ -101,6 +107,8 @@ class EpisodeWorker:
         self._announce = announce
         self._metrics = tuple(metrics) if metrics is not None else load_metrics()
         self._agents: dict[str, Agent] = {}
+        self._timings: dict[str, Timing] = {}
+        self._strategies: dict[str, Strategy] = {}
         self._idle: dict[str, list[AnnouncedWorld]] = {}
 
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
@@ -114,9 +122,8 @@ class EpisodeWorker:
                     yield started
                 else:
                     playing.append(started)
-            for agent_name in dict.fromkeys(p.task.spec.agent.name for p in playing):
-                batch = [p for p in playing if p.task.spec.agent.name == agent_name]
-                yield from self._answer(batch)
+            for agent in {id(p.agent): p.agent for p in playing}.values():
+                yield from self._answer(agent, [p for p in playing if p.agent is agent])
             playing = [p for p in playing if p.request is not None]
         self._announce(-1, "idle")
 
@@ -136,14 +143,8 @@ class EpisodeWorker:
         allowed = [p.world.spec.max_interleaved for p in playing]
         return min([self._interleave, *allowed])
 
-    def _agent(self, chosen: Component) -> Agent:
-        key = canonical_json([chosen.name, chosen.config])
-        if key not in self._agents:
-            self._agents[key] = make_agent(chosen)
-        return self._agents[key]
-
     def _take_world(self, chosen: Component) -> AnnouncedWorld:
-        idle = self._idle.setdefault(_world_key(chosen), [])
+        idle = self._idle.setdefault(_key(chosen), [])
         return idle.pop() if idle else AnnouncedWorld(make_world(chosen), self._announce)
 
     def _start(self, task: Task) -> _Playing | TaskResult:
@@ -151,20 +152,22 @@ class EpisodeWorker:
         spec = task.spec
         self._announce(task.number, "make")
         try:
-            agent_spec = self._agent(spec.agent).spec
+            agent = _made_once(self._agents, spec.agent, make_agent)
             world = self._take_world(task.world)
             world.episode = task.number
             loop = ClosedLoop(
                 world=world,
                 case=spec.case,
-                agent=agent_spec,
-                timing=make_timing(spec.timing),
-                strategy=make_strategy(spec.strategy),
+                agent=agent.spec,
+                timing=_made_once(self._timings, spec.timing, make_timing),
+                strategy=_made_once(self._strategies, spec.strategy, make_strategy),
                 episode_id=spec.episode_id,
             )
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
             return self._failed(task, error, None, started_s)
-        playing = _Playing(task=task, world=world, loop=loop, generator=loop.run(), started_s=started_s)
+        playing = _Playing(
+            task=task, agent=agent, world=world, loop=loop, generator=loop.run(), started_s=started_s
+        )
         return self._advance(playing, None) or playing
 
     def _advance(self, playing: _Playing, reply: InferenceReply | None) -> TaskResult | None:
@@ -182,8 +185,7 @@ class EpisodeWorker:
             playing.request = None
             return self._failed(playing.task, error, None, playing.started_s)
 
-    def _answer(self, batch: Sequence[_Playing]) -> Iterator[TaskResult]:
-        agent = self._agent(batch[0].task.spec.agent)
+    def _answer(self, agent: Agent, batch: Sequence[_Playing]) -> Iterator[TaskResult]:
         for playing, answer in zip(batch, self._infer(agent, batch), strict=True):
             if isinstance(answer, InferenceReply):
                 result = self._advance(playing, answer)
@@ -226,7 +228,7 @@ class EpisodeWorker:
 
     def _give_back(self, playing: _Playing) -> None:
         playing.world.episode = -1
-        self._idle.setdefault(_world_key(playing.task.world), []).append(playing.world)
+        self._idle.setdefault(_key(playing.task.world), []).append(playing.world)
 
     def _failed(
         self,
@@ -275,8 +277,16 @@ class EpisodeWorker:
         return TaskResult(number=task.number, row=row, log=log, worker_cpu_s=wall_clock.cpu_s())
 
 
-def _world_key(chosen: Component) -> str:
+def _key(chosen: Component) -> str:
     return canonical_json([chosen.name, chosen.config])
+
+
+def _made_once(made: dict[str, _T], chosen: Component, make: Callable[[Component], _T]) -> _T:
+    """Making is slow beside an episode; agents, timings and strategies keep nothing of one."""
+    key = _key(chosen)
+    if key not in made:
+        made[key] = make(chosen)
+    return made[key]
 
 
 def lost_result(

@@ -30,6 +30,8 @@ class ExecutionState(NamedTuple):
 class Strategy(ABC):
     """When to ask for a chunk, what conditioning to hand over, how to install what arrives.
 
+    It keeps nothing between calls: one object serves many episodes at once.
+
     Args:
         execution_horizon: s, control ticks between two requests.
 
