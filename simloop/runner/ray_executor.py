@@ -145,7 +145,7 @@ class RayExecutor:
 
     def _collect(self, seat: _Seat, leases: deque[list[Task]]) -> Iterator[TaskResult]:
         try:
-            result: TaskResult = ray.get(next(seat.stream))
+            received: Any = ray.get(next(seat.stream))
         except StopIteration:
             seat.stream = None
             if seat.lease:
@@ -162,6 +162,7 @@ class RayExecutor:
                 seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})"
             )
             return
+        result: TaskResult = received
         seat.lease.pop(result.number, None)
         seat.num_done += 1
         yield result

@@ -40,9 +40,11 @@ class TaskExecutor(Protocol):
 
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Yields one result a task."""
+        ...
 
     def close(self) -> None:
         """Frees what it holds."""
+        ...
 
 
 def make_executor(config: RunnerConfig, facts: RunFacts) -> TaskExecutor:
