@@ -51,7 +51,9 @@ class WordTokenizer:
     @classmethod
     def packaged(cls) -> WordTokenizer:
         """Returns the tokenizer of the vocabulary that ships with the package."""
-        text = resources.files("simloop_agents.unified").joinpath("vocabulary.json").read_text(encoding="utf-8")
+        text = (
+            resources.files("simloop_agents.unified").joinpath("vocabulary.json").read_text(encoding="utf-8")
+        )
         return cls(json.loads(text))
 
     @property
