@@ -130,6 +130,18 @@ def test_an_agent_that_cannot_act_is_said_before_the_first_episode(
     assert not Path("results").exists()
 
 
+def test_missing_weights_are_said_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simloop: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = simloop("run", "suite=smoke", "agent=unified", "agent.weights=nowhere", "runner=in_process")
+    assert ended.code == 4
+    assert "nowhere" in ended.err
+    assert "simloop train unified" in ended.err
+    assert "Traceback" not in ended.err
+    assert not Path("results").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -10,7 +10,7 @@ import pytest
 EXPECTED = {
     "scenarios": {"cut_in", "lead_deceleration", "two_arm_lift"},
     "suites": {"smoke"},
-    "agents": {"expert"},
+    "agents": {"expert", "unified", "unified_scratch"},
     "strategies": {"blocking", "naive_async", "paused", "prefix"},
     "timings": {"constant", "pi05_4090_mobile", "xr0_4090", "zero"},
     "metrics": {"success_once", "min_ttc_s", "max_pot_tilt_rad", "path_length_m"},

@@ -1,4 +1,4 @@
-"""A machine without OpenGL and without CARLA runs both domains, cameras included."""
+"""A machine without OpenGL and without CARLA runs both domains and the model agent, cameras included."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ for env_id in ("simloop/CutIn-v0", "simloop/TwoArmLift-v0"):
 print("rendered")
 
 from simloop.cli.main import main
-main(["run", "suite=smoke", "scenario=cut_in,two_arm_lift", "agent=expert", "timing=zero", "strategy=naive_async",
-      "seeds.count=1", "runner=in_process", "run_id=bare"])
+main(["run", "suite=smoke", "scenario=cut_in,two_arm_lift", "agent=expert,unified_scratch", "timing=zero",
+      "strategy=naive_async", "seeds.count=1", "runner=in_process", "run_id=bare"])
 """
 
 SAMPLING = """
