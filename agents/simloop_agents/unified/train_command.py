@@ -15,7 +15,6 @@ from simloop_agents.unified.dataset import load_demonstrations
 from simloop_agents.unified.demonstrations import collect
 from simloop_agents.unified.training import TrainingConfig
 from simloop_agents.unified.training_run import TrainingRun
-from simloop_agents.unified.weights import packaged_folder
 
 MODELS = ("unified",)
 FAMILIES = ("cut_in", "lead_deceleration", "two_arm_lift")
@@ -23,10 +22,9 @@ FAMILIES = ("cut_in", "lead_deceleration", "two_arm_lift")
 
 def train(
     model: Annotated[str, typer.Argument(help="What to train: unified.")] = "unified",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for weights, config and report; the package's own if not given."),
-    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, config and report.")] = Path(
+        "trained/unified"
+    ),
     demonstrations: Annotated[Path, typer.Option(help="Folder for the recorded demonstrations.")] = Path(
         "demonstrations"
     ),
@@ -58,7 +56,7 @@ def train(
     console.print("reading demonstrations")
     sets = load_demonstrations(demonstrations, counts)
     run = TrainingRun(
-        folder=output or packaged_folder(),
+        folder=output,
         model=UnifiedConfig(),
         recipe=TrainingConfig(seed=seed, num_steps=steps),
         counts=counts,
@@ -69,7 +67,7 @@ def train(
         for progress in run.run(sets):
             losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
             bar.update(task, completed=progress.step, losses=losses)
-    console.print(f"weights and report are in {run.folder}")
+    console.print(f"Weights and report are in {output}; use them with agent=unified agent.weights={output}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import torch.multiprocessing
 from torch import Tensor
 
 from simloop import wall_clock
+from simloop.errors import SimloopError
 from simloop_agents.unified.config import UnifiedConfig
 from simloop_agents.unified.dataset import DemonstrationSet
 from simloop_agents.unified.training import Trainer, TrainingConfig
@@ -109,10 +110,9 @@ class TrainingRun:
                     sender.send(progress)
             if rank == 0:
                 sender.send(None)
-        except Exception as error:
+        except SimloopError as error:  # the same in every process; the parent raises it
             if rank == 0:
                 sender.send(error)
-            raise
         finally:
             torch.distributed.destroy_process_group()
 
@@ -134,22 +134,25 @@ class TrainingRun:
                 rows = (json.loads(line) for line in curve_file.read_text(encoding="utf-8").splitlines())
                 curve = [row for row in rows if row["step"] <= trainer.step_number]
         sums: dict[str, float] = {}
+        num_summed = 0
         wall_s, cpu_s = wall_clock.now_s(), wall_clock.cpu_s()
         done_before = curve[-1] if curve else {"wall_s": 0.0, "cpu_s": 0.0}
         while trainer.step_number < self.recipe.num_steps:
             for name, value in trainer.step().items():
-                sums[name] = sums.get(name, 0.0) + value / CURVE_PERIOD_STEPS
+                sums[name] = sums.get(name, 0.0) + value
+            num_summed += 1
             step = trainer.step_number
-            if step % CURVE_PERIOD_STEPS == 0:
+            if step % CURVE_PERIOD_STEPS == 0 or step == self.recipe.num_steps:
+                means = {name: value / num_summed for name, value in sums.items()}
                 row = {
                     "step": step,
                     "wall_s": done_before["wall_s"] + wall_clock.now_s() - wall_s,
                     "cpu_s": done_before["cpu_s"] + (wall_clock.cpu_s() - cpu_s) * self.num_processes,
-                    **sums,
+                    **means,
                 }
                 curve.append(row)
-                yield Progress(step=step, num_steps=self.recipe.num_steps, losses=sums)
-                sums = {}
+                yield Progress(step=step, num_steps=self.recipe.num_steps, losses=means)
+                sums, num_summed = {}, 0
             if rank == 0 and (step % self.checkpoint_period_steps == 0 or step == self.recipe.num_steps):
                 write_text(curve_file, "".join(json.dumps(entry) + "\n" for entry in curve))
                 trainer.save(checkpoint)
@@ -183,6 +186,6 @@ def _received(receiver: Connection) -> Iterator[Progress]:
             raise RuntimeError("A training process ended without a result; see its message above.") from None
         if message is None:
             return
-        if isinstance(message, Exception):
+        if isinstance(message, SimloopError):
             raise message
         yield message

@@ -41,6 +41,7 @@ def save_weights(folder: Path, model: UnifiedModel) -> None:
             tensors[f"codec.{action_space}.{entry}"] = np.ascontiguousarray(getattr(codec, entry))
     partial = folder / f"{WEIGHTS_FILE}.partial"
     save_file(tensors, partial)
+    partial.chmod(0o644)  # safetensors makes files that only their owner can read
     partial.replace(folder / WEIGHTS_FILE)
     write_text(folder / CONFIG_FILE, json.dumps(model.config.to_plain(), indent=2) + "\n")
 
@@ -57,8 +58,8 @@ def load_weights(folder: Path) -> UnifiedModel:
         if not path.is_file():
             raise MissingWeightsError(
                 f"The unified model's weights are not there: {path} is missing. Train them with "
-                "`simloop train unified` (about twenty minutes), or set agent.weights to the folder that holds "
-                f"{WEIGHTS_FILE} and {CONFIG_FILE}."
+                "`simloop train unified` (about twenty minutes) and set agent.weights to the folder that it names, or "
+                f"to any other that holds {WEIGHTS_FILE} and {CONFIG_FILE}."
             )
     try:
         tensors = load_file(weights)
