@@ -6,7 +6,7 @@ A comment before a block says how:
 - ``<!-- test: ci -->``        every line of it is a line of ``.ci/run``, which takes minutes;
 - ``<!-- test: activate -->``  the first line activates ``.venv``; the tests' own environment stands for it;
 - ``<!-- test: dry run -->``   ``make`` is asked what it would do;
-- ``<!-- test: reduced A=B -->`` the arguments are added to each ``simloop run``, to make it shorter;
+- ``<!-- test: reduced run A=B; train --c 1 -->`` the arguments are added to those commands, to make them shorter;
 - none                         ``bash`` and ``python`` blocks are run as they stand.
 
 ``text`` blocks are pictures and not run.
@@ -114,10 +114,15 @@ def test_readme_block_runs(block: Block, folder: Path) -> None:
         assert _run([sys.executable, "-c", block.body], folder).strip()
         return
     body = block.body.removeprefix(ACTIVATE) if block.how == "activate" else block.body
-    extra = shlex.split(block.how.removeprefix("reduced ")) if block.how.startswith("reduced ") else []
+    extra = {}
+    if block.how.startswith("reduced "):
+        extra = {
+            words[0]: words[1:] for words in map(shlex.split, block.how.removeprefix("reduced ").split(";"))
+        }
     for command in body.splitlines():
         words = shlex.split(command, comments=True)
-        shown = _run([*words, *extra] if words[:2] == ["simloop", "run"] else words, folder)
+        assert words[0] == "simloop"
+        shown = _run([*words, *extra.get(words[1], [])], folder)
         assert shown.strip(), f"{command} printed nothing"
 
 
