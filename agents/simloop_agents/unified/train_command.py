@@ -65,7 +65,11 @@ def train(
     with Progress(*columns, TextColumn("{task.fields[losses]}"), console=console) as bar:
         task = bar.add_task("training", total=steps, losses="")
         for progress in run.run(sets):
-            losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+            losses = " ".join(
+                f"{name.removesuffix('/flow')} {value:.3f}"
+                for name, value in progress.losses.items()
+                if name.endswith("/flow")
+            )
             bar.update(task, completed=progress.step, losses=losses)
     console.print(f"Weights and report are in {output}; use them with agent=unified agent.weights={output}")
 

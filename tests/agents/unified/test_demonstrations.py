@@ -7,11 +7,9 @@ import pytest
 
 from simloop.errors import ConfigurationError
 from simloop.scenario_files import load_family
-from simloop.world import Anchor
 from simloop_agents.unified import auxiliary, demonstrations
 from simloop_agents.unified.dataset import load_demonstrations
 from simloop_agents.unified.demonstrations import FIRST_SEED, Disturbance, collect, record_episode
-from simloop_driving.actions import action_spec
 
 
 @pytest.fixture(scope="module")
@@ -26,23 +24,31 @@ def test_an_episode_repeats_to_the_bit(driving_episode):
         assert array.tobytes() == again[name].tobytes(), name
 
 
-def test_prefixes_are_the_commands_that_were_really_executed(driving_episode):
-    """With anchors rebuilt from the first free waypoints, a committed row is where the ego was told to be."""
-    executed, committed = driving_episode["executed"], driving_episode["num_committed"]
+def test_prefixes_are_the_commands_that_were_really_executed():
+    episode = record_episode("two_arm_lift", FIRST_SEED)
+    executed, committed = episode["executed"], episode["num_committed"]
     assert committed.min() >= 1
     assert committed.max() <= demonstrations.MAX_COMMITTED
-    spec = action_spec("waypoints")
-    for index in range(0, len(committed), 5):
-        tick, count = index * demonstrations.ANCHOR_STRIDE_TICKS, committed[index]
-        rows = driving_episode["continued_plan"][index, :count]
-        told = executed[tick : tick + count]
-        # The anchor that maps one row onto its command maps all of them onto theirs.
-        yaw = told[0, 2] - rows[0, 2]
-        origin = (
-            told[0, :2] - np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]) @ rows[0, :2]
-        )
-        anchor = Anchor(captured_at_ns=0, pose=np.array([*origin, yaw, 0.0]))
-        np.testing.assert_allclose(spec.to_world(rows, anchor), told, atol=1e-9)
+    for index, count in enumerate(committed):
+        tick = index * demonstrations.ANCHOR_STRIDE_TICKS
+        rows = episode["continued_plan"][index, :count]
+        assert rows.tobytes() == executed[tick : tick + count].tobytes()
+
+
+def test_half_of_the_waypoint_prefixes_are_shifted_as_a_whole(driving_episode):
+    """The speed entry is the same in every frame, so it shows whether and how a prefix was shifted."""
+    executed, committed = driving_episode["executed"], driving_episode["num_committed"]
+    shifts = []
+    for index, count in enumerate(committed):
+        tick = index * demonstrations.ANCHOR_STRIDE_TICKS
+        told, rows = executed[tick : tick + count, 3], driving_episode["continued_plan"][index, :count, 3]
+        if told.min() > 3.0:  # slower ones may have been cut at standstill
+            np.testing.assert_allclose(rows - told, rows[0] - told[0], atol=1e-9)
+            shifts.append(rows[0] - told[0])
+    is_shifted = np.abs(shifts) > 1e-9
+    assert 0.3 < is_shifted.mean() < 0.7
+    deviation = demonstrations.PREFIX_SHIFTS["waypoints"][3]
+    assert 0.5 * deviation < np.std(np.array(shifts)[is_shifted]) < 1.6 * deviation
 
 
 def test_the_disturbance_is_in_what_was_executed(driving_episode):
