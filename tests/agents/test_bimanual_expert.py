@@ -49,7 +49,9 @@ def _prefix(plan: dict[int, npt.NDArray[np.float64]], tick: int, count: int) -> 
     return Conditioning(actions=actions, weights=weights)
 
 
-def _episode(world: BimanualWorld, expert: BimanualExpert, seed: int, delay_ticks: int = 0) -> tuple[bool, float]:
+def _episode(
+    world: BimanualWorld, expert: BimanualExpert, seed: int, delay_ticks: int = 0
+) -> tuple[bool, float]:
     """Plays an episode that asks every eight ticks and gets the chunk ``delay_ticks`` later, with a clean prefix."""
     world.reset(load_family("two_arm_lift").scenario(seed), seed)
     plan: dict[int, npt.NDArray[np.float64]] = {}
