@@ -59,8 +59,7 @@ def component(group: str, name: str, overrides: Mapping[str, str] | None = None)
     """
     overrides = dict(overrides or {})
     for key in overrides:
-        if any(part.startswith("_") for part in key.split(".")):
-            raise ConfigurationError(f"{group}.{key} cannot be set; keys that start with _ belong to conf/.")
+        _refuse_private(dict.fromkeys(key.split(".")), f"{group}.{key}")
     if group == "agent" and ":" in name:
         if overrides:
             raise ConfigurationError(
@@ -70,6 +69,7 @@ def component(group: str, name: str, overrides: Mapping[str, str] | None = None)
     if name not in choices(group):
         raise UnknownNameError(group, name, choices(group))
     config = _compose(group, name, tuple(sorted(overrides.items())))
+    _refuse_private({k: v for k, v in config.items() if k != "_target_"}, f"{group}={name}")
     changed = ",".join(f"{k}={v}" for k, v in sorted(overrides.items()))
     return Component(
         group=group, name=f"{name}[{changed}]" if changed and group != "runner" else name, config=config
@@ -93,6 +93,20 @@ def _compose(group: str, name: str, overrides: tuple[tuple[str, str], ...]) -> M
     return {str(k): v for k, v in plain.items() if k != "description"}
 
 
+def _refuse_private(value: Any, where: str) -> None:
+    """Refuses keys that Hydra would act on (``_target_`` and its like), at any depth of a user's values."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if str(key).startswith("_"):
+                raise ConfigurationError(
+                    f"{where} sets {key!r}; keys that start with _ belong to conf/ alone."
+                )
+            _refuse_private(inner, where)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _refuse_private(inner, where)
+
+
 def _flat_keys(config: Mapping[str, Any], head: str = "") -> list[str]:
     keys: list[str] = []
     for key, value in config.items():
@@ -107,7 +121,8 @@ def _instantiate(chosen: Component, kind: type[Any]) -> Any:
     if "_target_" not in chosen.config:
         raise ConfigurationError(f"{where} has no _target_ in conf/{chosen.group}/.")
     try:
-        made = instantiate(dict(chosen.config), _convert_="all")
+        # Not recursive: a mapping inside a value stays a mapping, whatever it holds.
+        made = instantiate(dict(chosen.config), _convert_="all", _recursive_=False)
     except HydraException as error:
         cause = error.__cause__ or error
         if isinstance(cause, SimloopError):
@@ -159,6 +174,7 @@ def world_component(
         UnknownNameError: There is no world of that name.
         ConfigurationError: The family or an override names a key that the world does not have.
     """
+    _refuse_private(world_config, f"world_config of {name}")
     if name in choices("world"):
         base = component("world", name, overrides)
         unknown = sorted(set(world_config) - set(base.config))

@@ -417,9 +417,19 @@ class ClosedLoop:
 
     def _checked(self, reply: InferenceReply) -> InferenceReply:
         expected = (self._agent.horizon, self._spec.action.size)
-        actions = reply.actions
-        if actions is None or np.shape(actions) != expected:
-            got = "no actions" if actions is None else f"shape {np.shape(actions)}"
+        try:
+            actions = None if reply.actions is None else np.asarray(reply.actions, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise AgentError(
+                f"Agent {self._agent.name!r} replied with actions that are not numbers: {error}."
+            ) from error
+        if reply.first_index:
+            raise AgentError(
+                f"Agent {self._agent.name!r} replied with first_index {reply.first_index}; a policy's chunk starts "
+                "at row 0."
+            )
+        if actions is None or actions.shape != expected:
+            got = "no actions" if actions is None else f"shape {actions.shape}"
             raise AgentError(
                 f"Agent {self._agent.name!r} replied with {got}; a chunk for {self._spec.action.name!r} has shape "
                 f"{expected} (horizon, action entries)."

@@ -151,6 +151,7 @@ class EpisodeWorker:
         started_s = wall_clock.now_s()
         spec = task.spec
         self._announce(task.number, "make")
+        world: AnnouncedWorld | None = None
         try:
             agent = _made_once(self._agents, spec.agent, make_agent)
             world = self._take_world(task.world)
@@ -164,7 +165,7 @@ class EpisodeWorker:
                 episode_id=spec.episode_id,
             )
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
-            return self._failed(task, error, None, started_s)
+            return self._failed(task, _after_closing(world, error), None, started_s)
         playing = _Playing(
             task=task, agent=agent, world=world, loop=loop, generator=loop.run(), started_s=started_s
         )
@@ -183,7 +184,8 @@ class EpisodeWorker:
             return self._agent_failed(playing, error)
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
             playing.request = None
-            return self._failed(playing.task, error, None, playing.started_s)
+            closed = _after_closing(playing.world, error)
+            return self._failed(playing.task, closed, None, playing.started_s)
 
     def _answer(self, agent: Agent, batch: Sequence[_Playing]) -> Iterator[TaskResult]:
         for playing, answer in zip(batch, self._infer(agent, batch), strict=True):
@@ -206,6 +208,12 @@ class EpisodeWorker:
                 raise AgentError(
                     f"Agent {agent.spec.name!r} gave {len(replies)} replies to {len(requests)} requests."
                 )
+            for reply in replies:
+                if not isinstance(reply, InferenceReply):
+                    raise AgentError(
+                        f"Agent {agent.spec.name!r} replied with a {type(reply).__name__}; infer returns one "
+                        "simloop.agent.InferenceReply a request."
+                    )
             return list(replies)
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
             if len(batch) == 1:
@@ -222,8 +230,13 @@ class EpisodeWorker:
         return self._judged(playing.task, status, outcome.reason, log, playing.started_s, stage=outcome.stage)
 
     def _agent_failed(self, playing: _Playing, error: Exception) -> TaskResult:
-        log = playing.loop.log()
-        self._give_back(playing)
+        log: EpisodeLog | None = None
+        try:
+            log = playing.loop.log()
+            self._give_back(playing)
+        except Exception as second:  # noqa: BLE001 - the agent's error stays the reason; this one joins its trace
+            error.add_note(f"Its log could not be made: {type(second).__name__}: {second}")
+            error = _after_closing(playing.world, error)
         return self._failed(playing.task, error, log, playing.started_s, is_agents=True)
 
     def _give_back(self, playing: _Playing) -> None:
@@ -274,7 +287,18 @@ class EpisodeWorker:
             worker=self._name,
             wall_s_wall=wall_clock.now_s() - started_s,
         )
+        self._announce(-1, "idle")
         return TaskResult(number=task.number, row=row, log=log, worker_cpu_s=wall_clock.cpu_s())
+
+
+def _after_closing(world: AnnouncedWorld | None, error: Exception) -> Exception:
+    """Closes a world that is not to be used again; returns ``error``, with a note if closing failed too."""
+    if world is not None:
+        try:
+            world.close()
+        except Exception as second:  # noqa: BLE001 - the first error is the reason; this one joins its trace
+            error.add_note(f"Closing the world failed too: {type(second).__name__}: {second}")
+    return error
 
 
 def _key(chosen: Component) -> str:

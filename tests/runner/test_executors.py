@@ -26,6 +26,18 @@ class RaisingAgent(BrakeAgent):
             raise RuntimeError("out of ideas")
         return super().infer(requests)
 
+class BareAgent(BrakeAgent):
+    def infer(self, requests):
+        return [np.full((8, 1), 6.0) for _ in requests]
+
+class ListAgent(BrakeAgent):
+    def infer(self, requests):
+        return [InferenceReply(actions=[[float("nan")]] * 8) for _ in requests]
+
+class TextAgent(BrakeAgent):
+    def infer(self, requests):
+        return [InferenceReply(actions=[["brake"]] * 8) for _ in requests]
+
 class ForgetfulAgent(BrakeAgent):
     def infer(self, requests):
         return []
@@ -53,6 +65,9 @@ def test_in_process_interleaved_and_ray_give_the_same_hashes(walls: Any) -> None
         ("NanAgent", "replied with nan in row 0, entry 'action'; actions must be finite"),
         ("ShortAgent", "shape (7, 1); a chunk for 'braking_wall_action' has shape (8, 1)"),
         ("RaisingAgent", "RuntimeError: out of ideas"),
+        ("BareAgent", "replied with a ndarray; infer returns one simloop.agent.InferenceReply a request"),
+        ("ListAgent", "replied with nan in row 0, entry 'action'; actions must be finite"),
+        ("TextAgent", "replied with actions that are not numbers"),
         ("ForgetfulAgent", "gave 0 replies to 1 requests"),
     ],
 )

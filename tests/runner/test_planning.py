@@ -27,7 +27,7 @@ WRONG = [
     (["timing=constant", "timing.inference.mean_ms=3"], ConfigurationError, "timing.inference.mean_ms=3 does not fit"),
     (["strategy.execution_horizon=0"], ParameterError, "strategy.execution_horizon is 0; allowed: a whole number >= 1"),
     (["strategy.execution_horizon=9"], IncompatibleAgentError, "plans chunks of 8 actions; strategy .* executes 9"),
-    (["strategy._target_=os.system"], ConfigurationError, "keys that start with _ belong to conf/"),
+    (["strategy._target_=os.system"], ConfigurationError, "keys that start with _ belong to conf/ alone"),
     (["agent.target=nowhere:Agent"], ConfigurationError, "module 'nowhere' does not import"),
     (["agent.target=simloop.errors:Nothing"], ConfigurationError, "'Nothing' is not an Agent subclass"),
     (["agent=:x"], ConfigurationError, "must read module:Class"),
@@ -90,3 +90,38 @@ def test_criteria_of_a_replaced_axis_are_for_the_verdict_and_unknown_metrics_ref
     suite.write_text(suite.read_text().replace("metric: success", "metric: sucess_once"))
     with pytest.raises(UnknownNameError, match="Unknown metric 'sucess_once'"):
         plan_run(["suite=walls.yaml", "timing=xr0_4090"])
+
+
+HOSTILE = [
+    "{_target_: builtins.open, path: x}",
+    "{speed_mps: {_target_: builtins.open, _args_: [opened, w]}}",
+    "{speed_mps: [{_target_: builtins.open, _args_: [opened, w]}]}",
+]
+
+
+@pytest.mark.parametrize("world_config", HOSTILE)
+@pytest.mark.parametrize("world", ["faulty_wall", "driving"])
+def test_a_scenario_file_cannot_name_code_to_run(walls: Any, world: str, world_config: str) -> None:
+    (walls.folder / "wall.yaml").write_text(
+        f"family: wall\nworld: {world}\nworld_config: {world_config}\ntime_limit_s: 6\n"
+        "parameters: {fault: {choices: [none]}}\n"
+    )
+    with pytest.raises(
+        ConfigurationError, match="sets '_target_'; keys that start with _ belong to conf/ alone"
+    ):
+        plan_run(["suite=walls.yaml"])
+    assert not (walls.folder / "opened").exists()
+
+
+@pytest.mark.usefixtures("walls")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["agent=unified", "agent.weights={_target_:builtins.open,_args_:[opened,w]}"],
+        ["world._target_=builtins.open"],
+    ],
+)
+def test_a_command_line_cannot_name_code_to_run(words: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="keys that start with _ belong to conf/ alone"):
+        plan_run(["suite=walls.yaml", *words])
+    assert not Path("opened").exists()
