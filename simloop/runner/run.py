@@ -143,6 +143,7 @@ class _PartWriter:
             with _writing(self._store.path):
                 self._store.write_episode_log(str(row["episode_id"]), result.log)
             row["has_log"] = True
+            self._store.note_log(row)
         self._rows.append(row)
         self.num_rows += 1
         if len(self._rows) >= _PART_ROWS or wall_clock.now_s() - self._since_s > _PART_SECONDS:

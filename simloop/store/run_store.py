@@ -139,8 +139,13 @@ class RunStore:
             if episode_id in self._done:
                 raise ResultsError(f"{part} records episode {episode_id}, which another part records too.")
             self._done.add(episode_id)
-            if row["status"] == EpisodeStatus.SUCCESS.value and row.get("has_log"):
-                self._cells_with_log.add(tuple(str(row.get(c)) for c in _CELL_COLUMNS))
+            if row.get("has_log"):
+                self.note_log(row)
+
+    def note_log(self, row: Mapping[str, Any]) -> None:
+        """Remembers that the log of this row's episode is kept, so that its cell needs no further success."""
+        if row["status"] == EpisodeStatus.SUCCESS.value:
+            self._cells_with_log.add(tuple(str(row.get(c)) for c in _CELL_COLUMNS))
 
     def write_episode_log(self, episode_id: str, log: EpisodeLog) -> None:
         """Writes the log of an episode, before the row that says so; replaces what a killed run left."""

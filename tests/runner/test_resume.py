@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from simloop import wall_clock
 from simloop.errors import ResultsError
 from simloop.runner.planning import plan_run
 from simloop.runner.run import execute
+from simloop.store.episode_logs import is_sampled
 from simloop.store.run_store import RunStore
 
 WORDS = ["suite=walls.yaml", "run_id=killed", "runner=in_process", "seeds.count=40"]
@@ -73,6 +75,17 @@ def test_an_interrupt_records_what_is_finished_and_the_run_goes_on() -> None:
     assert len(RunStore.open_read_only(plan.folder).done_ids()) == 5
     assert execute(plan, lambda row: None).num_episodes == 27
     assert execute(plan, lambda row: None).num_episodes == 0
+
+
+def test_of_successes_one_log_a_cell_and_the_sample_is_kept(walls: Any) -> None:
+    _, rows = walls.run("run_id=logs", "runner=in_process", "seeds.count=8")
+    assert {r["status"] for r in rows} == {"success"}
+    beyond_the_sample = Counter(
+        (r["timing"], r["strategy"]) for r in rows if r["has_log"] and not is_sampled(r["episode_id"])
+    )
+    cells = {(r["timing"], r["strategy"]) for r in rows}
+    assert {(r["timing"], r["strategy"]) for r in rows if r["has_log"]} == cells
+    assert set(beyond_the_sample.values()) == {1}
 
 
 def test_a_changed_agent_or_another_suite_is_refused(walls: Any) -> None:

@@ -17,6 +17,7 @@ import pytest
 from simloop.errors import ResultsError
 from simloop.metrics.evaluate import Evaluation
 from simloop.spec import Case, Component, EpisodeSpec, Scenario
+from simloop.store.episode_logs import is_sampled
 from simloop.store.manifest import Manifest
 from simloop.store.parts import list_parts
 from simloop.store.row import EpisodeStatus, episode_row, rows_to_table
@@ -208,6 +209,15 @@ def test_logs_are_kept_of_failures_of_the_first_success_of_a_cell_and_of_a_sampl
         assert store.wants_log(row(1, EpisodeStatus.INFRA_ERROR)) and store.wants_log(
             row(1, EpisodeStatus.FAIL)
         )
+
+
+def test_a_log_counts_for_its_cell_before_its_row_is_in_a_part(tmp_path: Path) -> None:
+    with RunStore.create_or_open(tmp_path / "r1", manifest()) as store:
+        store.note_log(row(0, EpisodeStatus.FAIL))
+        assert store.wants_log(row(1))
+        store.note_log(row(1))
+        kept = [seed for seed in range(2, 202) if store.wants_log(row(seed))]
+    assert kept == [seed for seed in range(2, 202) if is_sampled(row(seed)["episode_id"])]
 
 
 def test_rows_without_identity_or_with_mixed_columns_are_refused() -> None:
