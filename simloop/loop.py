@@ -176,7 +176,8 @@ class ClosedLoop:
         self._episode_id = episode_id
         self._period_ns = spec.control_period_ns
         self._physics_ns = spec.physics_period_ns
-        self._predictor = MaxOfWindow(nominal_ns=self._timing.nominal_ns, control_period_ns=self._period_ns)
+        nominal_ns = self._timing.nominal_ns(s.kind for s in self._sensors)
+        self._predictor = MaxOfWindow(nominal_ns=nominal_ns, control_period_ns=self._period_ns)
         self._queue = EventQueue()
         self._buffer = ActionBuffer(spec.action.size)
         self._recorder = EpisodeRecorder()

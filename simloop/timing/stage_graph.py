@@ -8,7 +8,7 @@ actuation, so neither the strategy nor the agent nor the worker moves a draw (do
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -90,10 +90,13 @@ class Timing:
         actuation = {Stage.ACTUATION: self.stage(Stage.ACTUATION)}
         return Timing(name=self.name, source=self.source, stages=actuation, seed=self.seed)
 
-    @property
-    def nominal_ns(self) -> float:
-        """Mean time from the capture of the slowest kind of sensor to the chunk's arrival, queueing aside."""
-        sensors = max((d.mean_ns for d in self.transport.values()), default=0.0)
+    def nominal_ns(self, kinds: Iterable[SensorKind]) -> float:
+        """Returns the mean time from a capture to the chunk's arrival, queueing aside.
+
+        Args:
+            kinds: Kinds of the sensors that are captured; the slowest of them counts, all others are left out.
+        """
+        sensors = max((self.transport.get(kind, ZERO).mean_ns for kind in kinds), default=0.0)
         return sensors + sum(d.mean_ns for s, d in self.stages.items() if s is not Stage.ACTUATION)
 
 

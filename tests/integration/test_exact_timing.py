@@ -309,27 +309,15 @@ def test_zero_length_and_unused_stages_do_not_change_the_hash(name: str) -> None
     assert roll(timing(preprocess=Constant(0))) == reference
     assert roll(timing(preprocess=Constant(0), downlink=Constant(0), actuation=Constant(0))) == reference
     assert roll(timing(downlink=ShiftedLognormal(shift_ns=0, median_ns=0, sigma=0.5))) == reference
-    unused = timing()
     with_camera = Timing(
         name="u",
-        stages=unused.stages,
-        transport={SensorKind.CAMERA: ShiftedLognormal(shift_ns=1e7, median_ns=1e7, sigma=1)},
+        stages=timing().stages,
+        transport={SensorKind.CAMERA: ShiftedLognormal(shift_ns=1e8, median_ns=1e7, sigma=1)},
     )
-    # The kind is not among the world's sensors, so nothing is drawn; only d-hat before the first delay knows of it.
-    if name != "prefix":
-        without_prediction = _without(
-            _roll(with_camera, STRATEGIES[name](execution_horizon=4)), "predicted_delay_ticks"
-        )
-        assert without_prediction == _without(
-            _roll(unused, STRATEGIES[name](execution_horizon=4)), "predicted_delay_ticks"
-        )
+    # The kind is not among the world's sensors: nothing is drawn, and the first d-hat does not know of it.
+    assert roll(with_camera) == reference
     if name != "paused":
         assert roll(timing(preprocess=Constant(1_000_000))) != reference
-
-
-def _without(log: EpisodeLog, column: str) -> str:
-    log.tables["inferences"][column] = np.zeros_like(log.tables["inferences"][column])
-    return log.episode_hash
 
 
 def test_sleeps_in_the_agent_do_not_change_the_hash() -> None:

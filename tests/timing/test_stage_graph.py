@@ -50,7 +50,8 @@ def test_every_key_of_a_configuration_arrives() -> None:
         queue=QueueRule.FIFO,
         seed=7,
     )
-    assert timing.nominal_ns == 9e6
+    assert timing.nominal_ns([SensorKind.PROPRIOCEPTION, SensorKind.CAMERA]) == 9e6
+    assert timing.nominal_ns([SensorKind.PROPRIOCEPTION]) == timing.nominal_ns([]) == 6e6
     assert timing.stage(Stage.UPLINK).constant_ns == 0
 
 
@@ -139,5 +140,5 @@ def test_the_presets_add_up_to_the_published_means(repository: Path, name: str, 
     config = yaml.safe_load((repository / "conf" / "timing" / f"{name}.yaml").read_text())
     assert config.pop("_target_") == "simloop.timing.stage_graph.timing_from_config"
     timing = timing_from_config(**config)
-    assert timing.nominal_ns * 1e-6 == pytest.approx(total_ms, abs=0.05)
+    assert timing.nominal_ns(SensorKind) * 1e-6 == pytest.approx(total_ms, abs=0.05)
     assert timing.source
