@@ -29,6 +29,7 @@ class InferenceRow:
     trigger_ns: int
     predicted_delay_ticks: int
     num_committed: int
+    is_free: bool
     start_ns: int = -1
     done_ns: int = -1
     deliver_ns: int = -1

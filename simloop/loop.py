@@ -108,7 +108,6 @@ class _Sealed:
     age_ns: dict[str, int]
     anchor: Anchor
     conditioning: Conditioning | None
-    is_free: bool = False
     reply: InferenceReply | None = None
     delivers_at_ns: int = -1
 
@@ -350,14 +349,13 @@ class ClosedLoop:
             trigger_ns=t_ns,
             predicted_delay_ticks=predicted,
             num_committed=conditioning.num_committed if conditioning is not None else 0,
+            is_free=is_free,
         )
         self._recorder.inferences.append(row)
         ages = {name: t_ns - item.frame.captured_at_ns for name, item in items.items()}
         for name in sorted(items):
             self._recorder.consumed.append((request, name, items[name].frame.index, ages[name]))
-        sealed = _Sealed(
-            row=row, items=items, age_ns=ages, anchor=anchor, conditioning=conditioning, is_free=is_free
-        )
+        sealed = _Sealed(row=row, items=items, age_ns=ages, anchor=anchor, conditioning=conditioning)
         self._in_flight[request] = sealed
         return sealed
 
@@ -392,8 +390,8 @@ class ClosedLoop:
         sealed.reply = self._checked((yield self._request(sealed)))
         sealed.row.notes = "; ".join(f"{k}: {v}" for k, v in sorted(sealed.reply.notes.items()))
         tick = sealed.row.observation_tick
-        inference_ns = 0 if sealed.is_free else self._inference.ns(tick)
-        downlink_ns = 0 if sealed.is_free else self._downlink.ns(tick)
+        inference_ns = 0 if sealed.row.is_free else self._inference.ns(tick)
+        downlink_ns = 0 if sealed.row.is_free else self._downlink.ns(tick)
         sealed.delivers_at_ns = t_ns + inference_ns + downlink_ns
         if inference_ns == 0:
             yield from self._finish_inference(t_ns, sealed)
@@ -467,7 +465,7 @@ class ClosedLoop:
         row.deliver_ns = sealed.delivers_at_ns
         row.install_tick = ceil_to(row.deliver_ns, self._period_ns) // self._period_ns
         row.realised_delay_ticks = row.install_tick - row.observation_tick
-        if not sealed.is_free:
+        if not row.is_free:
             self._predictor.observe(row.realised_delay_ticks)
         if row.observation_tick < self._installed_observation_tick:
             row.state = "stale_dropped"

@@ -38,6 +38,7 @@ def loop_schemas(action_size: int) -> dict[str, TableSchema]:
                 _int("realised_delay_ticks", "d = install_tick - observation_tick, counted"),
                 _int("predicted_delay_ticks", "d-hat"),
                 _int("num_committed", "rows of clean prefix that were handed over"),
+                Column(name="is_free", dtype="bool", description="the first chunk, which costs nothing"),
                 Column(
                     name="state",
                     dtype="text",

@@ -91,6 +91,8 @@ def test_a_free_first_chunk_is_there_at_tick_0_whatever_the_stages(strategy: Str
     assert _rows(log, "inferences", "request", "observation_tick", "deliver_ns", "predicted_delay_ticks")[
         0
     ] == (0, 0, 0, 0)
+    is_free = log.column("inferences", "is_free").tolist()
+    assert is_free == [True] + [False] * (len(is_free) - 1)
     # Asynchronous strategies ask for tick 0 again, at cost.
     second = 0 if strategy.is_asynchronous else 8
     assert log.column("inferences", "observation_tick")[1] == second
@@ -104,6 +106,7 @@ def test_a_charged_first_chunk_costs_what_every_chunk_costs(strategy: Strategy) 
     log = _roll(timing, strategy)
     assert log.column("ticks", "is_hold")[:5].tolist() == [True, True, True, False, False]
     assert log.column("inferences", "realised_delay_ticks")[0] == 3
+    assert not log.column("inferences", "is_free").any()
 
 
 # --- assembly --------------------------------------------------------------------------------------------------

@@ -399,8 +399,7 @@ def _draws(log: EpisodeLog) -> dict[str, dict[int, int]]:
     ):
         if delivered_ns >= 0:
             found["transport"][int(index)] = int(delivered_ns - t_ns)
-    is_free = inferences["deliver_ns"] == inferences["trigger_ns"]
-    for row in np.flatnonzero(~is_free).tolist():
+    for row in np.flatnonzero(~inferences["is_free"]).tolist():
         tick = int(inferences["observation_tick"][row])
         trigger, start, done, deliver = (
             int(inferences[name][row]) for name in ("trigger_ns", "start_ns", "done_ns", "deliver_ns")

@@ -59,13 +59,15 @@ def ticks(rows: list[tuple[int, tuple[float, float], int]]) -> dict[str, list[An
     )
 
 
-def inferences(rows: list[tuple[int, int, int, str]]) -> dict[str, list[Any]]:
-    """Rows of (start_ns, realised, predicted, state)."""
+def inferences(rows: list[tuple[int, int, int, str]], *, num_free: int = 0) -> dict[str, list[Any]]:
+    """Rows of (start_ns, realised or -1, predicted, state); the first ``num_free`` cost nothing."""
     schema = loop_schemas(2)["inferences"]
     columns: dict[str, list[Any]] = {c.name: [0] * len(rows) for c in schema.columns}
     columns["start_ns"] = [r[0] for r in rows]
     columns["realised_delay_ticks"] = [r[1] for r in rows]
     columns["predicted_delay_ticks"] = [r[2] for r in rows]
+    columns["deliver_ns"] = [r[0] + r[1] * TICK_NS if r[1] >= 0 else -1 for r in rows]
+    columns["is_free"] = [i < num_free for i in range(len(rows))]
     columns["state"] = [r[3] for r in rows]
     columns["notes"] = [""] * len(rows)
     return columns
@@ -158,24 +160,32 @@ def test_longest_streak(flags: list[int], expected: int) -> None:
     assert longest_streak(np.array(flags, dtype=bool)) == expected
 
 
-def test_delays_count_installed_chunks_only() -> None:
+def test_delays_count_every_delivered_chunk_but_the_free_one() -> None:
     rows = [
+        (0, 0, 0, "installed"),
         (0, 2, 2, "installed"),
         (1, 4, 2, "installed"),
         (2, 9, 1, "stale_dropped"),
-        (3, 40, 2, "elapsed"),
+        (3, 41, 3, "elapsed"),
         (-1, -1, 2, "queue_dropped"),
+        (4, -1, 2, "in_flight"),
     ]
-    got, _ = values(inferences=inferences(rows))
-    assert (got["realised_delay_mean_ticks"], got["realised_delay_max_ticks"]) == (3.0, 4.0)
-    assert got["realised_delay_p95_ticks"] == pytest.approx(3.9)
-    assert (got["delay_error_mean_ticks"], got["delay_overrun_ratio"]) == (1.0, 0.5)
-    assert got["delay_error_p95_ticks"] == pytest.approx(1.9)
+    got, _ = values(inferences=inferences(rows, num_free=1))
+    # d: 2, 4, 9, 41; error: 0, 2, 8, 38. The 95th percentile lies 0.85 of the way from the third to the fourth.
+    assert (got["realised_delay_mean_ticks"], got["realised_delay_max_ticks"]) == (14.0, 41.0)
+    assert got["realised_delay_p95_ticks"] == pytest.approx(9 + 0.85 * 32)
+    assert (got["delay_error_mean_ticks"], got["delay_overrun_ratio"]) == (12.0, 0.75)
+    assert got["delay_error_p95_ticks"] == pytest.approx(8 + 0.85 * 30)
     assert (got["num_inferences"], got["num_dropped_observations"], got["num_discarded_chunks"]) == (
-        4.0,
+        6.0,
         1.0,
         2.0,
     )
+
+
+def test_a_free_chunk_alone_has_no_delay() -> None:
+    _, why = values(inferences=inferences([(0, 0, 0, "installed"), (1, -1, 2, "in_flight")], num_free=1))
+    assert why["realised_delay_mean_ticks"] == "no chunk was delivered, the free first one aside"
 
 
 def test_wasted_actions() -> None:

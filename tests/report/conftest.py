@@ -70,6 +70,7 @@ def _loop_tables(num_ticks: int, delay: int, period: int = 8) -> dict[str, dict[
             "realised_delay_ticks": np.full(len(starts), delay),
             "predicted_delay_ticks": np.full(len(starts), delay),
             "num_committed": np.zeros(len(starts), dtype=int),
+            "is_free": np.zeros(len(starts), dtype=bool),
             "state": ["installed"] * len(starts),
             "notes": [""] * len(starts),
         },
