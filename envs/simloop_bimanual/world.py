@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from simloop.errors import ConfigurationError, ParameterError, WorldError
 from simloop.log import Columns
+from simloop.source_digest import source_digest
 from simloop.spec import Scenario
 from simloop.world import (
     ActionDimension,
@@ -309,4 +310,5 @@ def _same(array: FloatArray) -> FloatArray:
 
 @functools.cache
 def _versions() -> Mapping[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("mujoco", "robosuite")}
+    installed = {name: importlib.metadata.version(name) for name in ("mujoco", "robosuite")}
+    return {**installed, "simloop_bimanual": source_digest("simloop_bimanual")}

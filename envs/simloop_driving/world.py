@@ -12,6 +12,7 @@ import numpy.typing as npt
 from simloop.errors import ConfigurationError
 from simloop.log import Columns
 from simloop.randomness import generator, stream_key
+from simloop.source_digest import source_digest
 from simloop.spec import Scenario
 from simloop.world import Anchor, Frame, Outcome, OutcomeState, World, WorldSpec
 from simloop_driving import recording, sensors, step_kernel
@@ -35,8 +36,6 @@ ROAD_PICTURE_STEP_M = 20.0
 STEP_S = PHYSICS_PERIOD_NS / 1e9
 TICK_S = CONTROL_PERIOD_NS / 1e9
 PAST_TICKS = sensors.PAST_NS // CONTROL_PERIOD_NS
-VERSION = "1"
-"""Raised whenever the same scenario and actions can lead to other states."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -84,7 +83,7 @@ class DrivingWorld(World):
             tables=recording.TABLES,
             motion_points=recording.MOTION_POINTS,
             max_interleaved=16,
-            versions={"simloop_driving": VERSION},
+            versions={"simloop_driving": source_digest("simloop_driving")},
         )
         self._vehicle = load_vehicle(vehicle)
         self._vehicle_entries = self._vehicle.packed(STEP_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,12 +28,14 @@ from simloop.criteria import check_names, parse_criteria
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.loop import matching_embodiment
 from simloop.metrics.evaluate import metric_versions
-from simloop.plugins import load_metrics
+from simloop.plugins import agent_class, load_metrics
 from simloop.runner.config import RunnerConfig
 from simloop.runner.worker import RunFacts, Task
 from simloop.scenario_files import load_family
+from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
 from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
 from simloop.store.manifest import Manifest
+from simloop.store.platform_key import distributions_digest
 from simloop.suites import Suite, load_suite, whole_number
 from simloop.world import WorldSpec
 
@@ -124,6 +128,14 @@ class _Composer:
             agent.close()
         return self._agents[name]
 
+    def agent_digest(self, name: str) -> str:
+        """What results of an agent are kept by; for ``module:Class`` the file that holds the class counts too."""
+        stated = self.agent(name).digest
+        target = self.component("agent", name).config.get("target")
+        if target is None:
+            return stated
+        return digest([stated, module_digest(target.partition(":")[0], agent_class(target).__module__)])
+
     def world(self, family: ScenarioFamily) -> tuple[Component, WorldSpec]:
         key = canonical_json([family.world, family.world_config])
         if key not in self._worlds:
@@ -136,6 +148,14 @@ class _Composer:
     @property
     def world_versions(self) -> dict[str, str]:
         return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
+
+    def composed(self) -> dict[str, list[dict[str, Any]]]:
+        """Every distinct choice with its composed configuration, by group."""
+        worlds = (chosen for chosen, _ in self._worlds.values())
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for chosen in (*self._components.values(), *worlds):
+            groups.setdefault(chosen.group, []).append({"name": chosen.name, "config": chosen.config})
+        return groups
 
 
 def plan_run(words: Sequence[str]) -> RunPlan:
@@ -155,12 +175,17 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     versions_of_metrics = metric_versions(metrics)
     _check_criteria(suite, [m.name for m in metrics], is_changed=any(a in plain for a in _AXES))
     _check_fit(suite, composer)
+    core = {"simloop": source_digest("simloop", EPISODE_SOURCES)}
     campaign = SuiteCampaign(
         suite,
         family=composer.family,
         component=composer.component,
-        agent_digest=lambda name: composer.agent(name).digest,
-        versions=lambda family: {**composer.world(family)[1].versions, "metrics": versions_of_metrics},
+        agent_digest=composer.agent_digest,
+        versions=lambda family: {
+            **core,
+            **composer.world(family)[1].versions,
+            "metrics": versions_of_metrics,
+        },
     )
     specs = campaign.propose()
     by_family = {composer.family(n).name: composer.family(n) for axes in suite.axes for n in axes.scenario}
@@ -172,7 +197,7 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     if not run_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or run_id.startswith("."):
         raise ParameterError(f"run_id is {run_id!r}; allowed: letters, digits, '-', '_' and '.', not first.")
     runner = _runner(plain.get("runner", "ray"), sorted_words.groups["runner"])
-    manifest = _manifest(run_id, suite, specs, composer, words, versions_of_metrics)
+    manifest = _manifest(run_id, suite, specs, composer, words, core, versions_of_metrics, runner)
     return RunPlan(
         run_id=run_id,
         folder=Path(plain.get("results", DEFAULT_RESULTS)) / run_id,
@@ -224,7 +249,9 @@ def _manifest(
     specs: Sequence[EpisodeSpec],
     composer: _Composer,
     words: Sequence[str],
+    core: Mapping[str, str],
     versions_of_metrics: str,
+    runner: RunnerConfig,
 ) -> Manifest:
     agents = {spec.agent.name: spec.agent_digest for spec in specs}
     if not specs:
@@ -242,13 +269,18 @@ def _manifest(
             "strategy": sorted({spec.strategy.name for spec in specs}),
         },
         num_planned=len(specs),
-        config={"words": list(words)},
-        versions=composer.world_versions,
+        config={"words": list(words), **_plain(composer.composed()), "runner": dataclasses.asdict(runner)},
+        versions={**core, **composer.world_versions},
         metric_versions=versions_of_metrics,
         command="simloop run " + " ".join(words),
         git=_git_state(),
+        lock_digest=distributions_digest(),
         created_at=f"{wall_clock.utc_now():%Y-%m-%dT%H:%M:%SZ}",
     )
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(canonical_json(value))
 
 
 def _git_state() -> str:

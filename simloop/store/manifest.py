@@ -30,14 +30,16 @@ class Manifest:
         axes: Names that the run has on each axis (scenario, agent, timing, strategy); a criterion that names another
             one does not apply to this run.
         num_planned: Episodes that the run shall have when it is complete.
-        config: The composed configuration.
+        config: ``words`` of the command line, and what was composed from them: each distinct agent, timing, strategy
+            and world, and the runner.
         versions: Simulator versions by package.
         metric_versions: See ``simloop.metrics.evaluate.metric_versions``.
         platform: See ``simloop.store.platform_key.platform_key``.
         machine: Facts about the machine that do not change results.
         command: The command that started the run.
         git: Commit and state of the working tree, where there is one.
-        lock_digest: Hash of the constraints file, where there is one.
+        lock_digest: Hash of the names and versions of everything that is installed, see
+            ``simloop.store.platform_key.distributions_digest``.
         created_at: UTC date and time of the first start, ISO 8601.
         schema_version: Version of this file's layout.
     """

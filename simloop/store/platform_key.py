@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -48,6 +50,13 @@ def cpu_feature_level(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
             if line.startswith("flags"):
                 return x86_level(frozenset(line.partition(":")[2].split()))
     return machine
+
+
+@functools.cache
+def distributions_digest() -> str:
+    """Returns 32 hex digits of blake2b over the names and versions of all installed distributions, sorted."""
+    names = {f"{d.metadata['Name'].lower()}=={d.version}" for d in importlib.metadata.distributions()}
+    return hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=16).hexdigest()
 
 
 def package_versions(names: tuple[str, ...] = NUMERIC_PACKAGES) -> dict[str, str]:

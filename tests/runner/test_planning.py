@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from simloop.errors import ConfigurationError, IncompatibleAgentError, ParameterError, UnknownNameError
 from simloop.runner.planning import plan_run
+from simloop.source_digest import EPISODE_SOURCES, source_digest
 
 WRONG = [
     (["suite=smoek"], UnknownNameError, "Unknown suite 'smoek'. Did you mean 'smoke'"),
@@ -125,3 +127,25 @@ def test_a_command_line_cannot_name_code_to_run(words: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="keys that start with _ belong to conf/ alone"):
         plan_run(["suite=walls.yaml", *words])
     assert not Path("opened").exists()
+
+
+@pytest.mark.usefixtures("walls")
+def test_the_manifest_holds_what_was_composed_in_plain_values() -> None:
+    words = ["suite=walls.yaml", "timing=constant", "timing.inference.value_ms=70", "runner.workers=1"]
+    manifest = plan_run(words).manifest
+    config = json.loads(json.dumps(manifest.config))
+    assert config["words"] == words
+    assert [c["name"] for c in config["timing"]] == ["constant[inference.value_ms=70]"]
+    assert config["timing"][0]["config"]["inference"]["value_ms"] == 70
+    assert {c["name"] for c in config["strategy"]} == {"paused", "blocking", "naive_async", "prefix"}
+    assert config["world"] == [{"name": "faulty_wall", "config": {"physics_period_ns": 10_000_000}}]
+    assert config["agent"][0]["config"]["target"] == "simloop.testing.brake_agent:BrakeAgent"
+    assert config["runner"]["workers"] == 1
+    assert len(manifest.lock_digest) == 32
+
+
+@pytest.mark.usefixtures("walls")
+def test_the_source_of_the_core_is_part_of_an_episodes_identity() -> None:
+    plan = plan_run(["suite=walls.yaml"])
+    assert plan.manifest.versions["simloop"] == plan.tasks[0].spec.versions["simloop"]
+    assert plan.manifest.versions["simloop"] == source_digest("simloop", EPISODE_SOURCES)

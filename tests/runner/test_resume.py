@@ -101,7 +101,13 @@ def test_a_changed_agent_or_another_suite_is_refused(walls: Any) -> None:
     words = ["run_id=mine", "runner=in_process", "agent=my_agent:MyAgent", "timing=zero", "seeds.count=1"]
     walls.run(*words)
     sys.modules["my_agent"].MyAgent.digest = "two"  # type: ignore[attr-defined]
-    with pytest.raises(ResultsError, match="agent my_agent:MyAgent digest: one in the folder, two now"):
+    with pytest.raises(ResultsError, match=r"agent my_agent:MyAgent digest: \w+ in the folder, \w+ now"):
+        walls.run(*words)
+    sys.modules["my_agent"].MyAgent.digest = "one"  # type: ignore[attr-defined]
+    walls.run(*words)
+    with (walls.folder / "my_agent.py").open("a") as source:
+        source.write("# Another rule.\n")
+    with pytest.raises(ResultsError, match=r"agent my_agent:MyAgent digest: \w+ in the folder, \w+ now"):
         walls.run(*words)
     with pytest.raises(ResultsError, match="suite digest"):
         walls.run("run_id=mine", "runner=in_process", "timing=zero", "seeds.count=1")
