@@ -112,7 +112,7 @@ class EpisodeRecorder:
             "inferences": _from_rows(schemas["inferences"], self.inferences),
             "consumed": _from_tuples(schemas["consumed"].columns, self.consumed),
             "outcomes": _from_tuples(schemas["outcomes"].columns, self.outcomes),
-            "chunks": self._chunk_columns(size),
+            "chunks": self._chunk_columns(size, end_ns),
         }
         tick_columns = [c for c in schemas["ticks"].columns if c.name != "action"]
         tables["ticks"] = _from_tuples(tuple(tick_columns), self.ticks)
@@ -137,7 +137,7 @@ class EpisodeRecorder:
         }
         return EpisodeLog.from_columns(schemas, tables, attributes)
 
-    def _chunk_columns(self, size: int) -> dict[str, Any]:
+    def _chunk_columns(self, size: int, end_ns: int) -> dict[str, Any]:
         lengths = [len(c.actions) for c in self.chunks]
         request = np.repeat(np.array([c.request for c in self.chunks], dtype=np.int64), lengths)
         start = np.repeat(np.array([c.observation_tick for c in self.chunks], dtype=np.int64), lengths)
@@ -145,7 +145,13 @@ class EpisodeRecorder:
         actions = np.concatenate([c.actions for c in self.chunks]) if lengths else np.zeros((0, size))
         first = dict(zip((c.request for c in self.chunks), np.cumsum([0, *lengths]).tolist(), strict=False))
         is_executed = np.zeros(len(row), dtype=bool)
-        is_executed[[first[tick[2]] + tick[3] for tick in self.ticks if not tick[4]]] = True
+        # An action is executed if it moved the world: not overtaken (-1), and in effect before the episode's end.
+        acted = (
+            (request, row)
+            for _, _, request, row, is_hold, effect_ns, _, _ in self.ticks
+            if not is_hold and 0 <= effect_ns < end_ns
+        )
+        is_executed[[first[request] + row for request, row in acted]] = True
         return {
             "request": request,
             "row": row,

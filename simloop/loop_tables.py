@@ -63,7 +63,7 @@ def loop_schemas(action_size: int) -> dict[str, TableSchema]:
                 _int("row", "row in the chunk"),
                 _int("tick", "control tick that it was meant for"),
                 Column(name="action", width=action_size),
-                Column(name="is_executed", dtype="bool"),
+                Column(name="is_executed", dtype="bool", description="took effect before the episode's end"),
             ),
         ),
         "ticks": TableSchema(

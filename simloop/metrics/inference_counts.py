@@ -50,6 +50,7 @@ class WastedActionRatio(Metric):
 
     name = "wasted_action_ratio"
     description = "Share of the actions in installed chunks that were never executed."
+    version = 2
     tables = ("chunks",)
     higher_is_better = False
 

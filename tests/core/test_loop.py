@@ -301,6 +301,21 @@ def test_an_overtaken_action_is_ignored_and_says_so() -> None:
     t_ns, speed = log.column("world.state", "t_ns"), log.column("world.state", "speed_mps")
     braking_s = np.clip(t_ns * 1e-9 - 0.055, 0, None)
     assert speed == pytest.approx(10.0 - 5.0 * braking_s)
+    executed_ticks = log.column("chunks", "tick")[log.column("chunks", "is_executed")]
+    assert executed_ticks.tolist() == list(range(1, 10))
+
+
+@pytest.mark.parametrize(("dead_ms", "num_executed"), [(0, 10), (49, 10), (50, 9), (120, 8), (500, 0)])
+def test_an_action_that_the_episode_does_not_see_take_effect_is_not_executed(
+    dead_ms: int, num_executed: int
+) -> None:
+    """Ten ticks of 50 ms: the action of tick k takes effect at 50 k + dead time, the end is at 500 ms."""
+    timing = Timing(name="t", stages={Stage.ACTUATION: Constant(dead_ms * 1_000_000)})
+    world = BrakingWall(speed_mps=10.0, gap_m=100.0, deceleration_mps2=5.0)
+    agent = ScriptedAgent(world.spec, lambda r: np.zeros((32, 1)), horizon=32)
+    log = play(world, agent, case=toy_case(time_limit_s=0.5), timing=timing, strategy=NaiveAsync())
+    assert log.num_rows("ticks") == 10
+    assert log.column("chunks", "is_executed").sum() == num_executed
 
 
 def test_effects_wait_for_the_next_physics_instant_and_the_wait_is_logged() -> None:

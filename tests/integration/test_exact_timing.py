@@ -527,11 +527,25 @@ def test_nothing_is_lost_and_nothing_appears(
     assert (inferences["start_ns"][state == "queue_dropped"] == -1).all()
     if queue is QueueRule.FIFO or servers == 0:
         assert "queue_dropped" not in counted
-    # Actions: rows = executed + discarded + pending, each counted by a rule of its own.
+    # Actions: rows = executed + overtaken + under way + discarded + pending, each counted by a rule of its own.
     handed = np.isin(state, ["installed", "elapsed"])
     assert len(chunks["row"]) == HORIZON * int(handed.sum())
-    executed = {(int(q), int(r)) for q, r in zip(ticks["request"], ticks["row"], strict=True) if q >= 0}
-    assert len(executed) == int((~ticks["is_hold"]).sum()) == int(chunks["is_executed"].sum())
+    acting = {(int(q), int(r)) for q, r in zip(ticks["request"], ticks["row"], strict=True) if q >= 0}
+    assert len(acting) == int((~ticks["is_hold"]).sum())
+    effect_ns, end_ns = ticks["effect_ns"], int(log.column("outcomes", "t_ns")[-1])
+    overtaken, under_way = effect_ns == -1, effect_ns >= end_ns
+    executed = {
+        (int(q), int(r))
+        for q, r, e in zip(ticks["request"], ticks["row"], effect_ns, strict=True)
+        if q >= 0 and 0 <= e < end_ns
+    }
+    marked = chunks["is_executed"]
+    assert executed == {
+        (int(q), int(r)) for q, r in zip(chunks["request"][marked], chunks["row"][marked], strict=True)
+    }
+    assert len(acting - executed) == int(((overtaken | under_way) & ~ticks["is_hold"]).sum())
+    # What took effect did so in the order of the ticks.
+    assert (np.diff(effect_ns[~overtaken & ~under_way]) >= 0).all()
     order = sorted(
         np.flatnonzero(handed).tolist(),
         key=lambda i: (int(inferences["deliver_ns"][i]), int(inferences["request"][i])),
@@ -545,9 +559,9 @@ def test_nothing_is_lost_and_nothing_appears(
             plan = {tick: v for tick, v in plan.items() if tick < install}
             plan |= {install + n: (int(inferences["request"][i]), row) for n, row in enumerate(rows)}
     pending = {v for tick, v in plan.items() if tick >= num_ticks}
-    assert {v for tick, v in plan.items() if tick < num_ticks} == executed
-    assert not pending & executed
-    discarded = len(chunks["row"]) - len(executed) - len(pending)
+    assert {v for tick, v in plan.items() if tick < num_ticks} == acting
+    assert not pending & acting
+    discarded = len(chunks["row"]) - len(acting) - len(pending)
     assert discarded >= 0
     if name == "naive_async":
         assert counted["installed"] > 3
