@@ -21,6 +21,7 @@ from simloop.metrics.inference_counts import (
     WastedActionRatio,
 )
 from simloop.metrics.jerk import JerkRms, LogDimensionlessJerk
+from simloop.metrics.latency import LatencyP50, LatencyP95, LatencyP99
 from simloop.metrics.metric import Metric
 from simloop.metrics.path_length import PathLength
 from simloop.metrics.sparc import Sparc
@@ -46,6 +47,9 @@ CORE_METRIC_TYPES: tuple[type[Metric], ...] = (
     ActionAgeMean,
     ActionAgeP95,
     ActionAgeMax,
+    LatencyP50,
+    LatencyP95,
+    LatencyP99,
     RealisedDelayMean,
     RealisedDelayP95,
     RealisedDelayMax,

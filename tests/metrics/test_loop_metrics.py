@@ -185,7 +185,32 @@ def test_delays_count_every_delivered_chunk_but_the_free_one() -> None:
 
 def test_a_free_chunk_alone_has_no_delay() -> None:
     _, why = values(inferences=inferences([(0, 0, 0, "installed"), (1, -1, 2, "in_flight")], num_free=1))
-    assert why["realised_delay_mean_ticks"] == "no chunk was delivered, the free first one aside"
+    expected = "no chunk was delivered, the free first one aside"
+    assert (why["realised_delay_mean_ticks"], why["latency_p50_ms"]) == (expected, expected)
+
+
+def test_latency_percentiles_of_a_ramp_and_of_an_exponential() -> None:
+    """A ramp of 0, 1, ..., 100 ms has percentile p at p ms; exponential quantiles lie at -ln(1 - p) of the mean."""
+
+    def percentiles(latency_ns: np.ndarray[Any, Any]) -> list[Any]:
+        count = len(latency_ns)
+        columns = inferences(
+            [(0, 0, 0, "installed")] * count + [(0, 7, 0, "installed"), (0, -1, 0, "in_flight")]
+        )
+        # Behind them a free chunk, and one that never arrives.
+        captured_ns = np.arange(count) * TICK_NS
+        columns["anchor_captured_at_ns"] = [*captured_ns.tolist(), 0, 0]
+        columns["deliver_ns"] = [*(captured_ns + latency_ns).tolist(), 900 * TICK_NS, -1]
+        columns["is_free"] = [False] * count + [True, False]
+        got, _ = values(inferences=columns)
+        return [got[f"latency_p{p}_ms"] for p in (50, 95, 99)]
+
+    ramp_ns = np.random.default_rng(1).permutation(101) * 1_000_000
+    assert percentiles(ramp_ns) == pytest.approx([50.0, 95.0, 99.0])
+    share = (np.arange(20_000) + 0.5) / 20_000
+    exponential_ns = np.round(-np.log1p(-share) * 80e6).astype(np.int64)
+    expected_ms = [80 * np.log(2), 80 * np.log(20), 80 * np.log(100)]
+    assert percentiles(exponential_ns) == pytest.approx(expected_ms, rel=1e-3)
 
 
 def test_wasted_actions() -> None:
