@@ -152,10 +152,20 @@ def test_report_of_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     assert "nothing is not a results folder: it has no manifest.json" in ended.err
 
 
+def _listen_to_control_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_control_c_is_130_and_keeps_what_is_finished(walls: Any) -> None:
     words = [sys.executable, "-m", "simloop.cli.main", *WORDS, "seeds.count=4000"]
     process = subprocess.Popen(
-        words, cwd=walls.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=walls.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background of a shell ignores the signal, and its children would too.
+        preexec_fn=_listen_to_control_c,
     )
     parts = walls.folder / "results/runs/toy/parts"
     deadline_s = wall_clock.now_s() + 60.0
