@@ -21,6 +21,8 @@ from simloop.stats.paired import Alternative
 
 AXES = ("scenario", "world", "agent", "timing", "strategy")
 """Row columns by which episodes are selected and arms are told apart."""
+COMPARED_AXES = ("agent", "timing", "strategy")
+"""Axes of which two values can be compared: both arms then play the same cases."""
 SUCCESS = "success"
 """Name of the episode's verdict where a metric's name is expected."""
 STATISTICS = ("mean", "median", "p95", "min", "max")
@@ -179,8 +181,13 @@ def _parse_compare(entry: Mapping[str, Any], where: str) -> CompareCriterion:
             f"{where}: compare is {entry['compare']!r}; allowed: a list of two different names."
         )
     axis = _text(entry, "axis", "agent", where)
-    if axis not in AXES:
-        raise UnknownNameError("axis", axis, AXES, where=where)
+    if axis in AXES and axis not in COMPARED_AXES:
+        raise ParameterError(
+            f"{where}: axis is {axis!r}; allowed: {', '.join(COMPARED_AXES)}. Two values of {axis!r} have no case in "
+            "common, so that there are no pairs to test."
+        )
+    if axis not in COMPARED_AXES:
+        raise UnknownNameError("axis", axis, COMPARED_AXES, where=where)
     if axis in entry:
         raise ConfigurationError(
             f"{where} compares two values of {axis!r} and selects one of them; drop the latter."

@@ -79,6 +79,11 @@ def test_a_selection_matches_rows_by_column() -> None:
         ("[{compare: [a, a], metric: success}]", r"allowed: a list of two different names"),
         ("[{compare: [a, b], metric: success, test: better}]", r"Unknown test 'better'"),
         ("[{compare: [a, b], metric: success, axis: weather}]", r"Unknown axis 'weather'"),
+        (
+            "[{compare: [a, b], metric: success, axis: scenario}]",
+            r"axis is 'scenario'; allowed: agent, timing, strat",
+        ),
+        ("[{compare: [a, b], metric: success, axis: world}]", r"values of 'world' have no case in common"),
         ("[{compare: [a, b], metric: success, agent: a}]", r"compares two values of 'agent' and selects one"),
         ("[{compare: [a, b], metric: success, alpha: 2}]", r"alpha is 2; allowed: a number between 0 and 1"),
         ("[{all_episodes_ended: false}]", r"all_episodes_ended is False; allowed: true"),

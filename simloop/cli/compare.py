@@ -39,6 +39,8 @@ def compare(
     for heading in (
         "scenario",
         "agent",
+        "timing",
+        "strategy",
         "pairs",
         "only new",
         "only baseline",
@@ -52,6 +54,8 @@ def compare(
         table.add_row(
             cell.scenario,
             cell.agent,
+            cell.timing,
+            cell.strategy,
             str(counts.n),
             str(counts.only_first),
             str(counts.only_second),
@@ -60,7 +64,7 @@ def compare(
             f"{cell.p_worse:.2g}",
         )
     console.print(table)
-    worse = [f"{c.scenario} / {c.agent}" for c in cells if c.is_regression]
+    worse = [c.name for c in cells if c.is_regression]
     if worse:
         console.print(f"REGRESSION: {', '.join(worse)}", markup=False)
         raise typer.Exit(int(ExitCode.REGRESSION))

@@ -1,4 +1,8 @@
-"""Compares two runs on the cases that both have: exact McNemar for each scenario and agent, Holm over all of them."""
+"""Compares two runs on the cases that both have: exact McNemar in each cell, Holm over all cells.
+
+A cell is a scenario, agent, timing and strategy, so that its pairs are different cases: outcomes of one case under
+several timings or strategies are correlated, and the exact test needs independent pairs.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +14,33 @@ from simloop.errors import ResultsError
 from simloop.report.cells import Rows, is_judged, is_success
 from simloop.stats.paired import Alternative, PairedComparison, compare_paired, exact_mcnemar, pair_outcomes
 
-_CELL = ("scenario", "agent")
-_PAIR = ("case_id", "timing", "strategy")
+_CELL = ("scenario", "agent", "timing", "strategy")
 SIGNIFICANCE = 0.05
+
+_Cell = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellComparison:
-    """One scenario and agent in both runs; the first arm is the new run, the second the baseline.
+    """One scenario, agent, timing and strategy in both runs; the first arm is the new run, the second the baseline.
 
     Attributes:
-        scenario, agent: The cell.
+        scenario, agent, timing, strategy: The cell.
         comparison: Difference of the success rates, new minus baseline.
         p_worse: Holm-adjusted p-value of the one-sided test that the new run is worse.
     """
 
     scenario: str
     agent: str
+    timing: str
+    strategy: str
     comparison: PairedComparison
     p_worse: float
+
+    @property
+    def name(self) -> str:
+        """The cell in one line."""
+        return " / ".join((self.scenario, self.agent, self.timing, self.strategy))
 
     @property
     def is_regression(self) -> bool:
@@ -36,12 +48,12 @@ class CellComparison:
         return self.p_worse < SIGNIFICANCE
 
 
-def _outcomes(rows: Rows) -> dict[tuple[str, str], dict[str, bool]]:
-    cells: dict[tuple[str, str], dict[str, bool]] = {}
+def _outcomes(rows: Rows) -> dict[_Cell, dict[str, bool]]:
+    cells: dict[_Cell, dict[str, bool]] = {}
     for row in rows:
         if is_judged(row):
-            scenario, agent = (str(row[c]) for c in _CELL)
-            cells.setdefault((scenario, agent), {})["/".join(str(row[c]) for c in _PAIR)] = is_success(row)
+            scenario, agent, timing, strategy = (str(row[c]) for c in _CELL)
+            cells.setdefault((scenario, agent, timing, strategy), {})[str(row["case_id"])] = is_success(row)
     return cells
 
 
@@ -59,7 +71,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare_runs(
     baseline: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
 ) -> list[CellComparison]:
-    """Compares every scenario and agent that both runs judged on common cases.
+    """Compares every cell that both runs judged on common cases.
 
     Raises:
         ResultsError: The runs have no judged case in common.
@@ -73,6 +85,13 @@ def compare_runs(
     counts = [pair_outcomes(after[c], before[c]) for c in common]
     adjusted = holm([exact_mcnemar(c, Alternative.LESS) for c in counts])
     return [
-        CellComparison(scenario=scenario, agent=agent, comparison=compare_paired(count), p_worse=p)
-        for (scenario, agent), count, p in zip(common, counts, adjusted, strict=True)
+        CellComparison(
+            scenario=scenario,
+            agent=agent,
+            timing=timing,
+            strategy=strategy,
+            comparison=compare_paired(count),
+            p_worse=p,
+        )
+        for (scenario, agent, timing, strategy), count, p in zip(common, counts, adjusted, strict=True)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simloop.report.comparison import compare_runs
 from simloop.store.parts import list_parts, read_part, write_part
 from simloop.store.run_store import RunStore
 
@@ -56,8 +57,23 @@ def test_a_loss_is_one_and_a_gain_is_not(good: str, simloop: Any) -> None:
     assert "-100.0 points" in ended.out
     # One-sided exact McNemar with 8 of 8 discordant pairs: 2**-8.
     assert "0.0039" in ended.out
-    assert "REGRESSION: wall / " in ended.out
+    assert "REGRESSION: wall / simloop.testing.brake_agent:BrakeAgent / zero / paused" in ended.out
     assert simloop("compare", "bad", good).code == 0
+
+
+def test_one_case_under_several_timings_and_strategies_is_not_several_pairs(walls: Any, simloop: Any) -> None:
+    walls.run("runner=in_process", "seeds.count=3", "run_id=all")
+    alter("all", "lost", status="fail")
+    cells = compare_runs(
+        *(RunStore.open_read_only(RUNS / n).read_rows().to_pylist() for n in ("all", "lost"))
+    )
+    assert len({(c.timing, c.strategy) for c in cells}) == len(cells) == 8
+    assert {c.comparison.counts.n for c in cells} == {3}
+    # 3 of 3 discordant pairs are 2**-3, Holm's factor 8 makes it 1; 24 pairs in one cell would be 6e-8.
+    assert {c.p_worse for c in cells} == {1.0}
+    ended = simloop("compare", "all", "lost")
+    assert ended.code == 0
+    assert "naive_async" in ended.out and "xr0_4090" in ended.out
 
 
 def test_a_baseline_stands_for_its_run(good: str, simloop: Any) -> None:
