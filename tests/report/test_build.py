@@ -274,7 +274,7 @@ _USE_IT = """
   seen.moved = painted("view") !== first; seen.now = $("now").textContent; const whole = painted("timeline");
   key("+"); seen.zoomed = painted("timeline") !== whole;
   key("Home"); key(" ");
-  for (let i = 0; i < 200 && parseFloat($("clock").textContent) < 0.15; i++) await next();
+  for (let i = 0; i < 100 && parseFloat($("clock").textContent) < 0.15; i++) await next();
   key(" ");
   seen.played = $("clock").textContent;
   const light = getComputedStyle(document.body).backgroundColor; $("theme").click();
