@@ -25,7 +25,8 @@ class RunnerConfig:
         interleave: Episodes that a worker holds at once at most (a world may allow fewer); 1 turns batching off.
         call_limit_s: Wall limit of one uninterrupted call of world or agent.
         max_tries: How often an episode is started before an infrastructure error is final.
-        address: Address of a Ray cluster; None starts Ray on this machine.
+        address: Address of a Ray that runs already; None starts one. Its workers must be on the driver's machine, since
+            they announce their calls through a local file; a cluster over several machines is untested.
         recycle_after: Episodes after which a Ray worker is replaced; 0 means never.
 
     Raises:
