@@ -163,10 +163,43 @@ class Codec:
         residual = actions - _speed_part(self.layout, raw_states)
         return _padded((residual - self.action_mean) / self.action_scale, width)
 
-    def decode_actions(self, coded: FloatArray, raw_states: FloatArray) -> FloatArray:
-        """Returns (N, H, A) actions within the layout's bounds; inverse of ``encode_actions`` inside them."""
+    def plan_offsets(
+        self, committed: FloatArray, num_committed: npt.NDArray[np.int64], raw_states: FloatArray
+    ) -> FloatArray:
+        """Returns (N, 1, A): how far a car's committed waypoints lie from where the car really is.
+
+        Plans that continue committed waypoints are never set back to the car, which tracks them with a lag, so the
+        two move apart over an episode. The model is shown a prefix that starts at the car, as in its demonstrations,
+        and its answer is moved back, so that the plan goes on where it was. Zero without a prefix and for deltas.
+
+        Args:
+            committed: (N, H, A) chunks whose leading rows are committed.
+            num_committed: (N,) number of those rows.
+            raw_states: (N, F) arrays of the state sensor.
+        """
+        offsets = np.zeros((len(committed), 1, committed.shape[-1]))
+        if self.layout.speed_index is not None:
+            has_prefix = num_committed > 0
+            expected = _speed_part(self.layout, raw_states)[:, :1]
+            for name in ("x_m", "y_m"):
+                entry = self.layout.dimensions.index(name)
+                offsets[has_prefix, :, entry] = (committed[:, :1] - expected)[has_prefix, :, entry]
+        return offsets
+
+    def decode_actions(
+        self, coded: FloatArray, raw_states: FloatArray, offsets: FloatArray | None = None
+    ) -> FloatArray:
+        """Returns (N, H, A) actions within the layout's bounds; inverse of ``encode_actions`` inside them.
+
+        Args:
+            coded: (N, H, width) normalised actions.
+            raw_states: (N, F) arrays of the state sensor.
+            offsets: (N, 1, A) added to all rows; see ``plan_offsets``.
+        """
         residual = coded[..., : len(self.layout.dimensions)] * self.action_scale + self.action_mean
         actions = residual + _speed_part(self.layout, raw_states)
+        if offsets is not None:
+            actions = actions + offsets
         return np.clip(actions, self.layout.low, self.layout.high)
 
 

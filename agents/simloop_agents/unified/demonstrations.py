@@ -99,14 +99,6 @@ DISTURBANCES: Mapping[str, Disturbance] = {
 }
 """By action space. Waypoints: metres, radians and metres per second in the ego's frame."""
 
-PREFIX_SHIFTS: Mapping[str, tuple[float, ...]] = {"waypoints": (0.9, 0.15, 0.012, 0.45)}
-"""Standard deviations, per action entry, of a shift of the committed rows of half of the anchors.
-
-An agent whose plans continue committed waypoints is never set back to where the car really is, so over an episode they
-move away from it, far more than in demonstrations that start from the car's pose every few ticks. The expert says how
-to go on from there too. Deltas have no place to move away from.
-"""
-
 PRIVILEGED: Mapping[str, tuple[str, ...]] = {
     "waypoints": ("objects", "route"),
     "two_arm_delta": ("object_state",),
@@ -233,8 +225,6 @@ def _episode(
 ) -> dict[str, npt.NDArray[Any]]:
     weights = COMMITTED_DECAY ** np.arange(1, MAX_COMMITTED + 1)
     lengths = draws.choice(np.arange(1, MAX_COMMITTED + 1), size=len(anchors), p=weights / weights.sum())
-    layout = LAYOUTS[world.spec.action.name]
-    shift = PREFIX_SHIFTS.get(layout.action_space)
     continued, committed = [], []
     for record, wanted in zip(anchors, lengths, strict=True):
         length = min(int(wanted), len(executed) - record.tick)
@@ -242,9 +232,6 @@ def _episode(
         rows[:length] = world.spec.action.from_world(
             executed[record.tick : record.tick + length], record.anchor
         )
-        if shift is not None and draws.random() < 0.5:
-            moved = rows[:length] + draws.normal(size=len(shift)) * shift
-            rows[:length] = np.clip(moved, layout.low, layout.high)
         is_committed = (np.arange(HORIZON) < length).astype(np.float64)
         continued.append(_planned(expert, record, Conditioning(actions=rows, weights=is_committed)))
         committed.append(length)

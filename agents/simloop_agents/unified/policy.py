@@ -112,7 +112,8 @@ class UnifiedPolicy(Agent):
         )
         state = torch.from_numpy(codec.encode_state(raw_states, config.state_width).astype(np.float32))
         committed, num_committed = _committed(padded, len(codec.layout.dimensions))
-        prefix = codec.encode_actions(committed, raw_states, config.action_width)
+        offsets = codec.plan_offsets(committed, num_committed, raw_states)
+        prefix = codec.encode_actions(committed - offsets, raw_states, config.action_width)
         noise = np.stack(
             [
                 generator(r.draw_key).standard_normal((HORIZON, config.action_width), dtype=np.float32)
@@ -130,7 +131,7 @@ class UnifiedPolicy(Agent):
                 torch.from_numpy(num_committed),
                 torch.from_numpy(noise),
             )
-        chunks = codec.decode_actions(coded.numpy().astype(np.float64), raw_states)
+        chunks = codec.decode_actions(coded.numpy().astype(np.float64), raw_states, offsets)
         replies = []
         for i, request in enumerate(requests):
             actions = chunks[i].copy()

@@ -24,9 +24,6 @@ from simloop_agents.unified.dataset import DemonstrationSet
 from simloop_agents.unified.losses import AuxiliaryHeads, FlowTargets, flow_loss, weighted_error
 from simloop_agents.unified.model import UnifiedModel
 
-TARGET_LIMIT = 6.0
-"""Normalised actions are clipped to plus or minus this in training, so that no rare outlier rules a whole batch."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
@@ -45,7 +42,7 @@ class TrainingConfig:
     """
 
     seed: int = 0
-    num_steps: int = 2500
+    num_steps: int = 3000
     batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"waypoints": 16, "two_arm_delta": 10})
     learning_rate: float = 1.2e-3
     warmup_ratio: float = 0.05
@@ -182,7 +179,6 @@ class Trainer:
         )
         committed = np.stack([np.zeros(size, dtype=np.int64), data.num_committed[index]], axis=1).reshape(-1)
         coded = codec.encode_actions(actions, np.repeat(raw_state, 2, axis=0), action_width)
-        coded = np.clip(coded, -TARGET_LIMIT, TARGET_LIMIT)
         flow = flow_loss(
             self.model,
             action_space,

@@ -35,20 +35,13 @@ def test_prefixes_are_the_commands_that_were_really_executed():
         assert rows.tobytes() == executed[tick : tick + count].tobytes()
 
 
-def test_half_of_the_waypoint_prefixes_are_shifted_as_a_whole(driving_episode):
-    """The speed entry is the same in every frame, so it shows whether and how a prefix was shifted."""
+def test_waypoint_prefixes_keep_the_executed_speeds(driving_episode):
+    """The speed entry is the same in every frame."""
     executed, committed = driving_episode["executed"], driving_episode["num_committed"]
-    shifts = []
     for index, count in enumerate(committed):
         tick = index * demonstrations.ANCHOR_STRIDE_TICKS
         told, rows = executed[tick : tick + count, 3], driving_episode["continued_plan"][index, :count, 3]
-        if told.min() > 3.0:  # slower ones may have been cut at standstill
-            np.testing.assert_allclose(rows - told, rows[0] - told[0], atol=1e-9)
-            shifts.append(rows[0] - told[0])
-    is_shifted = np.abs(shifts) > 1e-9
-    assert 0.3 < is_shifted.mean() < 0.7
-    deviation = demonstrations.PREFIX_SHIFTS["waypoints"][3]
-    assert 0.5 * deviation < np.std(np.array(shifts)[is_shifted]) < 1.6 * deviation
+        assert rows.tobytes() == told.tobytes()
 
 
 def test_the_disturbance_is_in_what_was_executed(driving_episode):

@@ -43,6 +43,22 @@ def test_driving_on_at_constant_speed_is_coded_as_zero():
     np.testing.assert_allclose(coded, 0.0, atol=1e-12)
 
 
+def test_a_plan_ahead_of_the_car_is_coded_where_the_car_is():
+    """Committed waypoints 0.8 m ahead and 0.1 m to the left are seen as if they started at the car."""
+    codec, states = Codec.neutral(CAR), np.array([[20.0, 0.0, 0.0, 0.0]] * 2)
+    on_time = np.zeros((2, HORIZON, 4))
+    on_time[..., 0] = 20.0 * 0.05 * np.arange(1, HORIZON + 1)
+    on_time[..., 3] = 20.0
+    drifted = on_time + np.array([0.8, 0.1, 0.0, 0.0])
+    offsets = codec.plan_offsets(drifted, np.array([4, 0]), states)
+    np.testing.assert_allclose(offsets[:, 0], [[0.8, 0.1, 0.0, 0.0], [0.0] * 4], atol=1e-12)
+    coded = codec.encode_actions(drifted - offsets, states, 32)
+    np.testing.assert_allclose(coded[0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(codec.decode_actions(coded, states, offsets), drifted, atol=1e-12)
+    arms = Codec.neutral(TWO_ARM)
+    assert not arms.plan_offsets(np.ones((1, HORIZON, 14)), np.array([4]), np.zeros((1, 32))).any()
+
+
 def test_decoded_actions_stay_within_the_bounds():
     coded = np.full((1, HORIZON, 32), 50.0)
     assert Codec.neutral(TWO_ARM).decode_actions(coded, np.zeros((1, 32))).max() == 1.0
