@@ -48,6 +48,13 @@ def run(
         f"in this process and the workers. {len(plan.tasks) - effort.num_episodes} were recorded before."
     )
     console.print(f"Report: {files.report_html}", soft_wrap=True)
+    lost = sum(cell["num_episodes"] - cell["num_judged"] for cell in summary["cells"])
+    if lost:
+        console.print(
+            f"{lost} episodes were lost to infrastructure and stay recorded as that; run with another run_id to try "
+            "them again.",
+            soft_wrap=True,
+        )
     code = ExitCode(summary["verdict"]["exit_code"])
     if code is not ExitCode.PASS:
         raise typer.Exit(int(code))

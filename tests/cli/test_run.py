@@ -77,6 +77,7 @@ def test_a_broken_world_is_four_and_the_others_are_there(walls: Any, simloop: An
     judge_by(walls, MUST_SUCCEED)
     ended = simloop(*WORDS, "seeds.count=8")
     assert ended.code == 4
+    assert "were lost to infrastructure and stay recorded as that; run with another run_id" in ended.out
     rows = RunStore.open_read_only(Path("results/runs/toy")).read_rows().to_pylist()
     assert len(rows) == 8
     assert {r["status"] for r in rows} == {"success", "infra_error"}
