@@ -216,11 +216,6 @@ class Component:
     name: str
     config: Mapping[str, Any]
 
-    @property
-    def config_digest(self) -> str:
-        """Hash of the configuration."""
-        return digest(self.config)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeSpec:

@@ -201,11 +201,6 @@ class Frame:
         self._array: npt.NDArray[np.generic] | None = None
 
     @property
-    def is_rendered(self) -> bool:
-        """True once the array has been made."""
-        return self._array is not None
-
-    @property
     def array(self) -> npt.NDArray[np.generic]:
         """The frame's array, of the sensor's shape and dtype; read-only."""
         if self._array is None:

@@ -13,11 +13,12 @@ from simloop.agent import Call, Capability, Conditioning, InferenceRequest
 from simloop.compose import component, make_agent, make_strategy, make_timing
 from simloop.errors import AgentError, UnknownNameError
 from simloop.scenario_files import load_family
+from simloop.source_digest import source_digest
 from simloop.testing.rollout import play
 from simloop.world import Anchor
 from simloop_agents.experts import driving
 from simloop_agents.experts.driving_plan import STEP_S
-from simloop_agents.experts.expert import ExpertAgent, source_digest
+from simloop_agents.experts.expert import ExpertAgent
 from simloop_driving import sensors
 from simloop_driving.dynamics.vehicle import load_vehicle
 from simloop_driving.world import DrivingWorld
@@ -199,8 +200,8 @@ def test_replies_do_not_depend_on_the_batch(agent: ExpertAgent) -> None:
 
 
 def test_digest_is_stable_and_of_the_sources() -> None:
-    assert source_digest() == ExpertAgent().spec.digest
-    assert len(source_digest()) == 32
+    assert source_digest("simloop_agents.experts") == ExpertAgent().spec.digest
+    assert len(ExpertAgent().spec.digest) == 32
 
 
 @pytest.mark.parametrize(("family", "least"), [("cut_in", 48), ("lead_deceleration", 48)])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.resources
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,6 +18,7 @@ from simloop.agent import (
     InferenceRequest,
 )
 from simloop.errors import AgentError, UnknownNameError
+from simloop.source_digest import source_digest
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,17 +56,6 @@ def _make_planner(action_space: str) -> Planner:
     raise UnknownNameError("action space of the expert", action_space, (e.action_space for e in EMBODIMENTS))
 
 
-@functools.cache
-def source_digest() -> str:
-    """Returns 32 hex digits over the source of all expert modules: another rule, another digest."""
-    digest = hashlib.blake2b(digest_size=16)
-    folder = importlib.resources.files("simloop_agents.experts")
-    for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if item.name.endswith(".py"):
-            digest.update(item.name.encode() + b"\0" + item.read_bytes())
-    return digest.hexdigest()
-
-
 class ExpertAgent(Agent):
     """Answers by the driving or the bimanual expert, whichever the request's embodiment asks for.
 
@@ -84,7 +71,7 @@ class ExpertAgent(Agent):
             action_period_ns=ACTION_PERIOD_NS,
             embodiments=EMBODIMENTS,
             capabilities=frozenset({Capability.PREFIX}),
-            digest=source_digest(),
+            digest=source_digest("simloop_agents.experts"),
         )
 
     @property

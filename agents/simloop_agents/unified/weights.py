@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.resources
 import json
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from simloop.errors import ConfigurationError, MissingWeightsError
+from simloop.source_digest import source_digest
 from simloop_agents.unified.codecs import LAYOUTS, Codec
 from simloop_agents.unified.config import UnifiedConfig
 from simloop_agents.unified.model import UnifiedModel
@@ -114,7 +114,7 @@ def write_text(path: Path, text: str) -> None:
 def model_digest(model: UnifiedModel) -> str:
     """Returns 32 hex digits over weights, normalisation, config and the source of this package."""
     result = hashlib.blake2b(digest_size=16)
-    result.update(_source_digest())
+    result.update(source_digest(PACKAGE, _INFERENCE_SOURCES).encode())
     result.update(json.dumps(model.config.to_plain(), sort_keys=True).encode())
     for name, tensor in sorted(_unique_state(model).items()):
         result.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
@@ -137,12 +137,3 @@ _INFERENCE_SOURCES = (
     "tokenizer.py",
     "vocabulary.json",
 )
-
-
-@functools.cache
-def _source_digest() -> bytes:
-    result = hashlib.blake2b(digest_size=16)
-    folder = importlib.resources.files(PACKAGE)
-    for name in _INFERENCE_SOURCES:
-        result.update(name.encode() + b"\0" + folder.joinpath(name).read_bytes())
-    return result.digest()
