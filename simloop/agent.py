@@ -41,7 +41,7 @@ class Capability(enum.Enum):
     GUIDANCE = "guidance"
     """Honours weights between 0 and 1 (a gradient through the denoiser)."""
     ROLLED_STATE = "rolled_state"
-    """Accepts a state that was rolled forward over committed actions."""
+    """Takes ``rolled_actions`` and rolls its state forward over them (VLASH, arXiv 2512.01031)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,8 +80,14 @@ class InferenceRequest:
         observation_tick: Control tick k of the anchor item's capture; chunk row i is meant for tick k + i.
         predicted_delay_ticks: Predicted delay d-hat in control ticks.
         conditioning: Committed or soft actions, or None.
-        context: What an earlier ``context`` call returned, or None.
-        base_actions: (H, A) actions to correct (``corrector`` calls), or None.
+        context: ``expert`` calls: the newest context that was delivered. ``corrector`` calls: the context that the
+            reply of the base chunk brought, which may be None. Else None.
+        context_age_ns: Trigger instant minus capture instant of the context's anchor item; -1 without a context.
+        base_actions: (n, A), n >= 1, ``corrector`` calls only: the uncorrected actions planned for
+            ``observation_tick`` on, in the agent's frame (anchored like the reply).
+        base_row: Row, in the chunk it comes from, of ``base_actions[0]``; -1 without base actions.
+        rolled_actions: (n, A) committed actions for the ticks ``observation_tick`` .. + n - 1 in the agent's frame,
+            over which the agent rolls its state; its reply then has ``first_index = n``. None if nothing is rolled.
         draw_key: Key of everything random in this reply; see ``simloop.randomness.generator``.
     """
 
@@ -97,17 +103,24 @@ class InferenceRequest:
     draw_key: tuple[int, int]
     conditioning: Conditioning | None = None
     context: Any = None
+    context_age_ns: int = -1
     base_actions: FloatArray | None = None
+    base_row: int = -1
+    rolled_actions: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceReply:
     """One answer of an agent.
 
+    ``policy`` and ``expert`` calls are answered with (H, A) actions, ``context`` calls with a context and no actions,
+    ``corrector`` calls with (m, A) actions, 1 <= m <= H, which replace the base actions row by row.
+
     Attributes:
-        actions: (H, A) in the embodiment's units, relative to the request's anchor, or None (``context`` calls).
+        actions: (H, A) or (m, A) in the embodiment's units, relative to the request's anchor, or None. Row r stands
+            for the tick ``observation_tick + first_index + r``.
         context: Opaque handle for later calls, or None.
-        first_index: Chunk row that ``actions[0]`` stands for.
+        first_index: n if the agent rolled its state over n ``rolled_actions``, else 0.
         notes: Short texts for the log (reasoning, plan names).
         measured_ns: Wall time of the inference, filled in ``measured`` mode only.
     """
