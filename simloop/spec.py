@@ -7,6 +7,7 @@ draw is keyed by it, so runs that differ only in agent, timing or strategy share
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -178,18 +179,28 @@ class ScenarioFamily:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A concrete scenario, a seed and a world config: all that the world is put through."""
+    """A concrete scenario, a seed and a world config: all that the world is put through.
+
+    Attributes:
+        scenario: The concrete scenario.
+        seed: Seed of the world.
+        world_config: Choices for the world.
+        twin_of: For a counterfactual twin (the same case with an event taken out) the ``case_id`` of the case whose
+            random draws it shares; empty for a case of its own.
+    """
 
     scenario: Scenario
     seed: int
     world_config: Mapping[str, Any] = field(default_factory=dict)
+    twin_of: str = ""
+    _case_id: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def case_id(self) -> str:
         """Identity of the case: no agent, timing, strategy, metric or version enters it."""
-        scenario = self.scenario
-        return digest(
-            {
+        if not self._case_id:
+            scenario = self.scenario
+            content = {
                 "family": scenario.family,
                 "world": scenario.world,
                 "parameters": scenario.parameters,
@@ -199,7 +210,15 @@ class Case:
                 "world_config": self.world_config,
                 "seed": self.seed,
             }
-        )
+            if self.twin_of:
+                content["twin_of"] = self.twin_of
+            object.__setattr__(self, "_case_id", digest(content))
+        return self._case_id
+
+    @property
+    def draw_id(self) -> str:
+        """What random draws are keyed by: the case, or for a twin the case that it is a twin of."""
+        return self.twin_of or self.case_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +234,19 @@ class Component:
     group: str
     name: str
     config: Mapping[str, Any]
+    _config_digest: str = field(default="", init=False, repr=False, compare=False)
+
+    @property
+    def config_digest(self) -> str:
+        """Digest of the configuration; the name does not enter it."""
+        if not self._config_digest:
+            object.__setattr__(self, "_config_digest", digest(self.config))
+        return self._config_digest
+
+    @property
+    def key(self) -> str:
+        """Equal for components of equal name and configuration, by which one object serves them all."""
+        return f"{self.group}/{self.name}/{self.config_digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,16 +266,25 @@ class EpisodeSpec:
     strategy: Component
     agent_digest: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    _episode_id: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def episode_id(self) -> str:
         """Identity for storage and resume."""
-        return digest(
-            {
-                "case": self.case.case_id,
-                "agent": [self.agent.name, self.agent_digest],
-                "timing": self.timing.config,
-                "strategy": self.strategy.config,
-                "versions": self.versions,
-            }
-        )
+        if not self._episode_id:
+            parts = (
+                self.case.case_id,
+                self.agent.name,
+                self.agent_digest,
+                self.timing.config_digest,
+                self.strategy.config_digest,
+                _versions_digest(tuple(sorted(self.versions.items()))),
+            )
+            text = "\x1f".join(parts).encode()
+            object.__setattr__(self, "_episode_id", hashlib.blake2b(text, digest_size=16).hexdigest())
+        return self._episode_id
+
+
+@functools.lru_cache(maxsize=256)
+def _versions_digest(versions: tuple[tuple[str, str], ...]) -> str:
+    return digest(versions)
