@@ -31,10 +31,9 @@ from simloop.log import EpisodeLog
 from simloop.randomness import stream_key
 from simloop.spec import Case
 from simloop.strategies.buffer import NO_REQUEST, ActionBuffer, ArrivedChunk
-from simloop.strategies.delay_prediction import MaxOfWindow
 from simloop.strategies.hold import hold_action
 from simloop.strategies.strategy import ExecutionState, Strategy
-from simloop.timing.stage_graph import Assembly, FirstChunk, QueueRule, Stage, StageGraph, Timing
+from simloop.timing.stage_graph import Assembly, FirstChunk, QueueRule, Timing, make_stage_graph
 from simloop.world import Anchor, Outcome, OutcomeState, SensorKind, World, WorldSpec
 
 FloatArray = npt.NDArray[np.float64]
@@ -165,18 +164,27 @@ class ClosedLoop:
         self._strategy = strategy
         self._timing = timing.frozen() if strategy.freezes_world else timing
         self._case_id = case.case_id
-        stages = StageGraph(self._timing, self._case_id)
-        self._transport = tuple(stages.transport(s.name, s.kind) for s in self._sensors)
-        self._preprocess = stages.stage(Stage.PREPROCESS)
-        self._uplink = stages.stage(Stage.UPLINK)
-        self._inference = stages.stage(Stage.INFERENCE)
-        self._downlink = stages.stage(Stage.DOWNLINK)
-        self._actuation = stages.stage(Stage.ACTUATION)
+        stages = make_stage_graph(
+            self._timing,
+            self._case_id,
+            control_period_ns=spec.control_period_ns,
+            strategy_name=strategy.name,
+        )
+        self._paths = tuple(stages.sensor(s) for s in self._sensors)
+        self._preprocess = stages.preprocess
+        self._uplink = stages.uplink
+        self._inference = stages.inference(Call.POLICY)
+        self._downlink = stages.downlink
+        self._actuation = stages.actuation
         self._episode_id = episode_id
         self._period_ns = spec.control_period_ns
         self._physics_ns = spec.physics_period_ns
         nominal_ns = self._timing.nominal_ns(s.kind for s in self._sensors)
-        self._predictor = MaxOfWindow(nominal_ns=nominal_ns, control_period_ns=self._period_ns)
+        self._predictor = strategy.rules.make_predictor(
+            nominal_ns,
+            self._period_ns,
+            stream_key(self._timing.seed, self._case_id, "latency", "prediction"),
+        )
         self._queue = EventQueue()
         self._buffer = ActionBuffer(spec.action.size)
         self._recorder = EpisodeRecorder()
@@ -192,6 +200,7 @@ class ClosedLoop:
         self._waiting: deque[_Sealed] = deque()
         self._num_running = 0
         self._installed_observation_tick = -1
+        self._last_delivered_tick = -1
         self._last_action: FloatArray | None = None
         self._starved_ticks = 0
         self._last_effect_tick = -1
@@ -296,7 +305,7 @@ class ClosedLoop:
             sensor = self._sensors[number]
             period_ns = sensor.period_ns
             frame = self._world.capture(sensor.name, index)
-            delay_ns = self._transport[number].ns(index)
+            delay_ns = self._paths[number].arrival_ns(index, t_ns, sensor.payload_bytes) - t_ns
             row = captures.add(frame, t_ns, t_ns + delay_ns)
             if sensor.name == self._anchor_sensor:
                 self._anchors[index] = self._world.anchor()
@@ -328,7 +337,8 @@ class ClosedLoop:
         self._last_observation_tick = observation_tick
         self._deliver_due(t_ns)
         sealed = self._seal(t_ns, observation_tick, items)
-        arrives_ns = t_ns + self._preprocess.ns(observation_tick) + self._uplink.ns(observation_tick)
+        sent_ns = t_ns + self._preprocess.ns(observation_tick, t_ns)
+        arrives_ns = self._uplink.arrivals(observation_tick, sent_ns, 0)[0]
         if arrives_ns == t_ns:
             yield from self._arrive_at_accelerator(t_ns, sealed)
         else:
@@ -339,7 +349,7 @@ class ClosedLoop:
     ) -> _Sealed:
         anchor_frame = items[self._anchor_sensor].frame
         anchor = self._anchors[anchor_frame.index]
-        predicted = 0 if is_free else self._predictor.predict()
+        predicted = 0 if is_free else self._predictor.predict(observation_tick)
         conditioning = self._conditioning(observation_tick, predicted, anchor)
         request = len(self._recorder.inferences)
         row = InferenceRow(
@@ -360,18 +370,19 @@ class ClosedLoop:
         return sealed
 
     def _conditioning(self, observation_tick: int, predicted: int, anchor: Anchor) -> Conditioning | None:
-        wanted = min(self._strategy.num_committed(predicted), self._agent.horizon)
-        committed = self._buffer.committed(observation_tick, wanted) if wanted else np.zeros((0, 0))
-        if not len(committed):
+        horizon = self._agent.horizon
+        given = self._strategy.weights(predicted, self._buffer.remaining(observation_tick), horizon)
+        if given is None or not len(given):
             return None
-        actions = np.zeros((self._agent.horizon, self._spec.action.size))
-        weights = np.zeros(self._agent.horizon)
-        actions[: len(committed)] = self._spec.action.from_world(committed, anchor)
-        weights[: len(committed)] = 1.0
-        return Conditioning(actions=actions, weights=weights)
+        committed = self._buffer.committed(observation_tick, len(given))
+        actions = np.zeros((horizon, self._spec.action.size))
+        weights = np.zeros(horizon)
+        actions[: len(given)] = self._spec.action.from_world(committed, anchor)
+        weights[: len(given)] = given
+        return Conditioning(actions=actions, weights=weights, max_guidance=self._strategy.max_guidance)
 
     def _arrive_at_accelerator(self, t_ns: int, sealed: _Sealed) -> Requests:
-        servers = self._timing.servers
+        servers = self._timing.num_servers(Call.POLICY)
         if servers == 0 or self._num_running < servers:
             yield from self._start_model(t_ns, sealed)
             return
@@ -390,9 +401,11 @@ class ClosedLoop:
         sealed.reply = self._checked((yield self._request(sealed)))
         sealed.row.notes = "; ".join(f"{k}: {v}" for k, v in sorted(sealed.reply.notes.items()))
         tick = sealed.row.observation_tick
-        inference_ns = 0 if sealed.row.is_free else self._inference.ns(tick)
-        downlink_ns = 0 if sealed.row.is_free else self._downlink.ns(tick)
-        sealed.delivers_at_ns = t_ns + inference_ns + downlink_ns
+        inference_ns = 0
+        sealed.delivers_at_ns = t_ns
+        if not sealed.row.is_free:
+            inference_ns = self._inference.ns(tick, t_ns, is_first=False, batch=1, observation=None)
+            sealed.delivers_at_ns = self._downlink.arrivals(tick, t_ns + inference_ns, 0)[0]
         if inference_ns == 0:
             yield from self._finish_inference(t_ns, sealed)
         else:
@@ -448,7 +461,8 @@ class ClosedLoop:
             self._deliver_chunk(sealed)
         else:
             self._queue.schedule(sealed.delivers_at_ns, _DELIVER, sealed.row.request, sealed)
-        if self._waiting and (self._timing.servers == 0 or self._num_running < self._timing.servers):
+        servers = self._timing.num_servers(Call.POLICY)
+        if self._waiting and (servers == 0 or self._num_running < servers):
             yield from self._start_model(t_ns, self._waiting.popleft())
 
     def _deliver_due(self, t_ns: int) -> None:
@@ -467,6 +481,7 @@ class ClosedLoop:
         row.realised_delay_ticks = row.install_tick - row.observation_tick
         if not row.is_free:
             self._predictor.observe(row.realised_delay_ticks)
+        self._last_delivered_tick = row.install_tick
         if row.observation_tick < self._installed_observation_tick:
             row.state = "stale_dropped"
             return
@@ -477,6 +492,11 @@ class ClosedLoop:
             actions=self._spec.action.to_world(
                 np.asarray(sealed.reply.actions, dtype=np.float64), sealed.anchor
             ),
+            predicted_delay_ticks=row.predicted_delay_ticks,
+            arrival_ns=row.deliver_ns,
+            observation_ns=row.anchor_captured_at_ns,
+            action_period_ns=self._agent.action_period_ns,
+            control_period_ns=self._period_ns,
         )
         self._installed_observation_tick = row.observation_tick
         self._recorder.chunks.append(chunk)
@@ -495,7 +515,7 @@ class ClosedLoop:
             action = self._buffer.action(tick)
             self._starved_ticks = 0
         self._last_action = action
-        due_ns = t_ns + self._actuation.ns(tick)
+        due_ns = t_ns + self._actuation.ns(tick, t_ns)
         effect_ns = ceil_to(due_ns, self._physics_ns)
         age_ns = -1 if is_hold else effect_ns - self._recorder.inferences[request].anchor_captured_at_ns
         self._recorder.ticks.append(
@@ -512,8 +532,15 @@ class ClosedLoop:
         if tick >= self._last_armed_tick:
             remaining = self._buffer.remaining(tick + 1)
             num_in_flight = len(self._in_flight) + self._assembly.num_armed
-            state = ExecutionState(tick + 1, self._last_armed_tick, remaining, num_in_flight)
-            if self._strategy.wants_request(state):
+            state = ExecutionState(
+                tick + 1,
+                self._last_armed_tick,
+                remaining,
+                num_in_flight,
+                self._agent.horizon,
+                self._last_delivered_tick,
+            )
+            if self._strategy.wants_request(Call.POLICY, state):
                 self._arm(tick + 1)
 
     def _effect(self, t_ns: int, tick: int, action: FloatArray) -> None:

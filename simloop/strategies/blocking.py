@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simloop.agent import Call
 from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
 from simloop.strategies.strategy import ExecutionState, Strategy
 from simloop.world import ActionSpec, Hold
@@ -17,9 +18,10 @@ class Blocking(Strategy):
 
     name = "blocking"
     description = "The world runs on and the hold acts until the chunk arrives (openpi's ActionChunkBroker)."
+    source = "openpi, ActionChunkBroker (github.com/Physical-Intelligence/openpi)"
     is_asynchronous = False
 
-    def wants_request(self, state: ExecutionState) -> bool:
+    def wants_request(self, call: Call, state: ExecutionState) -> bool:
         """Asks when everything that was installed has been played and nothing is under way."""
         return state.remaining == 0 and state.num_in_flight == 0
 

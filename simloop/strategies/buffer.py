@@ -1,4 +1,8 @@
-"""The action buffer: world-frame actions by absolute control tick, each with its chunk and row."""
+"""The action buffer: world-frame actions by absolute control tick, each with its chunk and row.
+
+It has two layers. The base layer holds what chunks plan; a blending strategy mixes the rows of several chunks in it.
+The overlay holds corrections of the base layer, which act in its stead.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simloop.agent import Call
+
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 NO_REQUEST = -1
 
@@ -18,15 +25,31 @@ class ArrivedChunk:
 
     Attributes:
         request: Number of the request that it answers.
-        observation_tick: Control tick k of the observation; row i was planned for tick k + i.
+        observation_tick: Control tick k of the observation.
         install_tick: First control tick at which it is usable.
-        actions: (H, A) in the world frame.
+        actions: (m, A) in the world frame; row i was planned for tick k + ``first_row`` + i.
+        call: The call that it answers.
+        first_row: Chunk row of ``actions[0]``; positive if the agent rolled its state over committed actions.
+        predicted_delay_ticks: d-hat when it was asked for.
+        arrival_ns: Instant of its arrival.
+        observation_ns: Instant of the anchor item's capture.
+        action_period_ns: Time between two rows.
+        control_period_ns: Time between two control ticks.
+        base_request: Request whose chunk a correction corrects; ``NO_REQUEST`` for other calls.
     """
 
     request: int
     observation_tick: int
     install_tick: int
     actions: FloatArray
+    call: Call = Call.POLICY
+    first_row: int = 0
+    predicted_delay_ticks: int = 0
+    arrival_ns: int = 0
+    observation_ns: int = 0
+    action_period_ns: int = 1
+    control_period_ns: int = 1
+    base_request: int = NO_REQUEST
 
     @property
     def delay_ticks(self) -> int:
@@ -41,15 +64,32 @@ class ActionBuffer:
         action_size: Entries A of one action.
     """
 
-    __slots__ = ("_actions", "_end", "_gapless_from", "_requests", "_rows")
+    __slots__ = (
+        "_actions",
+        "_blended",
+        "_corrections",
+        "_corrections_end",
+        "_end",
+        "_gapless_from",
+        "_overlay",
+        "_requests",
+        "_rows",
+        "live",
+    )
 
     def __init__(self, action_size: int) -> None:
         capacity = 512
         self._actions: FloatArray = np.zeros((capacity, action_size))
+        self._blended: IntArray = np.zeros(capacity, dtype=np.int64)
         self._requests = [NO_REQUEST] * capacity
         self._rows = [NO_REQUEST] * capacity
+        self._overlay: FloatArray | None = None
+        self._corrections: list[int] = []
+        self._corrections_end = 0
         self._end = 0
         self._gapless_from = 0
+        self.live: list[ArrivedChunk] = []
+        """Chunks that a blending strategy keeps, oldest observation first."""
 
     @property
     def end(self) -> int:
@@ -59,47 +99,98 @@ class ActionBuffer:
     def _grow(self, length: int) -> None:
         while length > len(self._requests):
             self._actions = np.concatenate([self._actions, np.zeros_like(self._actions)])
+            self._blended = np.concatenate([self._blended, np.zeros_like(self._blended)])
             blank = [NO_REQUEST] * len(self._requests)
             self._requests += blank
             self._rows += blank
+            if self._overlay is not None:
+                self._overlay = np.concatenate([self._overlay, np.zeros_like(self._overlay)])
+                self._corrections += blank
 
-    def write(self, chunk: ArrivedChunk, *, first_tick: int, first_row: int, num_rows: int) -> None:
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        chunk: ArrivedChunk,
+        *,
+        first_tick: int,
+        first_row: int,
+        num_rows: int,
+        actions: FloatArray | None = None,
+    ) -> None:
         """Replaces everything planned from ``first_tick`` on by ``num_rows`` rows of a chunk.
 
         Args:
             chunk: The chunk.
             first_tick: Tick at which its row ``first_row`` acts.
-            first_row: First row that is used.
+            first_row: First row that is used, counted in ``chunk.actions``.
             num_rows: How many rows are used; fewer if the chunk ends before.
+            actions: (m, A) that act instead of ``chunk.actions``, for example resampled ones.
         """
-        rows = chunk.actions[first_row : first_row + max(num_rows, 0)]
+        source = chunk.actions if actions is None else actions
+        rows = source[first_row : first_row + max(num_rows, 0)]
         last = first_tick + len(rows)
         self._grow(last)
         if len(rows) and first_tick > self._end:
             self._gapless_from = first_tick
         self._requests[last : self._end] = [NO_REQUEST] * max(self._end - last, 0)
         self._actions[first_tick:last] = rows
+        self._blended[first_tick:last] = 1
         self._requests[first_tick:last] = [chunk.request] * len(rows)
         self._rows[first_tick:last] = range(first_row, first_row + len(rows))
         self._end = last if len(rows) else min(self._end, first_tick)
+        self._drop_corrections(first_tick)
+
+    def _drop_corrections(self, first_tick: int) -> None:
+        count = self._corrections_end - first_tick
+        if count > 0:
+            self._corrections[first_tick : self._corrections_end] = [NO_REQUEST] * count
+            self._corrections_end = first_tick
+
+    # --- reading ---------------------------------------------------------------------------------------------
 
     def action(self, tick: int) -> FloatArray:
-        """Returns a copy of the (A,) action planned for ``tick``."""
+        """Returns a copy of the (A,) action that acts at ``tick``: the correction if there is one."""
+        if tick < self._corrections_end and self._overlay is not None and self._corrections[tick] >= 0:
+            corrected: FloatArray = self._overlay[tick].copy()
+            return corrected
         planned: FloatArray = self._actions[tick].copy()
         return planned
 
     def provenance(self, tick: int) -> tuple[int, int]:
-        """Returns (request, row) of the action planned for ``tick``, or (NO_REQUEST, NO_REQUEST) if there is none."""
+        """Returns (request, row) of the base action of ``tick``, or (NO_REQUEST, NO_REQUEST) if there is none.
+
+        Of a blended action it is the chunk that was blended in last.
+        """
         if tick >= self._end or self._requests[tick] == NO_REQUEST:
             return NO_REQUEST, NO_REQUEST
         return self._requests[tick], self._rows[tick]
 
+    def correction(self, tick: int) -> int:
+        """Returns the request whose correction acts at ``tick``, or NO_REQUEST."""
+        return self._corrections[tick] if tick < self._corrections_end else NO_REQUEST
+
+    def num_blended(self, tick: int) -> int:
+        """Returns how many chunks the base action of ``tick`` is made of; 0 if there is none."""
+        return int(self._blended[tick]) if self.provenance(tick)[0] != NO_REQUEST else 0
+
     def is_planned_by(self, request: int, tick: int) -> bool:
-        """Whether the action planned for ``tick`` comes from the chunk of ``request``."""
-        return tick < self._end and self._requests[tick] == request
+        """Whether an action that acts at ``tick`` or later comes from the chunk of ``request``."""
+        return request in self._requests[tick : self._end] or (
+            tick < self._corrections_end and request in self._corrections[tick : self._corrections_end]
+        )
 
     def committed(self, first_tick: int, count: int) -> FloatArray:
-        """Returns the actions planned for ``first_tick`` on, at most ``count``, up to the first gap: (n, A)."""
+        """Returns the actions that act from ``first_tick`` on, at most ``count``, up to the first gap: (n, A)."""
+        planned = self.base(first_tick, count)
+        if first_tick < self._corrections_end and self._overlay is not None:
+            stop = min(first_tick + len(planned), self._corrections_end)
+            is_corrected = np.array(self._corrections[first_tick:stop], dtype=np.int64) >= 0
+            planned[: len(is_corrected)][is_corrected] = self._overlay[first_tick:stop][is_corrected]
+        return planned
+
+    def base(self, first_tick: int, count: int) -> FloatArray:
+        """Returns the uncorrected actions from ``first_tick`` on, at most ``count``, up to the first gap: (n, A)."""
         stop = min(first_tick + count, self._end)
         requests = self._requests[first_tick:stop]
         if NO_REQUEST in requests:
@@ -110,4 +201,4 @@ class ActionBuffer:
         """Number of actions planned without a gap from ``tick`` on."""
         if tick >= self._gapless_from:
             return max(self._end - tick, 0)
-        return len(self.committed(tick, self._end - tick))
+        return len(self.base(tick, self._end - tick))

@@ -12,6 +12,7 @@ class NaiveAsync(Strategy):
 
     name = "naive_async"
     description = "Keep the old chunk, switch when the new one arrives, skip its first d actions."
+    source = "the usual asynchronous executor; baseline of Black et al. 2025, arXiv 2506.07339"
 
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         """Replaces the plan from the arrival on."""

@@ -12,6 +12,7 @@ class Paused(Strategy):
 
     name = "paused"
     description = "The world is frozen during inference (the classic benchmark)."
+    source = "every simulation benchmark that steps the world after inference"
     freezes_world = True
     is_asynchronous = False
 

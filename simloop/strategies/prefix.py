@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simloop.agent import Capability
 from simloop.strategies.naive_async import NaiveAsync
+from simloop.strategies.strategy import FloatArray, ones
 
 
 class Prefix(NaiveAsync):
@@ -14,8 +15,10 @@ class Prefix(NaiveAsync):
 
     name = "prefix"
     description = "The d-hat committed actions are a clean prefix of the new chunk (2512.05964, 2602.12684)."
+    source = "Black et al. 2025, arXiv 2512.05964; Xiaomi-Robotics-0, arXiv 2602.12684"
     needs = frozenset({Capability.PREFIX})
 
-    def num_committed(self, predicted_delay_ticks: int) -> int:
+    def weights(self, predicted_delay_ticks: int, num_planned: int, horizon: int) -> FloatArray | None:
         """Hands over the actions that are expected to be played before the chunk arrives."""
-        return predicted_delay_ticks
+        length = predicted_delay_ticks + self.rules.prefix_margin_ticks
+        return ones(min(length, num_planned, horizon))

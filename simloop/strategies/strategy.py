@@ -2,78 +2,136 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from simloop.agent import Capability
+import numpy as np
+import numpy.typing as npt
+
+from simloop.agent import Call, Capability
 from simloop.errors import ParameterError
 from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
+from simloop.strategies.rules import ChunkRules, Trigger, rules_from_config
 from simloop.world import ActionSpec
+
+FloatArray = npt.NDArray[np.float64]
 
 
 class ExecutionState(NamedTuple):
-    """What a strategy sees when it decides whether the coming tick asks for a chunk.
+    """What a strategy sees when it decides whether the coming tick asks for a call's answer.
 
     Attributes:
         tick: The coming control tick.
-        last_armed_tick: Tick that the last request was armed for; -1 before the first.
+        last_armed_tick: Tick that the last request of this call was armed for; -1 before the first.
         remaining: Actions planned without a gap from ``tick`` on.
-        num_in_flight: Requests whose chunk has not arrived.
+        num_in_flight: Requests of this call that may still be answered.
+        horizon: Rows H of the agent's chunk.
+        last_delivered_tick: Install tick of the last answer to this call; -1 before the first.
     """
 
     tick: int
     last_armed_tick: int
     remaining: int
     num_in_flight: int
+    horizon: int
+    last_delivered_tick: int
 
 
 class Strategy(ABC):
-    """When to ask for a chunk, what conditioning to hand over, how to install what arrives.
+    """When to ask, what conditioning to hand over, how to install what arrives.
 
     It keeps nothing between calls: one object serves many episodes at once.
 
     Args:
         execution_horizon: s, control ticks between two requests.
+        rules: Plain values of the rules, see ``ChunkRules``.
 
     Attributes:
         name: Name in ``conf/strategy``.
+        description: What it does, in one line.
+        source: Where it comes from, in one line.
         needs: What the agent must support.
+        calls: The calls that it makes; the chunks of the first one are played.
         freezes_world: Whether the world waits for the agent (stages take no time).
         is_asynchronous: Whether the old chunk goes on while a new one is computed.
+        rolls_state: Whether the agent is handed the committed actions to roll its state over.
+        max_guidance: Upper bound of the guidance weight, for soft conditioning.
 
     Raises:
-        ParameterError: The execution horizon is not positive.
+        ParameterError: A value is out of range.
     """
 
     name: str
     description: str
+    source: str
     needs: frozenset[Capability] = frozenset()
+    calls: tuple[Call, ...] = (Call.POLICY,)
     freezes_world: bool = False
     is_asynchronous: bool = True
+    rolls_state: bool = False
+    max_guidance: float = 5.0
 
-    def __init__(self, *, execution_horizon: int = 8) -> None:
-        if execution_horizon < 1:
+    def __init__(self, *, execution_horizon: int = 8, rules: Mapping[str, Any] | None = None) -> None:
+        if type(execution_horizon) is not int or execution_horizon < 1:
             raise ParameterError(
-                f"strategy.execution_horizon is {execution_horizon}; allowed: a whole number >= 1 and at most the "
+                f"strategy.execution_horizon is {execution_horizon!r}; allowed: a whole number >= 1 and at most the "
                 "agent's chunk length."
             )
         self.execution_horizon = execution_horizon
+        self.rules: ChunkRules = rules_from_config(rules)
+        if not self.is_asynchronous and self.rules.trigger is not Trigger.EVERY:
+            raise ParameterError(
+                f"strategy.rules.trigger is {self.rules.trigger.value!r}; allowed with strategy {self.name!r}: every. "
+                "It asks when its chunk is played."
+            )
 
-    def wants_request(self, state: ExecutionState) -> bool:
-        """Whether ``state.tick`` asks for a chunk: by default every ``execution_horizon`` ticks."""
-        return state.tick - state.last_armed_tick >= self.execution_horizon
+    def wants_request(self, call: Call, state: ExecutionState) -> bool:
+        """Whether ``state.tick`` asks for an answer to ``call``: by default as ``rules.trigger`` says."""
+        if state.last_armed_tick < 0:
+            return True
+        trigger = self.rules.trigger
+        if trigger is Trigger.EVERY:
+            return state.tick - state.last_armed_tick >= self.execution_horizon
+        if state.num_in_flight:
+            return False
+        if trigger is Trigger.REMAINING_BELOW:
+            return state.remaining < self.rules.trigger_ticks
+        if trigger is Trigger.QUEUE_BELOW:
+            return state.remaining < self.rules.trigger_fraction * state.horizon
+        return True
 
-    def num_committed(self, predicted_delay_ticks: int) -> int:
-        """How many leading actions of the next chunk are handed over as committed; none by default."""
-        return 0
+    def weights(self, predicted_delay_ticks: int, num_planned: int, horizon: int) -> FloatArray | None:
+        """Returns the conditioning weights of the actions that are planned from the observation tick on.
+
+        Args:
+            predicted_delay_ticks: d-hat.
+            num_planned: How many actions are planned without a gap.
+            horizon: Rows H of a chunk.
+
+        Returns:
+            (n,) float64 in 0..1, n <= min(num_planned, horizon), 1 for committed actions; None without conditioning.
+        """
+        return None
 
     @abstractmethod
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         """Writes an arrived chunk into the buffer."""
 
 
+@functools.cache
+def ones(count: int) -> FloatArray:
+    """Returns (count,) read-only ones."""
+    weights = np.ones(count)
+    weights.flags.writeable = False
+    return weights
+
+
 def install_by_tick(buffer: ActionBuffer, chunk: ArrivedChunk) -> None:
-    """Installs a chunk at the ticks that it was planned for: its first d rows are skipped."""
-    rows = len(chunk.actions) - chunk.delay_ticks
+    """Installs a chunk at the ticks that it was planned for: rows whose tick has passed are skipped."""
+    skipped = max(chunk.delay_ticks - chunk.first_row, 0)
+    rows = len(chunk.actions) - skipped
     if rows > 0:
-        buffer.write(chunk, first_tick=chunk.install_tick, first_row=chunk.delay_ticks, num_rows=rows)
+        first_tick = chunk.observation_tick + chunk.first_row + skipped
+        buffer.write(chunk, first_tick=first_tick, first_row=skipped, num_rows=rows)

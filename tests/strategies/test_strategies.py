@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simloop.agent import Capability
+from simloop.agent import Call, Capability
 from simloop.errors import ParameterError
 from simloop.strategies.blocking import Blocking
 from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
-from simloop.strategies.delay_prediction import MaxOfWindow
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.strategies.paused import Paused
 from simloop.strategies.prefix import Prefix
@@ -22,7 +21,7 @@ HORIZON = 6
 def _state(
     *, tick: int, last_armed_tick: int = 0, remaining: int = 5, num_in_flight: int = 0
 ) -> ExecutionState:
-    return ExecutionState(tick, last_armed_tick, remaining, num_in_flight)
+    return ExecutionState(tick, last_armed_tick, remaining, num_in_flight, HORIZON, -1)
 
 
 def _action(hold: Hold) -> ActionSpec:
@@ -53,7 +52,7 @@ def _planned(strategy: Strategy, hold: Hold, d: int) -> list[int]:
 @pytest.mark.parametrize("strategy", [NaiveAsync, Prefix, Paused])
 @pytest.mark.parametrize(("tick", "asks"), [(1, False), (3, False), (4, True), (9, True)])
 def test_they_ask_every_s_ticks(strategy: type[Strategy], tick: int, asks: bool) -> None:
-    assert strategy(execution_horizon=4).wants_request(_state(tick=tick, num_in_flight=3)) is asks
+    assert strategy(execution_horizon=4).wants_request(Call.POLICY, _state(tick=tick, num_in_flight=3)) is asks
 
 
 @pytest.mark.parametrize(("remaining", "num_in_flight", "asks"), [(0, 0, True), (1, 0, False), (0, 1, False)])
@@ -61,7 +60,7 @@ def test_blocking_asks_when_all_is_played_and_nothing_is_under_way(
     remaining: int, num_in_flight: int, asks: bool
 ) -> None:
     state = _state(tick=1, remaining=remaining, num_in_flight=num_in_flight)
-    assert Blocking(execution_horizon=4).wants_request(state) is asks
+    assert Blocking(execution_horizon=4).wants_request(Call.POLICY, state) is asks
 
 
 @pytest.mark.parametrize("strategy", [NaiveAsync, Prefix, Paused])
@@ -93,10 +92,10 @@ def test_blocking_plays_s_rows_from_the_first_that_still_means_something(
 
 def test_what_they_need_and_hand_over() -> None:
     assert Prefix.needs == {Capability.PREFIX}
-    assert [Prefix().num_committed(d) for d in (0, 1, 5)] == [0, 1, 5]
+    assert [Prefix().weights(d, 5, 6).tolist() for d in (0, 1, 5, 7)] == [[], [1.0], [1.0] * 5, [1.0] * 5]
     for strategy in (NaiveAsync, Blocking, Paused):
         assert strategy.needs == set()
-        assert strategy().num_committed(5) == 0
+        assert strategy().weights(5, 8, 8) is None
     assert [s.name for s in (Paused, Blocking, NaiveAsync, Prefix)] == [
         "paused",
         "blocking",
@@ -113,21 +112,3 @@ def test_an_execution_horizon_is_positive(execution_horizon: int) -> None:
         ParameterError, match=rf"strategy\.execution_horizon is {execution_horizon}; allowed: .* >= 1"
     ):
         NaiveAsync(execution_horizon=execution_horizon)
-
-
-@pytest.mark.parametrize(
-    ("nominal_ns", "ticks"), [(0, 0), (1, 1), (50e6, 1), (50e6 + 1, 2), (80e6, 2), (150e6, 3), (138.98e6, 3)]
-)
-def test_before_any_delay_the_nominal_one_is_rounded_up(nominal_ns: float, ticks: int) -> None:
-    assert MaxOfWindow(nominal_ns=nominal_ns, control_period_ns=50_000_000).predict() == ticks
-
-
-def test_the_largest_of_the_window_is_predicted() -> None:
-    predictor = MaxOfWindow(nominal_ns=0, control_period_ns=1, window=3)
-    seen: list[int] = []
-    for delay in (2, 5, 1, 0, 1, 4, 0, 0, 0):
-        predictor.observe(delay)
-        seen.append(delay)
-        assert predictor.predict() == max(seen[-3:])
-    with pytest.raises(ParameterError, match=r"strategy\.delay_window is 0; allowed: a whole number >= 1"):
-        MaxOfWindow(nominal_ns=0, control_period_ns=1, window=0)
