@@ -13,6 +13,8 @@ Tree::
     |- AgentError                           the agent raised, or its reply is not usable
     |- WorldError                           the world raised, or broke its contract
     |- LogError                             an episode log does not follow its schema
+    |- TraceError                           a latency trace cannot be read, was altered, or is not of this episode
+    |  `- TraceDivergenceError              a replayed episode left its trace; names the first event that differs
     `- ResultsError                         a results folder cannot be read, or belongs to another run
 
 A message names what was wrong, what was got, what is allowed and what to do.
@@ -96,6 +98,56 @@ class CallTimeoutError(SimloopError):
 
 class LogError(SimloopError):
     """An episode log does not follow its schema."""
+
+
+class TraceError(SimloopError):
+    """A latency trace cannot be read, was altered, or does not hold what is asked of it."""
+
+
+class TraceDivergenceError(TraceError):
+    """A replayed episode left its trace at an event.
+
+    Args:
+        episode: Episode of the trace.
+        stage: Stage of the first event that differs.
+        sequence: Its number in that stage.
+        recorded_ns: Start instant in the trace; -1 if the trace has no such event.
+        met_ns: Start instant in the replay; -1 if the replay never came to it.
+        reason: What that means, in words.
+    """
+
+    def __init__(
+        self, *, episode: str, stage: str, sequence: int, recorded_ns: int, met_ns: int, reason: str
+    ) -> None:
+        self.episode = episode
+        self.stage = stage
+        self.sequence = sequence
+        self.recorded_ns = recorded_ns
+        self.met_ns = met_ns
+        self.reason = reason
+        recorded = f"starts at {recorded_ns} ns in the trace" if recorded_ns >= 0 else "is not in the trace"
+        met = f"at {met_ns} ns in the replay" if met_ns >= 0 else "never in the replay"
+        super().__init__(
+            f"The replay left the trace of episode {episode} at event {sequence} of stage {stage!r}: it {recorded}, "
+            f"{met}. {reason}"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        values = (self.episode, self.stage, self.sequence, self.recorded_ns, self.met_ns, self.reason)
+        return (_rebuild_trace_divergence, values)
+
+
+def _rebuild_trace_divergence(
+    episode: str, stage: str, sequence: int, recorded_ns: int, met_ns: int, reason: str
+) -> TraceDivergenceError:
+    return TraceDivergenceError(
+        episode=episode,
+        stage=stage,
+        sequence=sequence,
+        recorded_ns=recorded_ns,
+        met_ns=met_ns,
+        reason=reason,
+    )
 
 
 class ResultsError(SimloopError):
