@@ -1,165 +1,51 @@
-"""The stages between a capture and its effect, and the draw of each stage's duration for each event.
+"""The stages between a capture and its effect during one episode, and what each of them takes for each event.
 
-A preset names sensor *kinds*, never a world's sensors. Draws are keyed by (seed, case, stage, event): the event is
-the capture number for a sensor, the observation's control tick for an inference and the control tick for an
-actuation, so neither the strategy nor the agent nor the worker moves a draw (docs/timing-model.md).
+Draws are keyed by (seed, case, stage, event): the event is the capture number for a sensor, the observation's control
+tick for a link or an inference and the control tick for an actuation, so neither the strategy nor the agent nor the
+worker moves a draw (docs/timing-model.md).
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from simloop.errors import ParameterError
+import numpy.typing as npt
+
+from simloop.agent import Call
 from simloop.randomness import IndexedStream, stream_key
-from simloop.timing.distribution import ZERO, Distribution, distribution_from_config
-from simloop.world import SensorKind
+from simloop.timing.distribution import Distribution
+from simloop.timing.link import DelayLink, Link
+from simloop.timing.settings import (
+    CALL_STAGES,
+    Assembly,
+    ControlClock,
+    FirstChunk,
+    Mode,
+    QueueRule,
+    Stage,
+    Timing,
+)
+from simloop.timing.timing_config import timing_from_config
+from simloop.world import SensorSpec
 
-_E = TypeVar("_E", bound=enum.Enum)
+__all__ = [
+    "Assembly",
+    "ControlClock",
+    "FirstChunk",
+    "InferenceDuration",
+    "Mode",
+    "QueueRule",
+    "SensorPath",
+    "Stage",
+    "StageDuration",
+    "StageGraph",
+    "Timing",
+    "make_stage_graph",
+    "timing_from_config",
+]
 
-
-class Stage(enum.Enum):
-    """A stage after the sensors, in order."""
-
-    PREPROCESS = "preprocess"
-    UPLINK = "uplink"
-    INFERENCE = "inference"
-    DOWNLINK = "downlink"
-    ACTUATION = "actuation"
-
-
-class Assembly(enum.Enum):
-    """When the items of an observation are enough for a trigger that was armed at tick k."""
-
-    CAPTURED_SINCE = "captured_since"
-    """Of each sensor the first item captured at or after tick k."""
-    LATEST = "latest"
-    """Whatever has arrived by tick k."""
-
-
-class FirstChunk(enum.Enum):
-    """What the first chunk of an episode costs."""
-
-    FREE = "free"
-    """It is there at tick 0; asynchronous strategies then ask again, at cost."""
-    CHARGED = "charged"
-    """It costs what every chunk costs; the hold acts until it arrives."""
-
-
-class QueueRule(enum.Enum):
-    """What waits in front of a busy accelerator."""
-
-    LATEST_WINS = "latest_wins"
-    FIFO = "fifo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """A latency configuration.
-
-    Attributes:
-        name: Name of the preset.
-        source: Where its figures come from.
-        transport: Delay from capture to assembly by sensor kind; kinds not named take no time.
-        stages: Duration by stage; stages not named take no time.
-        assembly: When an observation is complete.
-        first_chunk: What the first chunk costs.
-        servers: Requests that the accelerator works on at once; 0 means without bound.
-        queue: What waits in front of it.
-        seed: Root seed of every latency draw.
-    """
-
-    name: str
-    source: str = ""
-    transport: Mapping[SensorKind, Distribution] = field(default_factory=dict)
-    stages: Mapping[Stage, Distribution] = field(default_factory=dict)
-    assembly: Assembly = Assembly.CAPTURED_SINCE
-    first_chunk: FirstChunk = FirstChunk.FREE
-    servers: int = 1
-    queue: QueueRule = QueueRule.LATEST_WINS
-    seed: int = 0
-
-    def stage(self, stage: Stage) -> Distribution:
-        """Returns the duration of one stage."""
-        return self.stages.get(stage, ZERO)
-
-    def frozen(self) -> Timing:
-        """Returns the timing of a world that waits for its agent: only the actuation dead time is left."""
-        actuation = {Stage.ACTUATION: self.stage(Stage.ACTUATION)}
-        return Timing(name=self.name, source=self.source, stages=actuation, seed=self.seed)
-
-    def nominal_ns(self, kinds: Iterable[SensorKind]) -> float:
-        """Returns the mean time from a capture to the chunk's arrival, queueing aside.
-
-        Args:
-            kinds: Kinds of the sensors that are captured; the slowest of them counts, all others are left out.
-        """
-        sensors = max((self.transport.get(kind, ZERO).mean_ns for kind in kinds), default=0.0)
-        return sensors + sum(d.mean_ns for s, d in self.stages.items() if s is not Stage.ACTUATION)
-
-
-def _choice(kind: type[_E], value: str, where: str) -> _E:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ParameterError(f"{where} is {value!r}; allowed: {', '.join(m.value for m in kind)}.") from None
-
-
-def timing_from_config(
-    *,
-    name: str,
-    source: str = "",
-    transport: Mapping[str, Any] | None = None,
-    preprocess: Mapping[str, Any] | None = None,
-    uplink: Mapping[str, Any] | None = None,
-    inference: Mapping[str, Any] | None = None,
-    downlink: Mapping[str, Any] | None = None,
-    actuation: Mapping[str, Any] | None = None,
-    assembly: str = "captured_since",
-    first_chunk: str = "free",
-    servers: int = 1,
-    queue: str = "latest_wins",
-    seed: int = 0,
-) -> Timing:
-    """Builds a timing from the plain values of ``conf/timing/*.yaml``.
-
-    Raises:
-        ParameterError: A value is out of range; the message names the key.
-        UnknownNameError: A distribution's name is unknown.
-    """
-    kinds = {
-        _choice(SensorKind, kind, "timing.transport"): distribution_from_config(
-            config, f"timing.transport.{kind}"
-        )
-        for kind, config in (transport or {}).items()
-    }
-    given = {
-        Stage.PREPROCESS: preprocess,
-        Stage.UPLINK: uplink,
-        Stage.INFERENCE: inference,
-        Stage.DOWNLINK: downlink,
-        Stage.ACTUATION: actuation,
-    }
-    stages = {s: distribution_from_config(c, f"timing.{s.value}") for s, c in given.items() if c is not None}
-    if type(servers) is not int or servers < 0:
-        raise ParameterError(
-            f"timing.servers is {servers!r}; allowed: a whole number >= 0 (0 = without bound)."
-        )
-    if type(seed) is not int:
-        raise ParameterError(f"timing.seed is {seed!r}; allowed: a whole number.")
-    return Timing(
-        name=name,
-        source=source,
-        transport=kinds,
-        stages=stages,
-        assembly=_choice(Assembly, assembly, "timing.assembly"),
-        first_chunk=_choice(FirstChunk, first_chunk, "timing.first_chunk"),
-        servers=servers,
-        queue=_choice(QueueRule, queue, "timing.queue"),
-        seed=seed,
-    )
+Key = tuple[object, ...]
 
 
 class StageDuration:
@@ -167,20 +53,102 @@ class StageDuration:
 
     Args:
         distribution: Distribution of the duration; constant ones draw nothing.
-        key: Key of the stage's stream of draws.
+        key: Parts of the key of the stage's draws.
+
+    Attributes:
+        constant_ns: The duration if it is always the same, else None.
     """
 
-    __slots__ = ("_constant_ns", "_stream")
+    __slots__ = ("_distribution", "_key", "_stream", "constant_ns")
 
-    def __init__(self, distribution: Distribution, key: tuple[int, int]) -> None:
-        self._constant_ns = distribution.constant_ns
-        self._stream = IndexedStream(key, distribution.draw)
+    def __init__(self, distribution: Distribution, key: Key) -> None:
+        self.constant_ns = distribution.constant_ns
+        self._distribution = distribution
+        self._key = key
+        self._stream: IndexedStream | None = None
 
-    def ns(self, index: int) -> int:
-        """Returns the duration for event ``index``, in whole ns, never negative."""
-        if self._constant_ns is not None:
-            return self._constant_ns
+    def ns(self, index: int, t_ns: int) -> int:
+        """Returns the duration for event ``index``, in whole ns, never negative.
+
+        Args:
+            index: Number of the event: a control tick.
+            t_ns: Instant at which the stage starts; a replayed stage checks it.
+        """
+        if self.constant_ns is not None:
+            return self.constant_ns
+        if self._stream is None:
+            self._stream = IndexedStream(stream_key(*self._key), self._distribution.draw)
         return max(0, round(self._stream[index]))
+
+
+class SensorPath:
+    """One sensor of the episode: when it captures and when its captures reach the assembly.
+
+    Attributes:
+        period_ns: Time between two captures.
+        phase_ns: Instant of the first capture.
+        stamp_offset_ns: Reported time stamp minus the instant of the state that a capture shows; it enters the ages
+            that the agent is told.
+        constant_delay_ns: Time from a capture to its arrival if nothing is ever dropped or lost and it is always the
+            same, else None.
+    """
+
+    __slots__ = ("_delay", "_fixed_ns", "constant_delay_ns", "period_ns", "phase_ns", "stamp_offset_ns")
+
+    def __init__(self, sensor: SensorSpec, timing: Timing, key: Key) -> None:
+        capture = timing.capture_of(sensor.kind)
+        transport = timing.transport_of(sensor.kind)
+        self.period_ns = sensor.period_ns if capture.period_ns is None else capture.period_ns
+        self.phase_ns = capture.phase_ns
+        self.stamp_offset_ns = capture.stamp_offset_ns
+        self._fixed_ns = capture.latency_ns
+        self._delay = StageDuration(transport.delay, key)
+        constant_ns = self._delay.constant_ns
+        self.constant_delay_ns = None if constant_ns is None else constant_ns + self._fixed_ns
+
+    def is_dropped(self, index: int) -> bool:
+        """Whether the sensor never delivers capture ``index``."""
+        return False
+
+    def arrival_ns(self, index: int, t_ns: int, payload_bytes: int) -> int:
+        """Returns the instant at which capture ``index``, made at ``t_ns``, reaches the assembly; -1 if it is lost."""
+        return t_ns + self._fixed_ns + self._delay.ns(index, t_ns)
+
+
+class InferenceDuration:
+    """How long an accelerator works on the requests of one call.
+
+    Attributes:
+        constant_ns: The duration if it is always the same (cold start included), else None.
+        needs_observation: Whether ``ns`` looks at the observation.
+    """
+
+    __slots__ = ("_duration", "constant_ns", "needs_observation")
+
+    def __init__(self, duration: StageDuration) -> None:
+        self._duration = duration
+        self.constant_ns = duration.constant_ns
+        self.needs_observation = False
+
+    def ns(
+        self,
+        tick: int,
+        t_ns: int,
+        *,
+        is_first: bool,
+        batch: int,
+        observation: Mapping[str, npt.NDArray[Any]] | None,
+    ) -> int:
+        """Returns the duration in whole ns.
+
+        Args:
+            tick: Control tick of the observation.
+            t_ns: Instant at which the accelerator starts.
+            is_first: Whether this is the episode's first request of the call; it pays the cold start.
+            batch: Number of requests that are answered together.
+            observation: Array by sensor name; looked at only if ``needs_observation``.
+        """
+        return self._duration.ns(tick, t_ns)
 
 
 class StageGraph:
@@ -189,21 +157,74 @@ class StageGraph:
     Args:
         timing: The latency configuration.
         case_id: Identity of the case; equal cases share their draws.
+        control_period_ns: Control period of the world.
+        strategy_name: Strategy whose cost factor enters the inference.
+
+    Attributes:
+        preprocess: Numbered by the observation's control tick.
+        uplink, downlink: Numbered by the observation's control tick.
+        actuation, control_jitter: Numbered by the control tick.
     """
 
-    __slots__ = ("_case_id", "timing")
+    __slots__ = (
+        "_case_id",
+        "_control_period_ns",
+        "_strategy_name",
+        "actuation",
+        "control_jitter",
+        "downlink",
+        "preprocess",
+        "timing",
+        "uplink",
+    )
 
-    def __init__(self, timing: Timing, case_id: str) -> None:
+    def __init__(
+        self, timing: Timing, case_id: str, *, control_period_ns: int, strategy_name: str = ""
+    ) -> None:
         self.timing = timing
         self._case_id = case_id
+        self._control_period_ns = control_period_ns
+        self._strategy_name = strategy_name
+        self.preprocess = self._duration(Stage.PREPROCESS)
+        self.actuation = self._duration(Stage.ACTUATION)
+        self.control_jitter = self._duration(Stage.CONTROL_JITTER)
+        self.uplink = self._link(Stage.UPLINK)
+        self.downlink = self._link(Stage.DOWNLINK)
 
-    def transport(self, sensor: str, kind: SensorKind) -> StageDuration:
-        """Returns the transport delay of a sensor; its events are the sensor's captures."""
-        return self._duration(f"transport/{sensor}", self.timing.transport.get(kind, ZERO))
+    def sensor(self, sensor: SensorSpec) -> SensorPath:
+        """Returns the path of one sensor's captures."""
+        return SensorPath(sensor, self.timing, self._key(f"transport/{sensor.name}"))
 
-    def stage(self, stage: Stage) -> StageDuration:
-        """Returns the duration of a stage; its events are the control ticks of the observations (or actions)."""
-        return self._duration(stage.value, self.timing.stage(stage))
+    def inference(self, call: Call) -> InferenceDuration:
+        """Returns how long the accelerator of a call works."""
+        return InferenceDuration(self._duration(CALL_STAGES[call]))
 
-    def _duration(self, name: str, distribution: Distribution) -> StageDuration:
-        return StageDuration(distribution, stream_key(self.timing.seed, self._case_id, "latency", name))
+    def nominal_ns(self, sensors: Iterable[SensorSpec], call: Call = Call.POLICY) -> float:
+        """Returns the mean time from a capture of ``sensors`` to the reply's arrival, for the first d-hat."""
+        chosen = tuple(sensors)
+        return self.timing.nominal_ns(
+            (s.kind for s in chosen),
+            call,
+            strategy_name=self._strategy_name,
+            payload_bytes=sum(s.payload_bytes for s in chosen),
+        )
+
+    def _key(self, name: str) -> Key:
+        return (self.timing.seed, self._case_id, "latency", name)
+
+    def _duration(self, stage: Stage) -> StageDuration:
+        return StageDuration(self.timing.stage(stage), self._key(stage.value))
+
+    def _link(self, stage: Stage) -> Link:
+        model = self.timing.links.get(stage)
+        key = self._key(stage.value)
+        if model is None:
+            return DelayLink(self.timing.stage(stage), key)
+        return model.make(key, self._control_period_ns)
+
+
+def make_stage_graph(
+    timing: Timing, case_id: str, *, control_period_ns: int, strategy_name: str = ""
+) -> StageGraph:
+    """Returns the stages of one episode, as ``timing.mode`` says."""
+    return StageGraph(timing, case_id, control_period_ns=control_period_ns, strategy_name=strategy_name)

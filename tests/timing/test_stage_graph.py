@@ -18,9 +18,21 @@ from simloop.timing.stage_graph import (
     Stage,
     StageGraph,
     Timing,
+    make_stage_graph,
     timing_from_config,
 )
-from simloop.world import SensorKind
+from simloop.world import SensorKind, SensorSpec
+
+
+def _graph(timing: Timing, case_id: str = "case") -> StageGraph:
+    return make_stage_graph(timing, case_id, control_period_ns=50_000_000)
+
+
+def _sensor(name: str, kind: SensorKind = SensorKind.CAMERA) -> SensorSpec:
+    return SensorSpec(
+        name=name, kind=kind, shape=(1,), dtype="uint8", period_ns=50_000_000, payload_bytes=1_000
+    )
+
 
 JITTER = ShiftedLognormal(shift_ns=1e6, median_ns=5e6, sigma=0.5)
 
@@ -58,9 +70,9 @@ def test_every_key_of_a_configuration_arrives() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"assembly": "first"}, r"timing\.assembly is 'first'; allowed: captured_since, latest"),
-        ({"first_chunk": "no"}, r"timing\.first_chunk is 'no'; allowed: free, charged"),
-        ({"queue": "lifo"}, r"timing\.queue is 'lifo'; allowed: latest_wins, fifo"),
+        ({"assembly": "first"}, r"timing\.assembly is 'first'; allowed: captured_since, latest, nearest"),
+        ({"first_chunk": "no"}, r"timing\.first_chunk is 'no'; allowed: free, blocking, charged"),
+        ({"queue": "lifo"}, r"timing\.queue is 'lifo'; allowed: latest_wins, fifo, drop_oldest"),
         ({"servers": -1}, r"timing\.servers is -1; allowed: a whole number >= 0"),
         ({"servers": 1.5}, r"timing\.servers is 1\.5"),
         ({"servers": "two"}, r"timing\.servers is 'two'"),
@@ -87,31 +99,30 @@ def test_an_unknown_distribution_is_named_with_its_stage() -> None:
 
 
 def test_a_stage_draws_by_event_whatever_else_there_is() -> None:
-    alone = StageGraph(Timing(name="a", stages={Stage.INFERENCE: JITTER}), "case").stage(Stage.INFERENCE)
+    alone = _graph(Timing(name="a", stages={Stage.PREPROCESS: JITTER})).preprocess
     crowd = Timing(
         name="b", stages=dict.fromkeys(Stage, JITTER), transport={SensorKind.CAMERA: JITTER}, servers=0
     )
-    graph = StageGraph(crowd, "case")
-    other = graph.stage(Stage.INFERENCE)
-    uplink = graph.stage(Stage.UPLINK)
+    graph = _graph(crowd)
+    other, actuation = graph.preprocess, graph.actuation
     events = list(range(200))
-    expected = [alone.ns(i) for i in events]
-    assert [(uplink.ns(i), other.ns(i))[1] for i in reversed(events)] == expected[::-1]
-    assert [uplink.ns(i) for i in events] != expected
+    expected = [alone.ns(i, 0) for i in events]
+    assert [(actuation.ns(i, 0), other.ns(i, 0))[1] for i in reversed(events)] == expected[::-1]
+    assert [actuation.ns(i, 0) for i in events] != expected
     assert all(isinstance(ns, int) for ns in expected)
 
 
 def test_sensors_of_one_kind_draw_apart_and_cases_and_seeds_too() -> None:
     def draws(sensor: str, case: str, seed: int) -> tuple[int, ...]:
         timing = Timing(name="t", transport={SensorKind.CAMERA: JITTER}, seed=seed)
-        duration = StageGraph(timing, case).transport(sensor, SensorKind.CAMERA)
-        return tuple(duration.ns(i) for i in range(10))
+        path = _graph(timing, case).sensor(_sensor(sensor))
+        return tuple(path.arrival_ns(i, 0, 0) for i in range(10))
 
     every = [draws("front", "a", 0), draws("rear", "a", 0), draws("front", "b", 0), draws("front", "a", 1)]
     assert len(set(every)) == 4
     assert draws("front", "a", 0) == every[0]
     timing = Timing(name="t", transport={SensorKind.CAMERA: JITTER})
-    assert StageGraph(timing, "a").transport("joints", SensorKind.PROPRIOCEPTION).ns(3) == 0
+    assert _graph(timing).sensor(_sensor("joints", SensorKind.PROPRIOCEPTION)).arrival_ns(3, 7, 0) == 7
 
 
 def test_a_frozen_world_keeps_only_the_actuation() -> None:
