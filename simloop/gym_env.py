@@ -1,4 +1,4 @@
-"""The Gymnasium view of any World: one step is one control tick, with no latency.
+"""The Gymnasium view of any World: one step is one control tick, with no latency unless a player adds it.
 
 Keys follow what robot-learning tools read: ``pixels`` (HWC uint8 by camera), ``agent_pos`` (proprioception),
 ``environment_state`` (ground truth), ``info["is_success"]`` on reset and on every step. The horizon's end is
@@ -7,6 +7,7 @@ Keys follow what robot-learning tools read: ``pixels`` (HWC uint8 by camera), ``
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +19,55 @@ from gymnasium import spaces
 from simloop.errors import ConfigurationError
 from simloop.log import Columns
 from simloop.scenario_files import load_family
-from simloop.spec import Scenario, ScenarioFamily
+from simloop.spec import Case, ScenarioFamily
 from simloop.world import Frame, OutcomeState, SensorKind, SensorSpec, World
 
 Observation = dict[str, Any]
+FloatArray = npt.NDArray[np.float64]
+Frames = Mapping[str, Frame]
 _GROUPS = {SensorKind.PROPRIOCEPTION: "agent_pos", SensorKind.OBJECTS: "environment_state"}
+
+
+class PeriodPlayer(ABC):
+    """Plays the control periods of a ``WorldEnv``: when an action takes effect and what the next step observes.
+
+    The environment scales the actions, asks for the verdict and lays out the observation; between the two the player
+    alone calls the world, so that effects and captures may lie anywhere inside the period.
+    """
+
+    @abstractmethod
+    def begin(self, world: World, case: Case, sensors: tuple[SensorSpec, ...]) -> Frames:
+        """Starts an episode in a world that was just reset; returns the frame of each of ``sensors`` by name."""
+
+    @abstractmethod
+    def play(self, world: World, tick: int, row: FloatArray) -> Frames:
+        """Plays control period ``tick`` and leaves the world at its end.
+
+        Args:
+            world: The world, at the start of the period.
+            tick: Number of the period, from 0.
+            row: (1, A) the action that the step submits, as an agent sends it and in the world's units.
+
+        Returns:
+            The frame of each sensor that the step's observation is made of.
+        """
+
+
+class _WithoutLatency(PeriodPlayer):
+    """Applies the action at once and observes the state at the period's end."""
+
+    def __init__(self) -> None:
+        self._sensors: tuple[SensorSpec, ...] = ()
+
+    def begin(self, world: World, case: Case, sensors: tuple[SensorSpec, ...]) -> Frames:
+        self._sensors = sensors
+        return {s.name: world.capture(s.name, 0) for s in sensors}
+
+    def play(self, world: World, tick: int, row: FloatArray) -> Frames:
+        action = world.spec.action
+        world.actuate(action.to_world(row, world.anchor())[0])
+        world.advance((tick + 1) * world.spec.control_period_ns)
+        return {s.name: world.capture(s.name, tick + 1) for s in self._sensors}
 
 
 class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
@@ -54,7 +99,8 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         normalise_actions: bool = True,
     ) -> None:
         self._family = load_family(family) if isinstance(family, str) else family
-        self._world = make_world(**{**self._family.world_config, **(world_config or {})})
+        self._world_config = {**self._family.world_config, **(world_config or {})}
+        self._world = make_world(**self._world_config)
         spec = self._world.spec
         known = {s.name: s for s in spec.sensors}
         chosen = tuple(known) if sensors is None else sensors
@@ -81,13 +127,27 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self.task = self._family.name
         self.task_description = self._family.instruction
         self._max_episode_steps = -(-self._family.time_limit_ns // spec.control_period_ns)
-        self._scenario: Scenario | None = None
+        self._player: PeriodPlayer = _WithoutLatency()
+        self._is_reset = False
         self._tick = 0
 
     @property
     def world(self) -> World:
         """The world behind the environment."""
         return self._world
+
+    def play_periods_with(self, player: PeriodPlayer) -> None:
+        """Makes ``player`` play the control periods, from the next reset on.
+
+        Raises:
+            ConfigurationError: Another player was given before.
+        """
+        if not isinstance(self._player, _WithoutLatency):
+            raise ConfigurationError(
+                f"{self._world.spec.name} has a period player already ({type(self._player).__name__}); wrap the "
+                "environment once."
+            )
+        self._player, self._is_reset = player, False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -103,16 +163,18 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         """
         super().reset(seed=seed)
         case_seed = int(self.np_random.integers(2**31)) if seed is None else seed
-        self._scenario = self._family.scenario(case_seed, (options or {}).get("parameters"))
-        self._world.reset(self._scenario, case_seed)
-        self._tick = 0
+        scenario = self._family.scenario(case_seed, (options or {}).get("parameters"))
+        self._world.reset(scenario, case_seed)
+        self._is_reset, self._tick = True, 0
+        case = Case(scenario=scenario, seed=case_seed, world_config=self._world_config)
+        frames = self._player.begin(self._world, case, self._sensors)
         info = self._info(is_success=False, stage=0, reason="")
         info["simloop"] |= {
             "family": self._family.name,
-            "parameters": dict(self._scenario.parameters),
+            "parameters": dict(scenario.parameters),
             "seed": case_seed,
         }
-        return self._observe(), info
+        return self._lay_out(frames), info
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Applies one action (relative to the present pose where the action space is) for one control period.
@@ -120,20 +182,19 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         Returns:
             (observation, reward, terminated, truncated, info); the reward is 1 at success, else 0.
         """
-        if self._scenario is None:
+        if not self._is_reset:
             raise gymnasium.error.ResetNeeded("Call reset before step.")
         spec = self._world.spec
         entries = np.asarray(action, dtype=np.float64).reshape(1, spec.action.size)
         row = self._action_centre + self._action_scale * entries
-        self._world.actuate(spec.action.to_world(row, self._world.anchor())[0])
+        frames = self._player.play(self._world, self._tick, row)
         self._tick += 1
-        self._world.advance(self._tick * spec.control_period_ns)
         outcome = self._world.outcome()
         is_success = outcome.state is OutcomeState.SUCCESS
         terminated = outcome.state is not OutcomeState.RUNNING
         truncated = not terminated and self._tick >= self._max_episode_steps
         info = self._info(is_success=is_success, stage=outcome.stage, reason=outcome.reason)
-        return self._observe(), float(is_success), terminated, truncated, info
+        return self._lay_out(frames), float(is_success), terminated, truncated, info
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the world's recorded tables (docs/log.md)."""
@@ -143,19 +204,16 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         """Returns the first camera's picture, (height, width, 3) uint8, in mode ``rgb_array``, else None."""
         if self.render_mode is None or not self._cameras:
             return None
-        return np.array(self._capture(self._cameras[0]).array, dtype=np.uint8)
+        return np.array(self._world.capture(self._cameras[0].name, self._tick).array, dtype=np.uint8)
 
     def close(self) -> None:
         """Frees the world."""
         self._world.close()
 
-    def _capture(self, sensor: SensorSpec) -> Frame:
-        return self._world.capture(sensor.name, self._tick)
-
-    def _observe(self) -> Observation:
+    def _lay_out(self, frames: Frames) -> Observation:
         observation: Observation = {}
         for sensor in self._sensors:
-            array = self._capture(sensor).array
+            array = frames[sensor.name].array
             if sensor.kind is SensorKind.CAMERA:
                 observation.setdefault("pixels", {})[sensor.name] = np.array(array)
             else:
