@@ -49,14 +49,17 @@ class Conditioning:
     """Actions that the chunk must or should continue, in the agent's frame (anchored like the reply).
 
     Attributes:
-        actions: (H, A) float64; rows with weight 0 are zero and mean nothing.
+        actions: (H, A) float64; rows with weight 0 mean nothing.
         weights: (H,) float64 in 0..1: 1 = committed and reproduced bit for bit, 0 = free, between = soft.
         max_guidance: Upper bound of the guidance weight (RTC's beta).
+        is_guided: True if the chunk is to be guided towards ``actions`` as the weights say (a gradient through the
+            denoiser), False if rows of weight 1 are to be held clean.
     """
 
     actions: FloatArray
     weights: FloatArray
     max_guidance: float = 5.0
+    is_guided: bool = False
 
     @property
     def num_committed(self) -> int:
