@@ -4,10 +4,10 @@ A row is ``{episode, stage, sequence, start_ns, end_ns, bytes, batch, attributes
 it was recorded. The checksum of a row is blake2b over the checksum before it and the row itself; the first one
 follows the header's. A row that was changed, removed, added or moved is therefore found where it stands, by its name.
 
-Stages: ``sensor/<name>`` (capture to arrival at the assembly), ``preprocess``, ``uplink``, ``queue``, ``inference``,
-``downlink`` (with ``/<call>`` behind them for calls other than ``policy``), ``chunk`` (arrival until its last action),
-``control`` (tick to the instant at which its action is sent) and ``actuation``. ``sequence`` is what numbers the
-stage's draws: capture number, observation tick, or control tick.
+Stages: ``sensor/<name>`` (capture to arrival at the assembly), ``preprocess``, ``uplink``, ``queue``, ``inference``
+(``context_inference``, ``expert_inference``, ``corrector_inference`` for the other calls), ``downlink``, ``chunk``
+(arrival until its last action), ``control`` (tick to the instant at which its action is sent) and ``actuation``.
+``sequence`` is what numbers the stage's draws: capture number, observation tick, or control tick.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Trace:
     events: tuple[Event, ...]
 
     def of_stage(self, stage: str) -> list[Event]:
-        """Returns the events of a stage; ``"sensor"`` and ``"inference"`` take those of every sensor and call."""
+        """Returns the events of a stage; ``"sensor"`` takes those of every sensor."""
         return [e for e in self.events if e.stage == stage or e.stage.startswith(f"{stage}/")]
 
     @property

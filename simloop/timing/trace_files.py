@@ -67,7 +67,9 @@ def _parquet_bytes(header: Mapping[str, Any], events: Iterable[Event], sums: lis
     columns: dict[str, list[Any]] = {key: [] for key in EVENT_KEYS}
     for event in events:
         for key, value in zip(EVENT_KEYS, event, strict=True):
-            columns[key].append(json.dumps(dict(value), sort_keys=True) if key == "attributes" else value)
+            columns[key].append(
+                json.dumps(value, sort_keys=True, default=dict) if key == "attributes" else value
+            )
     text = ("episode", "stage", "attributes")
     arrays = {k: pa.array(v, type=pa.string() if k in text else pa.int64()) for k, v in columns.items()}
     table = pa.table({**arrays, "checksum": pa.array(sums, type=pa.string())})

@@ -17,8 +17,7 @@ IntArray = npt.NDArray[np.int64]
 def durations_ns(trace: Trace, stage: str) -> IntArray:
     """Returns (n,) the durations of a stage's ended events in ns, in the order of the trace.
 
-    ``"inference"`` takes the inferences of every call, ``"inference/context"`` those of one; likewise ``"sensor"`` and
-    ``"sensor/<name>"``.
+    ``"sensor"`` takes the items of every sensor, ``"sensor/<name>"`` those of one.
     """
     values = [e.duration_ns for e in trace.of_stage(stage) if e.end_ns != NOT_REACHED]
     return np.array(values, dtype=np.int64)

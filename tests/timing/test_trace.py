@@ -37,7 +37,7 @@ EVENTS = (
     Event("e", "sensor/front_camera", 0, 0, 40, 1_000, 0, {"state": "delivered"}),
     Event("e", "inference", 0, 50, 250, 0, 1, {"request": 0}),
     Event("e", "inference", 8, 400, -1, 0, 1, {"request": 1, "state": "in_flight"}),
-    Event("e", "inference/context", 8, 500, 700, 0, 2, {}),
+    Event("e", "context_inference", 8, 500, 700, 0, 2, {}),
 )
 TRACE = Trace(header=HEADER, events=EVENTS)
 SUFFIXES = (".jsonl", ".parquet")
@@ -65,9 +65,9 @@ def test_durations_outlive_the_file(tmp_path_factory: Any, durations: list[int],
         assert read_durations_ns(path, stage=stage).tolist() == expected.tolist()
 
 
-def test_a_stage_takes_its_calls_and_leaves_out_what_did_not_end() -> None:
-    assert durations_ns(TRACE, "inference").tolist() == [200, 200]
-    assert durations_ns(TRACE, "inference/context").tolist() == [200]
+def test_a_stage_takes_its_own_and_leaves_out_what_did_not_end() -> None:
+    assert durations_ns(TRACE, "inference").tolist() == [200]
+    assert durations_ns(TRACE, "context_inference").tolist() == [200]
     assert durations_ns(TRACE, "sensor").tolist() == [40]
 
 
@@ -118,7 +118,7 @@ def read_checksum(folder: Path) -> str:
             r"stage 'inference', sequence 0\) was altered, or one before it was removed",
         ),
         (lambda rows: rows.insert(1, rows[0]), r"stage 'sensor/front_camera', sequence 0\) was altered"),
-        (lambda rows: rows.reverse(), r"stage 'inference/context', sequence 8\) was altered"),
+        (lambda rows: rows.reverse(), r"stage 'context_inference', sequence 8\) was altered"),
         (lambda rows: rows.pop(), r"announces 4 events, 3 follow; the last one is .*'inference', sequence 8"),
         (
             lambda rows: rows[1].update(attributes={"request": 5}),
