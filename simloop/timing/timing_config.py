@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from simloop.errors import ParameterError
-from simloop.timing.distribution import distribution_from_config
+from simloop.timing.distribution_config import distribution_from_config
 from simloop.timing.settings import Assembly, FirstChunk, QueueRule, Stage, Timing
 from simloop.world import SensorKind
 

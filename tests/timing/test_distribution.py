@@ -12,7 +12,8 @@ from scipy import stats
 
 from simloop.errors import ParameterError, UnknownNameError
 from simloop.randomness import generator, stream_key
-from simloop.timing.distribution import ZERO, Constant, ShiftedLognormal, distribution_from_config
+from simloop.timing.distribution import ZERO, Constant, ShiftedLognormal
+from simloop.timing.distribution_config import distribution_from_config
 
 GENERATOR_KEY = stream_key("test_distribution")
 

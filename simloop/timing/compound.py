@@ -1,0 +1,336 @@
+"""Distributions made of others or of samples: mixture, empirical, correlated jitter, contention, scene-dependent."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from simloop.errors import ParameterError
+from simloop.randomness import generator, stream_key
+from simloop.timing.distribution import Bounded, Distribution, FloatArray, Key, Sampler
+from simloop.timing.process import TickProcess, correlated_normals, two_states
+
+NUM_QUANTILES = 4096
+"""Points at which a jitter shape without a closed form is averaged: the length of netem's own tables."""
+
+
+def mean_between(distribution: Distribution, low_ns: float, high_ns: float) -> float:
+    """Returns the mean of a constant or bounded distribution that is clipped to an interval.
+
+    Raises:
+        ParameterError: It is neither.
+    """
+    if distribution.constant_ns is not None:
+        return min(max(float(distribution.constant_ns), low_ns), high_ns)
+    if isinstance(distribution, Bounded):
+        return distribution.mean_between(low_ns, high_ns)
+    raise ParameterError(f"{type(distribution).__name__} cannot be part of another distribution.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture(Bounded):
+    """One of several independent distributions, chosen for each event: a fast path and a tail spike.
+
+    Attributes:
+        components: Weight and distribution of each; weights are relative.
+    """
+
+    components: tuple[tuple[float, Distribution], ...]
+
+    @property
+    def _shares(self) -> list[float]:
+        total = sum(weight for weight, _ in self.components)
+        return [weight / total for weight, _ in self.components]
+
+    def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        edges = np.cumsum(self._shares)[:-1]
+        chosen = np.searchsorted(edges, generator.random(count), side="right")
+        draws = np.stack([d.draw(generator, count) for _, d in self.components])
+        values: FloatArray = draws[chosen, np.arange(count)]
+        return values
+
+    def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
+        means = (mean_between(d, low_ns, high_ns) for _, d in self.components)
+        return sum(share * mean for share, mean in zip(self._shares, means, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Empirical(Bounded):
+    """Measured durations, drawn independently with replacement (the bootstrap).
+
+    Attributes:
+        samples_ns: (n,) durations in ns, n >= 1, finite and >= 0.
+
+    Raises:
+        ParameterError: There is no sample, or one is negative or not finite.
+    """
+
+    samples_ns: FloatArray = field(kw_only=False)
+
+    def __post_init__(self) -> None:
+        samples = np.array(self.samples_ns, dtype=np.float64).ravel()
+        bad = np.flatnonzero(~(np.isfinite(samples) & (samples >= 0)))
+        if not len(samples) or len(bad):
+            got = f"sample {int(bad[0])} is {samples[bad[0]]}" if len(bad) else "there is no sample"
+            raise ParameterError(f"empirical durations: {got}; allowed: one or more durations >= 0.")
+        samples.flags.writeable = False
+        object.__setattr__(self, "samples_ns", samples)
+
+    def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        values: FloatArray = self.samples_ns[generator.integers(len(self.samples_ns), size=count)]
+        return values
+
+    def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
+        return float(np.clip(self.samples_ns, low_ns, high_ns).mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SequentialEmpirical(Empirical):
+    """Measured durations in their order, from a random place of each episode on, again from the first after the last.
+
+    Attributes:
+        events_per_sample: Events (control ticks, captures) that share one sample: a trace with an inference every
+            8 control ticks keeps its pace with 8.
+    """
+
+    events_per_sample: int = 1
+
+    @property
+    def is_independent(self) -> bool:
+        """False: neighbours are those of the trace."""
+        return False
+
+    def draw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        """Returns (count,) consecutive durations in ns."""
+        first = int(generator.integers(len(self.samples_ns) * self.events_per_sample))
+        numbers = (first + np.arange(count)) // self.events_per_sample % len(self.samples_ns)
+        return self._bounded(self.samples_ns[numbers])
+
+    def sampler(self, key: Key) -> Sampler:
+        """Returns the durations of one stage in one episode."""
+        num_events = len(self.samples_ns) * self.events_per_sample
+        first = int(generator(stream_key(*key)).integers(num_events))
+        values: list[float] = self._bounded(self.samples_ns).tolist()
+        per_sample, num_samples = self.events_per_sample, len(values)
+        return lambda index, tick: values[(first + index) // per_sample % num_samples]
+
+
+class JitterShape(enum.Enum):
+    """Shape of a jitter around its centre, as netem names them."""
+
+    UNIFORM = "uniform"
+    """Within plus and minus one jitter; netem's shape if none is named."""
+    NORMAL = "normal"
+    PARETO = "pareto"
+    """4/3 (U^(-1/3) - 3/2), Pareto with exponent 3, cut at 4 (iproute2 netem/pareto.c)."""
+    PARETONORMAL = "paretonormal"
+    """A quarter normal, three quarters pareto, of the same quantile (iproute2 netem/paretonormal.c)."""
+
+
+_TABLE_LIMIT = 32767 / 8192
+"""Largest value of netem's 16-bit tables, which count in 1/8192 of a jitter."""
+
+
+def shape_quantiles(shape: JitterShape, shares: FloatArray) -> FloatArray:
+    """Returns the quantiles of a jitter shape, in jitters, at (n,) shares in (0, 1)."""
+    values: FloatArray
+    if shape is JitterShape.UNIFORM:
+        values = 2.0 * shares - 1.0
+        return values
+    normal: FloatArray = special.ndtri(shares)
+    if shape is JitterShape.NORMAL:
+        values = normal
+    else:
+        pareto = np.minimum(4.0 / 3.0 * ((1.0 - shares) ** (-1.0 / 3.0) - 1.5), _TABLE_LIMIT)
+        values = pareto if shape is JitterShape.PARETO else 0.25 * normal + 0.75 * pareto
+    clipped: FloatArray = np.clip(values, -4.0, _TABLE_LIMIT)
+    return clipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Jitter(Bounded):
+    """``delay + jitter * shape``, correlated from control tick to control tick.
+
+    The shares are those of an AR(1) process of standard normals with the given correlation, so the shape is kept
+    whatever the correlation. (netem averages uniform numbers instead, which narrows the shape: its ``get_crandom``.)
+
+    Attributes:
+        delay_ns: Centre.
+        jitter_ns: Half width of the uniform, standard deviation of the normal shape.
+        correlation: Correlation of neighbouring ticks, 0 <= c < 1.
+        shape: Named shape, or (n,) quantiles in jitters at equal steps (a netem table).
+    """
+
+    delay_ns: float
+    jitter_ns: float
+    correlation: float = 0.0
+    shape: JitterShape | FloatArray = JitterShape.UNIFORM
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether there is no correlation."""
+        return self.correlation == 0.0
+
+    def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        return self._at(generator.random(count))
+
+    def _at(self, shares: FloatArray) -> FloatArray:
+        if isinstance(self.shape, JitterShape):
+            # Random numbers can be 0, whose quantile is not finite.
+            quantiles = shape_quantiles(self.shape, np.clip(shares, 1e-12, 1.0 - 1e-12))
+        else:
+            numbers = np.minimum((shares * len(self.shape)).astype(np.int64), len(self.shape) - 1)
+            quantiles = self.shape[numbers]
+        values: FloatArray = self.delay_ns + self.jitter_ns * quantiles
+        return values
+
+    def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
+        num = NUM_QUANTILES if isinstance(self.shape, JitterShape) else len(self.shape)
+        midpoints = (np.arange(num) + 0.5) / num
+        return float(np.clip(self._at(midpoints), low_ns, high_ns).mean())
+
+    def sampler(self, key: Key) -> Sampler:
+        """Returns the durations of one stage in one episode."""
+        if self.is_independent:
+            return Bounded.sampler(self, key)
+        normals = correlated_normals(self.correlation)
+
+        def step(bits: np.random.Generator, last: float | None) -> tuple[list[float], float]:
+            values, last = normals(bits, last)
+            return self._bounded(self._at(special.ndtr(np.array(values)))).tolist(), last
+
+        process = TickProcess(key, step)
+        return lambda index, tick: process[tick]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoStateMarkov(Bounded):
+    """Two distributions, and a Markov chain over control ticks that says which holds: contention, throttling.
+
+    Attributes:
+        calm: Duration in the calm state.
+        busy: Duration in the busy state.
+        enter_probability: Probability per control tick of going from calm to busy.
+        leave_probability: Probability per control tick of going from busy to calm.
+    """
+
+    calm: Distribution
+    busy: Distribution
+    enter_probability: float
+    leave_probability: float
+
+    @property
+    def is_independent(self) -> bool:
+        """False: the state lasts."""
+        return False
+
+    @property
+    def busy_share(self) -> float:
+        """Long-run share of ticks in the busy state: enter / (enter + leave)."""
+        both = self.enter_probability + self.leave_probability
+        return self.enter_probability / both if both else 0.0
+
+    def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        step = two_states(self.enter_probability, self.leave_probability)
+        states: list[bool] = []
+        state: bool | None = None
+        while len(states) < count:
+            block, state = step(generator, state)
+            states += block
+        calm, busy = self.calm.draw(generator, count), self.busy.draw(generator, count)
+        return np.where(np.array(states[:count]), busy, calm)
+
+    def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
+        calm, busy = (mean_between(d, low_ns, high_ns) for d in (self.calm, self.busy))
+        return calm + self.busy_share * (busy - calm)
+
+    def sampler(self, key: Key) -> Sampler:
+        """Returns the durations of one stage in one episode."""
+        states = TickProcess((*key, "state"), two_states(self.enter_probability, self.leave_probability))
+        calm, busy = self.calm.sampler((*key, "calm")), self.busy.sampler((*key, "busy"))
+        factor, floor, ceiling = self.performance_factor, self.floor_ns, self.ceiling_ns
+
+        def sample(index: int, tick: int) -> float:
+            value = busy(index, tick) if states[tick] else calm(index, tick)
+            return min(max(factor * value, floor), ceiling)
+
+        return sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneDependent(Distribution):
+    """A distribution plus what the observation adds: content-dependent cost, as of a detector's track list.
+
+    A model whose time grows with what it sees can be attacked through it (SlowTrack, arXiv 2312.09520).
+
+    Attributes:
+        base: Duration of an empty scene.
+        cost: What an observation (array by sensor name) adds, in ns; negative counts as 0.
+        expected_extra_ns: What it adds on average, for the first d-hat.
+    """
+
+    base: Distribution
+    cost: Callable[[Mapping[str, npt.NDArray[Any]]], float]
+    expected_extra_ns: float = 0.0
+
+    @property
+    def needs_observation(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def mean_ns(self) -> float:
+        """Mean of the base plus the expected extra."""
+        return self.base.mean_ns + self.expected_extra_ns
+
+    def draw(self, generator: np.random.Generator, count: int) -> FloatArray:
+        """Returns (count,) draws of the base in ns."""
+        return self.base.draw(generator, count)
+
+    def sampler(self, key: Key) -> Sampler:
+        """Returns the durations of the base."""
+        return self.base.sampler(key)
+
+    def extra_ns(self, observation: Mapping[str, npt.NDArray[Any]]) -> float:
+        """Returns what an observation adds, in ns."""
+        return max(0.0, float(self.cost(observation)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCost:
+    """So many ns for each row of a sensor's array that is not all zero (``objects``: one row an object in view).
+
+    Attributes:
+        sensor: Name of the sensor.
+        per_row_ns: Cost of one row.
+        column: Entry of the row that must not be zero; None takes any.
+    """
+
+    sensor: str
+    per_row_ns: float
+    column: int | None = None
+
+    def __call__(self, observation: Mapping[str, npt.NDArray[Any]]) -> float:
+        """Returns the cost of an observation in ns.
+
+        Raises:
+            ParameterError: The observation lacks the sensor, or its array has no rows or no such column.
+        """
+        array = observation.get(self.sensor)
+        if array is None:
+            raise ParameterError(
+                f"scene_dependent: sensor is {self.sensor!r}; the agent observes: {', '.join(sorted(observation))}."
+            )
+        if array.ndim != 2 or (self.column is not None and not 0 <= self.column < array.shape[1]):
+            raise ParameterError(
+                f"scene_dependent: sensor {self.sensor!r} has shape {array.shape}, column is {self.column}; allowed: "
+                "a table of rows, and one of its columns."
+            )
+        rows = array if self.column is None else array[:, self.column : self.column + 1]
+        return self.per_row_ns * float(np.count_nonzero(np.any(rows != 0, axis=1)))
