@@ -238,13 +238,13 @@ class TwoStateMarkov(Bounded):
 
     def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
         step = two_states(self.enter_probability, self.leave_probability)
-        states: list[bool] = []
-        state: bool | None = None
+        states: list[int] = []
+        state: int | None = None
         while len(states) < count:
             block, state = step(generator, state)
             states += block
         calm, busy = self.calm.draw(generator, count), self.busy.draw(generator, count)
-        return np.where(np.array(states[:count]), busy, calm)
+        return np.where(np.array(states[:count]) == 1, busy, calm)
 
     def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
         calm, busy = (mean_between(d, low_ns, high_ns) for d in (self.calm, self.busy))

@@ -27,7 +27,7 @@ def number(
     high: float = math.inf,
     above: bool = False,
 ) -> float:
-    """Returns the number under ``key``; it must be at least ``low`` (more than it if ``above``) and at most ``high``."""
+    """Returns the number under ``key``: at least ``low`` (more, if ``above``) and at most ``high``."""
     allowed = f"a number {'>' if above else '>='} {low:g}" + (
         f" and <= {high:g}" if math.isfinite(high) else ""
     )
@@ -77,7 +77,7 @@ def choice(kind: type[_E], value: Any, where: str) -> _E:
 def mapping(value: Any, where: str, keys: Collection[str], what: str = "") -> Mapping[str, Any]:
     """Returns a mapping that has no key besides ``keys``."""
     if not isinstance(value, Mapping):
-        raise ParameterError(f"{where} is {value!r}; allowed: {what or 'a mapping of ' + _listed(keys)}.")
+        raise ParameterError(f"{where} is {value!r}; allowed: a mapping with the keys {_listed(keys)}.")
     unknown = sorted(str(k) for k in value if k not in keys)
     if unknown:
         raise ParameterError(f"{where}: unknown keys {unknown}; {what or 'it'} takes: {_listed(keys)}.")

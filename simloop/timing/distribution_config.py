@@ -158,7 +158,7 @@ def _empirical(config: Config, where: str) -> Distribution:
                 f"{where}.samples_ms is {given!r}; allowed: a list of one or more numbers >= 0."
             )
         values = [number({"samples_ms": v}, "samples_ms", where) for v in given]
-        samples_ns = np.array(values) * NS_PER_MS
+        samples_ns = np.array(values, dtype=np.float64) * NS_PER_MS
     order = one_of(config.get("order", "random"), ("random", "sequential"), "order", where)
     if order == "random":
         if "events_per_sample" in config:

@@ -18,16 +18,13 @@ Key = tuple[object, ...]
 T = TypeVar("T")
 S = TypeVar("S")
 
-Step = Callable[[np.random.Generator, "S | None"], tuple[list[T], S]]
-"""Makes the next ``BLOCK_SIZE`` values from the state after the last block (None at the start)."""
-
 
 class TickProcess(Generic[S, T]):
     """The values of a process, by control tick.
 
     Args:
         key: Parts of the key of its draws.
-        step: Makes the next block.
+        step: Makes the next ``BLOCK_SIZE`` values from the state after the last block (None at the start).
     """
 
     __slots__ = ("_generator", "_key", "_state", "_step", "_values")
@@ -74,19 +71,19 @@ def correlated_normals(
 
 def two_states(
     enter_probability: float, leave_probability: float
-) -> Callable[[np.random.Generator, bool | None], tuple[list[bool], bool]]:
-    """Returns the step of a two-state Markov chain, True in the state that is entered and left as given per tick."""
+) -> Callable[[np.random.Generator, int | None], tuple[list[int], int]]:
+    """Returns the step of a two-state Markov chain, 1 in the state that is entered and left as given per tick."""
     both = enter_probability + leave_probability
     share = enter_probability / both if both else 0.0
 
-    def step(bits: np.random.Generator, state: bool | None) -> tuple[list[bool], bool]:
+    def step(bits: np.random.Generator, state: int | None) -> tuple[list[int], int]:
         draws: list[float] = bits.random(BLOCK_SIZE).tolist()
         values = []
         for draw in draws:
             if state is None:
-                state = draw < share
+                state = int(draw < share)
             else:
-                state = draw >= leave_probability if state else draw < enter_probability
+                state = int(draw >= leave_probability if state else draw < enter_probability)
             values.append(state)
         return values, values[-1]
 
