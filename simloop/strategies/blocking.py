@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from simloop.agent import Call
+from simloop.strategies.alignment import place
 from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
+from simloop.strategies.rules import Align
 from simloop.strategies.strategy import ExecutionState, Strategy
 from simloop.world import ActionSpec, Hold
 
@@ -27,7 +29,11 @@ class Blocking(Strategy):
 
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         """Installs the s rows that will be played."""
-        first_row = 0 if action.hold is Hold.NULL else chunk.delay_ticks
-        buffer.write(
-            chunk, first_tick=chunk.install_tick, first_row=first_row, num_rows=self.execution_horizon
-        )
+        align = self.rules.align
+        if action.hold is Hold.NULL and align is Align.BY_TICK:
+            align = Align.RESTART
+        placed = place(chunk, align, action)
+        if len(placed.actions):
+            count = self.execution_horizon
+            played = placed._replace(actions=placed.actions[:count], rows=placed.rows[:count])
+            buffer.write(chunk.request, played)

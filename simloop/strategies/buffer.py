@@ -6,7 +6,9 @@ The overlay holds corrections of the base layer, which act in its stead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +57,20 @@ class ArrivedChunk:
     def delay_ticks(self) -> int:
         """Realised delay d, counted: install tick minus observation tick."""
         return self.install_tick - self.observation_tick
+
+
+class PlacedRows(NamedTuple):
+    """Actions for consecutive control ticks.
+
+    Attributes:
+        first_tick: Tick of the first one.
+        actions: (n, A) in the world frame, one a tick.
+        rows: Row of the chunk that each stands for; of interpolated ones the earlier of the two.
+    """
+
+    first_tick: int
+    actions: FloatArray
+    rows: Sequence[int]
 
 
 class ActionBuffer:
@@ -109,37 +125,50 @@ class ActionBuffer:
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def write(
-        self,
-        chunk: ArrivedChunk,
-        *,
-        first_tick: int,
-        first_row: int,
-        num_rows: int,
-        actions: FloatArray | None = None,
-    ) -> None:
-        """Replaces everything planned from ``first_tick`` on by ``num_rows`` rows of a chunk.
+    def write(self, request: int, placed: PlacedRows, *, num_blended: IntArray | int = 1) -> None:
+        """Replaces everything planned from ``placed.first_tick`` on.
 
         Args:
-            chunk: The chunk.
-            first_tick: Tick at which its row ``first_row`` acts.
-            first_row: First row that is used, counted in ``chunk.actions``.
-            num_rows: How many rows are used; fewer if the chunk ends before.
-            actions: (m, A) that act instead of ``chunk.actions``, for example resampled ones.
+            request: Request whose chunk the actions come from.
+            placed: The actions; without any, what was planned is only cut off.
+            num_blended: How many chunks each action is made of, (n,) or one number for all.
         """
-        source = chunk.actions if actions is None else actions
-        rows = source[first_row : first_row + max(num_rows, 0)]
-        last = first_tick + len(rows)
+        first_tick, actions, rows = placed
+        count = len(actions)
+        last = first_tick + count
         self._grow(last)
-        if len(rows) and first_tick > self._end:
+        if count and first_tick > self._end:
             self._gapless_from = first_tick
         self._requests[last : self._end] = [NO_REQUEST] * max(self._end - last, 0)
-        self._actions[first_tick:last] = rows
-        self._blended[first_tick:last] = 1
-        self._requests[first_tick:last] = [chunk.request] * len(rows)
-        self._rows[first_tick:last] = range(first_row, first_row + len(rows))
-        self._end = last if len(rows) else min(self._end, first_tick)
+        self._actions[first_tick:last] = actions
+        self._blended[first_tick:last] = num_blended
+        self._requests[first_tick:last] = [request] * count
+        self._rows[first_tick:last] = rows
+        self._end = last if count else min(self._end, first_tick)
         self._drop_corrections(first_tick)
+
+    def correct(self, request: int, placed: PlacedRows, base_request: int) -> None:
+        """Lays corrections over the base layer, where that still comes from the chunk that was corrected.
+
+        Args:
+            request: Request that the corrections answer.
+            placed: The corrected actions; earlier corrections from their first tick on are dropped.
+            base_request: Request whose chunk was corrected.
+        """
+        self._drop_corrections(placed.first_tick)
+        planned = self._requests[placed.first_tick : min(placed.first_tick + len(placed.actions), self._end)]
+        count = planned.count(base_request)
+        if not count:
+            return
+        # What one chunk plans is contiguous, for a write replaces everything from its first tick on.
+        skipped = planned.index(base_request)
+        first_tick, last = placed.first_tick + skipped, placed.first_tick + skipped + count
+        if self._overlay is None:
+            self._overlay = np.zeros_like(self._actions)
+            self._corrections = [NO_REQUEST] * len(self._requests)
+        self._overlay[first_tick:last] = placed.actions[skipped : skipped + count]
+        self._corrections[first_tick:last] = [request] * count
+        self._corrections_end = last
 
     def _drop_corrections(self, first_tick: int) -> None:
         count = self._corrections_end - first_tick
@@ -172,7 +201,13 @@ class ActionBuffer:
 
     def num_blended(self, tick: int) -> int:
         """Returns how many chunks the base action of ``tick`` is made of; 0 if there is none."""
-        return int(self._blended[tick]) if self.provenance(tick)[0] != NO_REQUEST else 0
+        if tick >= self._end or self._requests[tick] == NO_REQUEST:
+            return 0
+        return int(self._blended[tick])
+
+    def blended_counts(self, first_tick: int, count: int) -> IntArray:
+        """Returns ``num_blended`` of ``count`` planned ticks, (count,) int64."""
+        return self._blended[first_tick : first_tick + count].copy()
 
     def is_planned_by(self, request: int, tick: int) -> bool:
         """Whether an action that acts at ``tick`` or later comes from the chunk of ``request``."""

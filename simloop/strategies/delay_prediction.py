@@ -8,13 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simloop.errors import ConfigurationError
 from simloop.randomness import IndexedStream
 
 Rounding = Callable[[float], int]
 """``math.ceil`` or ``math.floor``."""
-Truth = Callable[[int], int]
-"""Observation tick to the delay, in control ticks, that its chunk will have."""
 
 TOLERANCE_TICKS = 1e-9
 """What float division may leave on a delay that is a whole number of ticks."""
@@ -122,26 +119,14 @@ class Ewma(DelayEstimate):
 
 
 class Oracle(DelayEstimate):
-    """The delay that the chunk will really have.
+    """The delay that the chunk will really have; whoever asks has to tell it right before."""
 
-    Args:
-        truth: Tells it.
-
-    Raises:
-        ConfigurationError: Nobody can tell.
-    """
-
-    def __init__(self, truth: Truth | None) -> None:
-        if truth is None:
-            raise ConfigurationError(
-                "strategy.rules.predictor.kind is 'oracle', but the delay of a coming chunk cannot be foretold "
-                "here. Choose constant, max_of_window, p95_of_window or ewma."
-            )
-        self._truth = truth
+    def __init__(self) -> None:
+        self.truth_ticks = 0
 
     def ticks(self, tick: int) -> int:
-        """Returns the truth."""
-        return self._truth(tick)
+        """Returns what was told."""
+        return self.truth_ticks
 
 
 class Predictor:
@@ -165,6 +150,16 @@ class Predictor:
         self._stream = IndexedStream(key, lambda source, count: source.standard_normal(count))
         self.observe = estimate.observe
         """Takes note of a realised delay in control ticks."""
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether ``tell`` has to be called right before ``predict``."""
+        return isinstance(self._estimate, Oracle)
+
+    def tell(self, ticks: int) -> None:
+        """Tells an oracle the delay, in control ticks, that the coming chunk will have; others need not know."""
+        if isinstance(self._estimate, Oracle):
+            self._estimate.truth_ticks = ticks
 
     def predict(self, tick: int) -> int:
         """Returns d-hat in control ticks for a request whose observation tick is ``tick``."""

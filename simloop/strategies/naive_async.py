@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
-from simloop.strategies.strategy import Strategy, install_by_tick
-from simloop.world import ActionSpec
+from simloop.strategies.strategy import Strategy
 
 
 class NaiveAsync(Strategy):
@@ -12,8 +10,4 @@ class NaiveAsync(Strategy):
 
     name = "naive_async"
     description = "Keep the old chunk, switch when the new one arrives, skip its first d actions."
-    source = "the usual asynchronous executor; baseline of Black et al. 2025, arXiv 2506.07339"
-
-    def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
-        """Replaces the plan from the arrival on."""
-        install_by_tick(buffer, chunk)
+    source = "the plain asynchronous executor, baseline of arXiv 2506.07339"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
-from simloop.strategies.strategy import Strategy, install_by_tick
-from simloop.world import ActionSpec
+from simloop.strategies.strategy import Strategy
 
 
 class Paused(Strategy):
@@ -12,10 +10,6 @@ class Paused(Strategy):
 
     name = "paused"
     description = "The world is frozen during inference (the classic benchmark)."
-    source = "every simulation benchmark that steps the world after inference"
+    source = "simulators that step the world only after inference, as LIBERO and the CARLA leaderboard do"
     freezes_world = True
     is_asynchronous = False
-
-    def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
-        """Replaces the plan by the chunk."""
-        install_by_tick(buffer, chunk)

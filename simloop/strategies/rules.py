@@ -19,7 +19,6 @@ from simloop.strategies.delay_prediction import (
     Oracle,
     P95OfWindow,
     Predictor,
-    Truth,
     rounded_ticks,
 )
 
@@ -100,9 +99,7 @@ class PredictorRules:
     bias_ticks: int = 0
     noise_ticks: float = 0.0
 
-    def make(
-        self, nominal_ns: float, control_period_ns: int, key: tuple[int, int], truth: Truth | None
-    ) -> Predictor:
+    def make(self, nominal_ns: float, control_period_ns: int, key: tuple[int, int]) -> Predictor:
         """Builds the predictor of one episode; see ``ChunkRules.make_predictor``."""
         rounding = math.ceil if self.rounding is RoundingRule.CEIL else math.floor
         nominal = nominal_ns / control_period_ns
@@ -117,7 +114,7 @@ class PredictorRules:
         elif self.kind is PredictorKind.EWMA:
             estimate = Ewma(nominal, self.alpha, rounding)
         else:
-            estimate = Oracle(truth)
+            estimate = Oracle()
         return Predictor(estimate, bias_ticks=self.bias_ticks, noise_ticks=self.noise_ticks, key=key)
 
 
@@ -147,25 +144,15 @@ class ChunkRules:
     trigger_fraction: float = 0.5
     predictor: PredictorRules = field(default_factory=PredictorRules)
 
-    def make_predictor(
-        self,
-        nominal_ns: float,
-        control_period_ns: int,
-        key: tuple[int, int],
-        truth: Truth | None = None,
-    ) -> Predictor:
+    def make_predictor(self, nominal_ns: float, control_period_ns: int, key: tuple[int, int]) -> Predictor:
         """Builds the predictor of one episode.
 
         Args:
             nominal_ns: Mean end-to-end latency; predicted until a delay was seen.
             control_period_ns: Control period.
             key: Key of the injected noise's stream.
-            truth: Tells ``oracle`` the delay that a request of an observation tick will have.
-
-        Raises:
-            ConfigurationError: ``oracle`` without a truth.
         """
-        return self.predictor.make(nominal_ns, control_period_ns, key, truth)
+        return self.predictor.make(nominal_ns, control_period_ns, key)
 
     def is_overrun(self, predicted_ticks: int, realised_ticks: int) -> bool:
         """Whether a chunk came later than it was prepared for."""
@@ -193,11 +180,11 @@ def rules_from_config(config: Mapping[str, Any] | None) -> ChunkRules:
     default = PredictorRules()
     built = PredictorRules(
         kind=_word(PredictorKind, predictor, "kind", default.kind, where),
-        ticks=_whole(predictor, "ticks", None, where, low=0),
-        window=_present(_whole(predictor, "window", default.window, where, low=1)),
+        ticks=None if predictor.get("ticks") is None else _whole(predictor, "ticks", 0, where, low=0),
+        window=_whole(predictor, "window", default.window, where, low=1),
         alpha=_number(predictor, "alpha", default.alpha, where, "a number above 0 and at most 1", _is_alpha),
         rounding=_word(RoundingRule, predictor, "rounding", default.rounding, where),
-        bias_ticks=_present(_whole(predictor, "bias_ticks", default.bias_ticks, where, low=None)),
+        bias_ticks=_whole(predictor, "bias_ticks", default.bias_ticks, where, low=None),
         noise_ticks=_number(predictor, "noise_ticks", default.noise_ticks, where, "a number >= 0", _is_size),
     )
     if built.ticks is not None and built.kind is not PredictorKind.CONSTANT:
@@ -219,11 +206,11 @@ def _chunk_rules(plain: Mapping[str, Any], predictor: PredictorRules) -> ChunkRu
     rules = ChunkRules(
         align=_word(Align, plain, "align", default.align, WHERE),
         overrun=_word(Overrun, plain, "overrun", default.overrun, WHERE),
-        prefix_margin_ticks=_present(_whole(plain, "prefix_margin_ticks", 0, WHERE, low=0)),
+        prefix_margin_ticks=_whole(plain, "prefix_margin_ticks", 0, WHERE, low=0),
         drop_older=drop_older,
         max_age_ns=None if max_age_ms is None else round(max_age_ms * NS_PER_MS),
         trigger=_word(Trigger, plain, "trigger", default.trigger, WHERE),
-        trigger_ticks=_present(_whole(plain, "trigger_ticks", default.trigger_ticks, WHERE, low=1)),
+        trigger_ticks=_whole(plain, "trigger_ticks", default.trigger_ticks, WHERE, low=1),
         trigger_fraction=_number(
             plain,
             "trigger_fraction",
@@ -264,20 +251,11 @@ def _word(kind: type[_E], plain: Mapping[str, Any], key: str, default: _E, where
         raise ParameterError(f"{where}.{key} is {value!r}; allowed: {allowed}.") from None
 
 
-def _whole(
-    plain: Mapping[str, Any], key: str, default: int | None, where: str, *, low: int | None
-) -> int | None:
+def _whole(plain: Mapping[str, Any], key: str, default: int, where: str, *, low: int | None) -> int:
     value = plain.get(key, default)
-    if value is default:
-        return default
     if type(value) is not int or (low is not None and value < low):
         bound = "" if low is None else f" >= {low}"
         raise ParameterError(f"{where}.{key} is {value!r}; allowed: a whole number{bound}.")
-    return value
-
-
-def _present(value: int | None) -> int:
-    assert value is not None
     return value
 
 

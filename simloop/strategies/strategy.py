@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from simloop.agent import Call, Capability
 from simloop.errors import ParameterError
+from simloop.strategies.alignment import place
 from simloop.strategies.buffer import ActionBuffer, ArrivedChunk
 from simloop.strategies.rules import ChunkRules, Trigger, rules_from_config
 from simloop.world import ActionSpec
@@ -39,7 +39,7 @@ class ExecutionState(NamedTuple):
     last_delivered_tick: int
 
 
-class Strategy(ABC):
+class Strategy:
     """When to ask, what conditioning to hand over, how to install what arrives.
 
     It keeps nothing between calls: one object serves many episodes at once.
@@ -57,7 +57,8 @@ class Strategy(ABC):
         freezes_world: Whether the world waits for the agent (stages take no time).
         is_asynchronous: Whether the old chunk goes on while a new one is computed.
         rolls_state: Whether the agent is handed the committed actions to roll its state over.
-        max_guidance: Upper bound of the guidance weight, for soft conditioning.
+        is_guided: Whether the conditioning guides the denoiser, instead of being held clean in it.
+        max_guidance: Upper bound of the guidance weight.
 
     Raises:
         ParameterError: A value is out of range.
@@ -71,6 +72,7 @@ class Strategy(ABC):
     freezes_world: bool = False
     is_asynchronous: bool = True
     rolls_state: bool = False
+    is_guided: bool = False
     max_guidance: float = 5.0
 
     def __init__(self, *, execution_horizon: int = 8, rules: Mapping[str, Any] | None = None) -> None:
@@ -111,13 +113,16 @@ class Strategy(ABC):
             horizon: Rows H of a chunk.
 
         Returns:
-            (n,) float64 in 0..1, n <= min(num_planned, horizon), 1 for committed actions; None without conditioning.
+            (n,) float64 in 0..1, n <= min(num_planned, horizon), 1 for committed actions; it may be empty. None if the
+            strategy never conditions.
         """
         return None
 
-    @abstractmethod
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
-        """Writes an arrived chunk into the buffer."""
+        """Writes an arrived chunk into the buffer: by default it replaces what is planned from its first tick on."""
+        placed = place(chunk, self.rules.align, action)
+        if len(placed.actions):
+            buffer.write(chunk.request, placed)
 
 
 @functools.cache
@@ -126,12 +131,3 @@ def ones(count: int) -> FloatArray:
     weights = np.ones(count)
     weights.flags.writeable = False
     return weights
-
-
-def install_by_tick(buffer: ActionBuffer, chunk: ArrivedChunk) -> None:
-    """Installs a chunk at the ticks that it was planned for: rows whose tick has passed are skipped."""
-    skipped = max(chunk.delay_ticks - chunk.first_row, 0)
-    rows = len(chunk.actions) - skipped
-    if rows > 0:
-        first_tick = chunk.observation_tick + chunk.first_row + skipped
-        buffer.write(chunk, first_tick=first_tick, first_row=skipped, num_rows=rows)

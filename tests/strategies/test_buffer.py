@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simloop.strategies.buffer import NO_REQUEST, ActionBuffer, ArrivedChunk
+from simloop.strategies.buffer import NO_REQUEST, ActionBuffer, ArrivedChunk, PlacedRows
 
 
-def _chunk(
-    request: int, *, length: int = 6, observation_tick: int = 0, install_tick: int = 0
-) -> ArrivedChunk:
-    actions = 100.0 * request + np.arange(length)[:, None] * np.ones((1, 2))
-    return ArrivedChunk(
-        request=request, observation_tick=observation_tick, install_tick=install_tick, actions=actions
-    )
+def _placed(request: int, first_tick: int, first_row: int = 0, num_rows: int = 6) -> PlacedRows:
+    """Rows of a chunk of six; row i of request r is 100 r + i in both entries."""
+    rows = range(6)[first_row : first_row + max(num_rows, 0)]
+    actions = 100.0 * request + np.array(rows, dtype=np.float64)[:, None] * np.ones((1, 2))
+    return PlacedRows(first_tick, actions, rows)
 
 
 def test_the_delay_is_counted() -> None:
-    assert _chunk(0, observation_tick=3, install_tick=8).delay_ticks == 5
+    chunk = ArrivedChunk(request=0, observation_tick=3, install_tick=8, actions=np.zeros((6, 2)))
+    assert chunk.delay_ticks == 5
 
 
 @given(
@@ -30,7 +29,7 @@ def test_writes_replace_everything_from_their_tick_on(writes: list[tuple[int, in
     buffer = ActionBuffer(2)
     plan: dict[int, tuple[int, int]] = {}
     for request, (first_tick, first_row, num_rows) in enumerate(writes):
-        buffer.write(_chunk(request), first_tick=first_tick, first_row=first_row, num_rows=num_rows)
+        buffer.write(request, _placed(request, first_tick, first_row, num_rows))
         rows = list(range(6))[first_row : first_row + max(num_rows, 0)]
         plan = {tick: planned for tick, planned in plan.items() if tick < first_tick}
         plan |= {first_tick + n: (request, row) for n, row in enumerate(rows)}
@@ -38,7 +37,8 @@ def test_writes_replace_everything_from_their_tick_on(writes: list[tuple[int, in
     for tick in range(45):
         request, row = plan.get(tick, (NO_REQUEST, NO_REQUEST))
         assert buffer.provenance(tick) == (request, row)
-        assert buffer.is_planned_by(7, tick) == (request == 7)
+        assert buffer.is_planned_by(7, tick) == any(plan[t][0] == 7 for t in plan if t >= tick)
+        assert buffer.num_blended(tick) == (tick in plan)
         remaining = 0
         while tick + remaining in plan:
             remaining += 1
@@ -53,19 +53,27 @@ def test_writes_replace_everything_from_their_tick_on(writes: list[tuple[int, in
 
 def test_what_is_handed_out_is_a_copy() -> None:
     buffer = ActionBuffer(2)
-    chunk = _chunk(1)
-    buffer.write(chunk, first_tick=0, first_row=0, num_rows=6)
+    placed = _placed(1, 0)
+    buffer.write(1, placed)
+    buffer.correct(2, _placed(2, 0, num_rows=1), 1)
     buffer.action(0)[:] = -1
+    buffer.action(1)[:] = -1
     buffer.committed(0, 3)[:] = -1
-    chunk.actions[:] = -1
-    assert buffer.committed(0, 6)[:, 0].tolist() == [100.0, 101.0, 102.0, 103.0, 104.0, 105.0]
+    buffer.base(0, 3)[:] = -1
+    buffer.blended_counts(0, 3)[:] = -1
+    placed.actions[:] = -1
+    assert buffer.base(0, 6)[:, 0].tolist() == [100.0, 101.0, 102.0, 103.0, 104.0, 105.0]
+    assert buffer.committed(0, 2)[:, 0].tolist() == [200.0, 101.0]
+    assert buffer.blended_counts(0, 3).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("tick", [511, 512, 513, 5000])
 def test_it_grows(tick: int) -> None:
     buffer = ActionBuffer(2)
-    buffer.write(_chunk(0), first_tick=0, first_row=0, num_rows=6)
-    buffer.write(_chunk(1), first_tick=tick, first_row=2, num_rows=3)
+    buffer.write(0, _placed(0, 0))
+    buffer.correct(3, _placed(3, 1, num_rows=1), 0)
+    buffer.write(1, _placed(1, tick, 2, 3), num_blended=np.array([3, 2, 1]))
+    buffer.correct(4, _placed(4, tick, num_rows=2), 1)
     assert buffer.provenance(2) == (0, 2)
     assert [buffer.provenance(t) for t in range(tick, tick + 4)] == [
         (1, 2),
@@ -73,4 +81,33 @@ def test_it_grows(tick: int) -> None:
         (1, 4),
         (NO_REQUEST, NO_REQUEST),
     ]
+    assert [buffer.num_blended(t) for t in range(tick, tick + 4)] == [3, 2, 1, 0]
+    assert [buffer.correction(t) for t in (0, 1, tick, tick + 1, tick + 2)] == [-1, 3, 4, 4, -1]
+    assert [buffer.action(t)[0] for t in (0, 1, tick, tick + 2)] == [0.0, 300.0, 400.0, 104.0]
     assert buffer.end == tick + 3
+
+
+def test_a_correction_lies_only_over_the_chunk_that_it_corrects() -> None:
+    buffer = ActionBuffer(2)
+    buffer.write(0, _placed(0, 0))
+    buffer.write(1, _placed(1, 4, 1))  # ticks 0-3: request 0; 4-8: request 1
+    buffer.correct(2, _placed(2, 2), 0)
+    buffer.correct(3, _placed(3, 3), 9)
+    assert [buffer.correction(t) for t in range(10)] == [-1, -1, 2] + [-1] * 7
+    buffer.correct(4, _placed(4, 2), 1)
+    assert [buffer.correction(t) for t in range(10)] == [-1] * 4 + [4] * 4 + [-1] * 2
+    assert [buffer.action(t)[0] for t in range(3, 9)] == [3.0, 402.0, 403.0, 404.0, 405.0, 105.0]
+    assert [buffer.provenance(t)[0] for t in range(3, 6)] == [0, 1, 1]
+    assert buffer.base(3, 3)[:, 0].tolist() == [3.0, 101.0, 102.0]
+    assert buffer.committed(3, 3)[:, 0].tolist() == [3.0, 402.0, 403.0]
+    assert buffer.is_planned_by(4, 7)
+    assert not buffer.is_planned_by(4, 8)
+
+
+def test_a_new_chunk_takes_the_corrections_of_its_ticks_away() -> None:
+    buffer = ActionBuffer(2)
+    buffer.write(0, _placed(0, 0))
+    buffer.correct(1, _placed(1, 0), 0)
+    buffer.write(2, _placed(2, 3))
+    assert [buffer.correction(t) for t in range(6)] == [1, 1, 1, -1, -1, -1]
+    assert [buffer.action(t)[0] for t in range(5)] == [100.0, 101.0, 102.0, 200.0, 201.0]

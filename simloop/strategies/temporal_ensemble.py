@@ -1,0 +1,96 @@
+"""Strategy ``temporal_ensemble``: the weighted mean of all chunks that say something about a tick."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ParameterError
+from simloop.strategies.alignment import angle_entries, place
+from simloop.strategies.blending import blend
+from simloop.strategies.buffer import ActionBuffer, ArrivedChunk, PlacedRows
+from simloop.strategies.strategy import Strategy
+from simloop.world import ActionSpec
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def newest_share(num_older: IntArray, decay: float) -> FloatArray:
+    """Returns the share of the newest of 1 + ``num_older`` chunks under weights exp(-decay rank), oldest rank 0.
+
+    exp(-m c) / (1 + exp(-m) + ... + exp(-m c)) in closed form. Folding chunks in one by one with these shares gives
+    the weighted mean, for weights of ranks that are shifted when old chunks end keep their ratios.
+
+    Args:
+        num_older: (n,) numbers c of older chunks.
+        decay: m >= 0; 0 is the plain mean.
+    """
+    if decay == 0.0:
+        return 1.0 / (num_older + 1.0)
+    shares: FloatArray = np.exp(-decay * num_older) * (
+        math.expm1(-decay) / np.expm1(-decay * (num_older + 1.0))
+    )
+    return shares
+
+
+class TemporalEnsemble(Strategy):
+    """Asks every tick and plays the mean of all arrived chunks, weighted by exp(-m rank), rank 0 the oldest.
+
+    Zhao et al. 2023 (ACT, arXiv 2304.13705). A chunk counts from its arrival on. It takes an inference every tick, so
+    an accelerator that is slower than one tick drops or delays most of them, unless it is pipelined.
+
+    Args:
+        execution_horizon: Control ticks between two requests.
+        decay: m; the smaller, the more the newest chunk counts.
+        rules: Plain values of the rules, see ``ChunkRules``.
+
+    Raises:
+        ParameterError: A value is out of range.
+    """
+
+    name = "temporal_ensemble"
+    description = "Ask every tick, play the mean of all live chunks, weighted by exp(-m rank), oldest first."
+    source = "Zhao et al. 2023, ACT, arXiv 2304.13705"
+
+    def __init__(
+        self,
+        *,
+        execution_horizon: int = 1,
+        decay: float = 0.01,
+        rules: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(execution_horizon=execution_horizon, rules=rules)
+        if type(decay) not in (int, float) or not 0.0 <= decay < math.inf:
+            raise ParameterError(f"strategy.decay is {decay!r}; allowed: a number >= 0.")
+        self._new_share = functools.partial(newest_share, decay=float(decay))
+
+    def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
+        """Folds the chunk into the mean of every tick that it reaches."""
+        if self.rules.drop_older:
+            self._fold_in(buffer, chunk, action)
+            return
+        live = [
+            c for c in buffer.live if c.observation_tick + c.first_row + len(c.actions) > chunk.install_tick
+        ]
+        is_newest = not live or live[-1].observation_tick <= chunk.observation_tick
+        buffer.live[:] = sorted([*live, chunk], key=lambda c: c.observation_tick)
+        if is_newest:
+            self._fold_in(buffer, chunk, action)
+            return
+        # It arrived late: ranks have shifted, so the mean is made anew, from the oldest chunk on.
+        nothing = PlacedRows(chunk.install_tick, chunk.actions[:0], ())
+        buffer.write(chunk.request, nothing)
+        for old in buffer.live:
+            self._fold_in(buffer, dataclasses.replace(old, install_tick=chunk.install_tick), action)
+
+    def _fold_in(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
+        placed = place(chunk, self.rules.align, action)
+        if len(placed.actions):
+            blend(buffer, chunk.request, placed, new_share=self._new_share, angles=angle_entries(action))
