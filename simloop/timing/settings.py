@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from simloop.agent import Call
 from simloop.errors import ParameterError
 from simloop.timing.distribution import ZERO, Distribution
-from simloop.timing.link import LinkModel, Loss
+from simloop.timing.link import LinkModel
+from simloop.timing.loss import Loss
 from simloop.world import SensorKind
 
 
@@ -187,6 +189,7 @@ class Timing:
         trace: File of the trace to replay.
         measured_factor: Multiplies measured inference times.
         seed: Root seed of every latency draw.
+        config: The plain values that it was built from; a log and a trace keep them, so that a replay has the rules.
     """
 
     name: str
@@ -209,6 +212,7 @@ class Timing:
     trace: str = ""
     measured_factor: float = 1.0
     seed: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         both = sorted(s.value for s in set(self.links) & set(self.stages))
@@ -237,9 +241,21 @@ class Timing:
         return self.servers.get(call, 1)
 
     def frozen(self) -> Timing:
-        """Returns the timing of a world that waits for its agent: only the actuation dead time is left."""
+        """Returns the timing of a world that waits for its agent: only the actuation dead time is left.
+
+        A replay stays one: its trace was recorded in a world that waited, too. Nothing is charged, so nothing is measured.
+        """
         actuation = {Stage.ACTUATION: self.stage(Stage.ACTUATION)}
-        return Timing(name=self.name, source=self.source, stages=actuation, seed=self.seed)
+        is_replay = self.mode is Mode.REPLAY
+        return Timing(
+            name=self.name,
+            source=self.source,
+            stages=actuation,
+            mode=self.mode if is_replay else Mode.MODELLED,
+            trace=self.trace if is_replay else "",
+            seed=self.seed,
+            config=self.config,
+        )
 
     def nominal_ns(
         self,

@@ -209,6 +209,9 @@ class StageGraph:
             payload_bytes=sum(s.payload_bytes for s in chosen),
         )
 
+    def finish(self, end_ns: int) -> None:
+        """Is told the instant of the episode's regular end; a replay checks that nothing recorded is missing."""
+
     def _key(self, name: str) -> Key:
         return (self.timing.seed, self._case_id, "latency", name)
 
@@ -226,5 +229,16 @@ class StageGraph:
 def make_stage_graph(
     timing: Timing, case_id: str, *, control_period_ns: int, strategy_name: str = ""
 ) -> StageGraph:
-    """Returns the stages of one episode, as ``timing.mode`` says."""
+    """Returns the stages of one episode, as ``timing.mode`` says.
+
+    Raises:
+        TraceError: Mode ``replay``, and the trace does not hold this case under this strategy, or was altered.
+    """
+    if timing.mode is Mode.REPLAY:
+        # Here, because a replayed graph is a stage graph.
+        from simloop.timing.trace_replay import ReplayStageGraph
+
+        return ReplayStageGraph(
+            timing, case_id, control_period_ns=control_period_ns, strategy_name=strategy_name
+        )
     return StageGraph(timing, case_id, control_period_ns=control_period_ns, strategy_name=strategy_name)
