@@ -187,5 +187,12 @@ class Agent(ABC):
     def infer(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceReply]:
         """Answers every request, in order."""
 
+    def synchronize(self) -> None:
+        """Waits until the device has finished what ``infer`` started; called around inferences that are measured."""
+
+    def facts(self) -> Mapping[str, str]:
+        """Returns what traces of it shall say beside its name: ``dtype``, ``steps`` (of denoising), ``device``."""
+        return {}
+
     def close(self) -> None:
         """Frees what the agent holds; it is not used afterwards."""

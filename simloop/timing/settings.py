@@ -243,7 +243,8 @@ class Timing:
     def frozen(self) -> Timing:
         """Returns the timing of a world that waits for its agent: only the actuation dead time is left.
 
-        A replay stays one: its trace was recorded in a world that waited, too. Nothing is charged, so nothing is measured.
+        A replay stays one: its trace was recorded in a world that waited, too. Nothing is charged, so nothing is
+        measured.
         """
         actuation = {Stage.ACTUATION: self.stage(Stage.ACTUATION)}
         is_replay = self.mode is Mode.REPLAY
