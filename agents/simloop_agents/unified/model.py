@@ -128,6 +128,55 @@ class UnifiedModel(nn.Module):
             chunk = torch.where(is_clean[..., None], prefix, advanced)
         return chunk
 
+    def denoise_guided(
+        self,
+        action_space: str,
+        cache: ContextCache,
+        state: Tensor,
+        target: Tensor,
+        weights: Tensor,
+        max_guidance: Tensor,
+        noise: Tensor,
+    ) -> Tensor:
+        """Integrates the flow from noise to a chunk that is pulled towards known actions at every Euler step.
+
+        Real-time chunking (Black et al. 2025, arXiv 2506.07339, algorithm 1): with the predicted clean chunk C(x) at
+        flow time t, the velocity gains min(beta, (1 - t) / (t r^2)) (target - C) W dC/dx, where
+        r^2 = (1 - t)^2 / (t^2 + (1 - t)^2). The pull is a vector-Jacobian product in normalised action units. No row
+        is held clean. Gradients are taken with respect to the chunk alone, also under ``torch.no_grad``.
+
+        Args:
+            action_space: Embodiment to answer for.
+            cache: The backbone's cache.
+            state: (B, state width) normalised.
+            target: (B, H, action width) normalised known actions; rows of weight 0 mean nothing.
+            weights: (B, H) diagonal of W, 0..1.
+            max_guidance: (B,) beta.
+            noise: (B, H, action width) standard normal.
+
+        Returns:
+            (B, H, action width) normalised chunk.
+        """
+        steps = self.config.expert.flow_steps
+        action_mask, state_mask = self.action_mask(action_space), self.state_mask(action_space)
+        is_clean = torch.zeros(noise.shape[:2], dtype=torch.bool)
+        row_weights = weights[..., None] * action_mask
+        chunk = noise * action_mask
+        for step in range(steps):
+            time = step / steps
+            flow_time = torch.full((chunk.shape[0],), time)
+            with torch.enable_grad():
+                point = chunk.detach().requires_grad_()
+                clean = self.expert(point, is_clean, flow_time, action_mask, state, state_mask, cache)
+                error = (target - clean.detach()) * row_weights
+                (pull,) = torch.autograd.grad(clean, point, grad_outputs=error)
+            strength = max_guidance
+            if step:
+                strength = max_guidance.clamp(max=(time**2 + (1.0 - time) ** 2) / (time * (1.0 - time)))
+            velocity = (clean.detach() - chunk) / (1.0 - time) + strength[:, None, None] * pull
+            chunk = (chunk + velocity / steps) * action_mask
+        return chunk
+
 
 def _leading_ones(count: int, width: int) -> Tensor:
     return (torch.arange(width) < count).to(torch.float32)

@@ -30,7 +30,9 @@ depend on how many other episodes asked at the same time.
 class UnifiedPolicy(Agent):
     """Answers ``policy`` calls for every embodiment that it has a codec for.
 
-    Committed rows of a request's conditioning are held clean through all flow steps and come back bit for bit.
+    Committed rows of a request's conditioning are held clean through all flow steps and come back bit for bit. With
+    ``is_guided`` no row is held: the flow is pulled towards the rows as their weights say, and committed ones are put
+    back bit for bit at the end.
 
     Args:
         weights: Folder with weights and config; None means those that ship with the package.
@@ -63,7 +65,7 @@ class UnifiedPolicy(Agent):
             horizon=HORIZON,
             action_period_ns=ACTION_PERIOD_NS,
             embodiments=tuple(codec.layout.embodiment for codec in self._model.codecs.values()),
-            capabilities=frozenset({Capability.PREFIX}),
+            capabilities=frozenset({Capability.PREFIX, Capability.GUIDANCE}),
             digest=model_digest(self._model),
         )
 
@@ -84,7 +86,7 @@ class UnifiedPolicy(Agent):
             AgentError: A call other than ``policy``.
             UnknownNameError: An embodiment that the model was not made for.
         """
-        groups: dict[str, list[int]] = {}
+        groups: dict[tuple[str, bool], list[int]] = {}
         for number, request in enumerate(requests):
             if request.call is not Call.POLICY:
                 raise AgentError(f"{self._spec.name} answers policy calls only, got {request.call.value!r}.")
@@ -92,17 +94,19 @@ class UnifiedPolicy(Agent):
                 raise UnknownNameError(
                     f"action space of {self._spec.name}", request.embodiment, self._model.codecs
                 )
-            groups.setdefault(request.embodiment, []).append(number)
+            is_guided = request.conditioning is not None and request.conditioning.is_guided
+            groups.setdefault((request.embodiment, is_guided), []).append(number)
         replies: dict[int, InferenceReply] = {}
-        for action_space, numbers in groups.items():
+        for (action_space, is_guided), numbers in groups.items():
             for start in range(0, len(numbers), BATCH_WIDTH):
                 part = numbers[start : start + BATCH_WIDTH]
-                replies.update(
-                    zip(part, self._answer(action_space, [requests[i] for i in part]), strict=True)
-                )
+                asked = [requests[i] for i in part]
+                replies.update(zip(part, self._answer(action_space, asked, is_guided=is_guided), strict=True))
         return [replies[number] for number in range(len(requests))]
 
-    def _answer(self, action_space: str, requests: Sequence[InferenceRequest]) -> list[InferenceReply]:
+    def _answer(
+        self, action_space: str, requests: Sequence[InferenceRequest], *, is_guided: bool
+    ) -> list[InferenceReply]:
         padded = [*requests, *[requests[-1]] * (BATCH_WIDTH - len(requests))]
         model, codec = self._model, self._model.codecs[action_space]
         config = model.config
@@ -111,9 +115,10 @@ class UnifiedPolicy(Agent):
             [np.asarray(r.observation[codec.layout.state_sensor], dtype=np.float64) for r in padded]
         )
         state = torch.from_numpy(codec.encode_state(raw_states, config.state_width).astype(np.float32))
-        committed, num_committed = _committed(padded, len(codec.layout.dimensions))
-        offsets = codec.plan_offsets(committed, num_committed, raw_states)
-        prefix = codec.encode_actions(committed - offsets, raw_states, config.action_width)
+        known, weights = _known(padded, len(codec.layout.dimensions), is_guided=is_guided)
+        num_known = np.count_nonzero(weights, axis=1)
+        offsets = codec.plan_offsets(known, num_known, raw_states)
+        target = codec.encode_actions(known - offsets, raw_states, config.action_width)
         noise = np.stack(
             [
                 generator(r.draw_key).standard_normal((HORIZON, config.action_width), dtype=np.float32)
@@ -123,34 +128,40 @@ class UnifiedPolicy(Agent):
         with torch.no_grad():
             images = torch.from_numpy(np.stack([_frames(request, codec) for request in padded]))
             cache = model.context(action_space, images, [ids for ids, _ in texts], state)
-            coded = model.denoise(
-                action_space,
-                cache,
-                state,
-                torch.from_numpy(prefix.astype(np.float32)),
-                torch.from_numpy(num_committed),
-                torch.from_numpy(noise),
-            )
+            rows = torch.from_numpy(target.astype(np.float32))
+            draws = torch.from_numpy(noise)
+            if is_guided:
+                row_weights = torch.from_numpy(weights.astype(np.float32))
+                bounds = torch.tensor(
+                    [r.conditioning.max_guidance for r in padded if r.conditioning is not None]
+                )
+                coded = model.denoise_guided(action_space, cache, state, rows, row_weights, bounds, draws)
+            else:
+                coded = model.denoise(action_space, cache, state, rows, torch.from_numpy(num_known), draws)
         chunks = codec.decode_actions(coded.numpy().astype(np.float64), raw_states, offsets)
         replies = []
         for i, request in enumerate(requests):
             actions = chunks[i].copy()
             if request.conditioning is not None:
-                count = num_committed[i]
+                count = request.conditioning.num_committed
                 actions[:count] = request.conditioning.actions[:count]
             notes = {"instruction": "cut to the first words"} if texts[i][1] else {}
             replies.append(InferenceReply(actions=actions, notes=notes))
         return replies
 
 
-def _committed(requests: Sequence[InferenceRequest], size: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _known(
+    requests: Sequence[InferenceRequest], size: int, *, is_guided: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Returns known rows, (B, H, size), and their weights, (B, H): leading ones, unless the chunk is guided."""
     rows = np.zeros((len(requests), HORIZON, size))
-    counts = np.zeros(len(requests), dtype=np.int64)
+    weights = np.zeros((len(requests), HORIZON))
     for i, request in enumerate(requests):
         if request.conditioning is not None:
-            counts[i] = min(request.conditioning.num_committed, HORIZON)
-            rows[i, : counts[i]] = request.conditioning.actions[: counts[i]]
-    return rows, counts
+            given = request.conditioning.weights
+            weights[i] = given if is_guided else np.arange(HORIZON) < request.conditioning.num_committed
+            rows[i] = np.where(weights[i][:, None] > 0.0, request.conditioning.actions, 0.0)
+    return rows, weights
 
 
 def _frames(request: InferenceRequest, codec: Codec) -> npt.NDArray[np.uint8]:

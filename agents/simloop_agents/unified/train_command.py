@@ -1,4 +1,4 @@
-"""``simloop train``: demonstrations and training of the unified model in one resumable command."""
+"""``simloop train unified``: demonstrations and training of the unified model in one resumable command."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from simloop.errors import UnknownNameError
 from simloop_agents.unified.config import UnifiedConfig
 from simloop_agents.unified.dataset import load_demonstrations
 from simloop_agents.unified.demonstrations import collect
 from simloop_agents.unified.training import TrainingConfig
 from simloop_agents.unified.training_run import TrainingRun
 
-MODELS = ("unified",)
 FAMILIES = ("cut_in", "lead_deceleration", "two_arm_lift")
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="What to train: unified.")] = "unified",
     output: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, config and report.")] = Path(
         "trained/unified"
     ),
@@ -38,12 +35,10 @@ def train(
         int, typer.Option(min=1, help="Processes that share the work, one thread each.")
     ] = 2,
 ) -> None:
-    """Record demonstrations and train a model on them; run again to go on after an interruption.
+    """Record demonstrations and train the unified model on them; run again to go on after an interruption.
 
     The data depend on the episode counts only; the weights also depend on steps, seed and processes.
     """
-    if model not in MODELS:
-        raise UnknownNameError("model", model, MODELS, where="simloop train")
     console = Console()
     counts = {
         family: bimanual_episodes if family == "two_arm_lift" else driving_episodes for family in FAMILIES

@@ -53,7 +53,7 @@ def test_the_spec_names_sensors_and_capabilities(tiny_policy):
         "right_wrist_camera",
         "robot_state",
     )
-    assert spec.capabilities == {Capability.PREFIX}
+    assert spec.capabilities == {Capability.PREFIX, Capability.GUIDANCE}
     assert spec.horizon == HORIZON
 
 
