@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
-from simloop.metrics.kinematics import FloatArray
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.metric import MetricValue
+from simloop.metrics.reduction import FloatArray, Reduction, percentile
+
+MODE_SWITCH_PERCENT = 99.0
+"""A jump above this percentile of the steps within a chunk counts as a switch to another mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,8 +40,10 @@ def action_steps(
         is_angle: (A,) entries whose change is wrapped to -pi..pi.
     """
     change = np.diff(actions, axis=0)
-    change[:, is_angle] = (change[:, is_angle] + np.pi) % (2.0 * np.pi) - np.pi
-    size = np.linalg.norm(change / span, axis=1)
+    if is_angle.any():
+        change[:, is_angle] = (change[:, is_angle] + np.pi) % (2.0 * np.pi) - np.pi
+    change /= span
+    size = np.sqrt(np.einsum("ij,ij->i", change, change))
     before, after = request[:-1], request[1:]
     is_chunk = (before >= 0) & (after >= 0)
     return ActionSteps(seam=size[is_chunk & (before != after)], within=size[is_chunk & (before == after)])
@@ -65,48 +70,61 @@ def read_action_steps(log: EpisodeLog) -> ActionSteps | MetricValue:
     return steps if len(steps.seam) else MetricValue.invalid("no chunk took over from another")
 
 
-class BoundaryJump(Metric):
-    """Mean normalised jump of the action where one chunk takes over from another."""
-
-    name = "boundary_jump"
-    description = "Mean jump of the action at chunk changes; each action entry divided by its range."
-    tables = ("ticks",)
-    higher_is_better = False
-
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Takes the mean over the seams."""
-        steps = read_action_steps(log)
-        return steps if isinstance(steps, MetricValue) else MetricValue(value=float(steps.seam.mean()))
+def _mean_jump(steps: ActionSteps) -> float:
+    return float(steps.seam.mean())
 
 
-class BoundaryJumpMax(Metric):
-    """Largest normalised jump of the action where one chunk takes over from another."""
-
-    name = "boundary_jump_max"
-    description = "Largest jump of the action at a chunk change; each action entry divided by its range."
-    tables = ("ticks",)
-    higher_is_better = False
-
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Takes the maximum over the seams."""
-        steps = read_action_steps(log)
-        return steps if isinstance(steps, MetricValue) else MetricValue(value=float(steps.seam.max()))
+def _max_jump(steps: ActionSteps) -> float:
+    return float(steps.seam.max())
 
 
-class BoundaryJumpRatio(Metric):
-    """Mean jump at chunk changes over the median step within a chunk; 1 means that seams cannot be seen."""
+def jump_ratio(steps: ActionSteps) -> float | MetricValue:
+    """Returns the mean step at the seams over the median step within a chunk."""
+    median = percentile(steps.within, 50.0) if len(steps.within) else 0.0
+    if median <= 0.0:
+        return MetricValue.invalid("the action does not change within a chunk")
+    return float(steps.seam.mean()) / median
 
-    name = "boundary_jump_ratio"
-    description = "Mean jump at chunk changes divided by the median step within a chunk."
-    tables = ("ticks",)
-    higher_is_better = False
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Divides the mean over the seams by the median over the other steps."""
-        steps = read_action_steps(log)
-        if isinstance(steps, MetricValue):
-            return steps
-        median = float(np.median(steps.within)) if len(steps.within) else 0.0
-        if median <= 0.0:
-            return MetricValue.invalid("the action does not change within a chunk")
-        return MetricValue(value=float(steps.seam.mean()) / median)
+def mode_switch_ratio(steps: ActionSteps) -> float | MetricValue:
+    """Returns the share of seams whose step is above the 99 % quantile of the steps within a chunk."""
+    if not len(steps.within):
+        return MetricValue.invalid("no chunk acted for two control ticks in a row")
+    threshold = percentile(steps.within, MODE_SWITCH_PERCENT)
+    return np.count_nonzero(steps.seam > threshold) / len(steps.seam)
+
+
+BOUNDARY_JUMP = (
+    Reduction(
+        name="boundary_jump",
+        description="Mean jump of the action at chunk changes; each action entry divided by its range.",
+        read=read_action_steps,
+        reduce=_mean_jump,
+        tables=("ticks",),
+        higher_is_better=False,
+    ),
+    Reduction(
+        name="boundary_jump_max",
+        description="Largest jump of the action at a chunk change; each action entry divided by its range.",
+        read=read_action_steps,
+        reduce=_max_jump,
+        tables=("ticks",),
+        higher_is_better=False,
+    ),
+    Reduction(
+        name="boundary_jump_ratio",
+        description="Mean jump at chunk changes divided by the median step within a chunk; 1: seams cannot be seen.",
+        read=read_action_steps,
+        reduce=jump_ratio,
+        tables=("ticks",),
+        higher_is_better=False,
+    ),
+    Reduction(
+        name="mode_switch_ratio",
+        description="Share of chunk changes with a jump above the 99 % quantile of the steps within a chunk.",
+        read=read_action_steps,
+        reduce=mode_switch_ratio,
+        tables=("ticks",),
+        higher_is_better=False,
+    ),
+)

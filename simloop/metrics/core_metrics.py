@@ -2,68 +2,58 @@
 
 from __future__ import annotations
 
-from simloop.metrics.action_age import ActionAgeMax, ActionAgeMean, ActionAgeP95
-from simloop.metrics.boundary_jump import BoundaryJump, BoundaryJumpMax, BoundaryJumpRatio
+from simloop.metrics.accelerator import ACCELERATOR
+from simloop.metrics.action_age import ACTION_AGE
+from simloop.metrics.boundary_jump import BOUNDARY_JUMP
 from simloop.metrics.collision import Collision, ImpactSpeed, NumCollisions
-from simloop.metrics.delay import (
-    DelayErrorMean,
-    DelayErrorP95,
-    DelayOverrunRatio,
-    RealisedDelayMax,
-    RealisedDelayMean,
-    RealisedDelayP95,
-)
-from simloop.metrics.episode_length import EpisodeLength
-from simloop.metrics.inference_counts import (
-    NumDiscardedChunks,
-    NumDroppedObservations,
-    NumInferences,
-    WastedActionRatio,
-)
+from simloop.metrics.context_age import CONTEXT_AGE
+from simloop.metrics.control_rate import CONTROL_RATE
+from simloop.metrics.deadline import DEADLINE
+from simloop.metrics.delay import DELAY_ERROR, REALISED_DELAY
+from simloop.metrics.episode_length import EPISODE_LENGTH
+from simloop.metrics.inference_counts import INFERENCE_COUNTS
+from simloop.metrics.information_age import INFORMATION_AGE
 from simloop.metrics.jerk import JerkRms, LogDimensionlessJerk
-from simloop.metrics.latency import LatencyP50, LatencyP95, LatencyP99
+from simloop.metrics.latency import LATENCY
+from simloop.metrics.losses import LOSSES
 from simloop.metrics.metric import Metric
 from simloop.metrics.path_length import PathLength
+from simloop.metrics.quantisation import QUANTISATION
+from simloop.metrics.reaction import REACTION
 from simloop.metrics.sparc import Sparc
-from simloop.metrics.starvation import Starvation, StarvationLongest
+from simloop.metrics.starvation import STARVATION
 from simloop.metrics.success import SuccessAtEnd, SuccessHeld, SuccessOnce
 
-CORE_METRIC_TYPES: tuple[type[Metric], ...] = (
-    SuccessOnce,
-    SuccessAtEnd,
-    SuccessHeld,
-    Collision,
-    NumCollisions,
-    ImpactSpeed,
-    JerkRms,
-    LogDimensionlessJerk,
-    Sparc,
-    PathLength,
-    BoundaryJump,
-    BoundaryJumpMax,
-    BoundaryJumpRatio,
-    Starvation,
-    StarvationLongest,
-    ActionAgeMean,
-    ActionAgeP95,
-    ActionAgeMax,
-    LatencyP50,
-    LatencyP95,
-    LatencyP99,
-    RealisedDelayMean,
-    RealisedDelayP95,
-    RealisedDelayMax,
-    DelayErrorMean,
-    DelayErrorP95,
-    DelayOverrunRatio,
-    NumInferences,
-    NumDroppedObservations,
-    NumDiscardedChunks,
-    WastedActionRatio,
-    EpisodeLength,
+_CORE_METRICS: tuple[Metric, ...] = (
+    SuccessOnce(),
+    SuccessAtEnd(),
+    SuccessHeld(),
+    Collision(),
+    NumCollisions(),
+    ImpactSpeed(),
+    JerkRms(),
+    LogDimensionlessJerk(),
+    Sparc(),
+    PathLength(),
+    *BOUNDARY_JUMP,
+    *STARVATION,
+    *ACTION_AGE,
+    *REACTION,
+    *INFORMATION_AGE,
+    *LATENCY,
+    *REALISED_DELAY,
+    *DELAY_ERROR,
+    *DEADLINE,
+    *INFERENCE_COUNTS,
+    *CONTEXT_AGE,
+    *ACCELERATOR,
+    *LOSSES,
+    *CONTROL_RATE,
+    *QUANTISATION,
+    EPISODE_LENGTH,
 )
 
 
 def core_metrics() -> tuple[Metric, ...]:
-    """Returns one instance of every domain-free metric, in the order of the results' columns."""
-    return tuple(metric() for metric in CORE_METRIC_TYPES)
+    """Returns every domain-free metric, in the order of the results' columns."""
+    return _CORE_METRICS

@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from simloop.errors import ConfigurationError
 from simloop.log import EpisodeLog
 from simloop.metrics.collision import collision_classes
 from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.reduction import Read, Reduction
 
 INVALID_COLUMN = "invalid_metrics"
 """Row column: JSON object, reason by name of each metric that has no value."""
@@ -56,15 +58,16 @@ def check_unique(metrics: Iterable[Metric]) -> None:
 
 
 def evaluate(metrics: Sequence[Metric], log: EpisodeLog) -> Evaluation:
-    """Computes every metric on ``log``.
+    """Computes every metric on ``log``; what several metrics are reductions of is read once.
 
     A metric that raises does not end the run: its value is None and the reason holds the error and its place.
     """
     check_unique(metrics)
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
+    readings: dict[Read, Any] = {}
     for metric in metrics:
-        result = _evaluate_one(metric, log)
+        result = _evaluate_one(metric, log, readings)
         if result.is_valid and math.isfinite(result.value):
             values[metric.name] = float(result.value)
         else:
@@ -79,9 +82,13 @@ def unevaluated(metrics: Sequence[Metric], reason: str) -> Evaluation:
     return Evaluation(values={m.name: None for m in metrics}, reasons={m.name: reason for m in metrics})
 
 
-def _evaluate_one(metric: Metric, log: EpisodeLog) -> MetricValue:
+def _evaluate_one(metric: Metric, log: EpisodeLog, readings: dict[Read, Any]) -> MetricValue:
     try:
-        return metric.evaluate(log)
+        if not isinstance(metric, Reduction) or not all(map(log.has, metric.tables)):
+            return metric.evaluate(log)
+        if metric.read not in readings:
+            readings[metric.read] = metric.read(log)
+        return metric.reduce(readings[metric.read])
     except Exception as error:  # noqa: BLE001 - a foreign metric; its error becomes the reason in the row
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"

@@ -1,62 +1,95 @@
-"""How many inferences an episode took, and what of them went unused."""
+"""How many inferences an episode took, what of them went unused, and what got lost on the way."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.delay import is_played
+from simloop.metrics.episode_length import episode_length_ns
+from simloop.metrics.metric import MetricValue
+from simloop.metrics.reduction import Reduction
+
+DISCARDED_STATES = frozenset({"stale_dropped", "elapsed", "overrun_discarded", "too_old"})
+"""States of chunks that arrived and were of no use."""
 
 
-class NumInferences(Metric):
-    """Number of requests that a model started on."""
-
-    name = "num_inferences"
-    description = "Number of inferences that were started."
-    tables = ("inferences",)
-
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Counts the rows of ``inferences`` with a start."""
-        return MetricValue(value=float((log.column("inferences", "start_ns") >= 0).sum()))
+def count_states(log: EpisodeLog, states: frozenset[str]) -> int:
+    """Returns how many rows of ``inferences`` are in one of ``states``."""
+    return sum(map(states.__contains__, log.column("inferences", "state").tolist()))
 
 
-class NumDroppedObservations(Metric):
-    """Number of sealed observations that the accelerator's queue dropped."""
-
-    name = "num_dropped_observations"
-    description = "Number of observations dropped in the queue before an inference."
-    tables = ("inferences",)
-    higher_is_better = False
-
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Counts the rows of ``inferences`` in state ``queue_dropped``."""
-        return MetricValue(value=float((log.column("inferences", "state") == "queue_dropped").sum()))
+def _num_inferences(log: EpisodeLog) -> float:
+    return float(np.count_nonzero(log.column("inferences", "start_ns") >= 0))
 
 
-class NumDiscardedChunks(Metric):
-    """Number of chunks that arrived and were discarded: older than the installed one, or wholly in the past."""
-
-    name = "num_discarded_chunks"
-    description = "Number of chunks that arrived too late to be of use."
-    tables = ("inferences",)
-    higher_is_better = False
-
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Counts the rows of ``inferences`` in state ``stale_dropped`` or ``elapsed``."""
-        state = log.column("inferences", "state")
-        return MetricValue(value=float(((state == "stale_dropped") | (state == "elapsed")).sum()))
+def _inference_hz(log: EpisodeLog) -> float | MetricValue:
+    length_ns = episode_length_ns(log)
+    if not length_ns:
+        return MetricValue.invalid("no outcome was polled")
+    return np.count_nonzero(log.column("inferences", "done_ns") >= 0) / (length_ns * 1e-9)
 
 
-class WastedActionRatio(Metric):
-    """Share of the installed actions that were never executed."""
+def _num_dropped_observations(log: EpisodeLog) -> float:
+    return float(count_states(log, frozenset({"queue_dropped"})))
 
-    name = "wasted_action_ratio"
-    description = "Share of the actions in installed chunks that were never executed."
-    version = 2
-    tables = ("chunks",)
-    higher_is_better = False
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
-        """Reads ``chunks.is_executed``."""
-        executed = log.column("chunks", "is_executed")
-        if not len(executed):
-            return MetricValue.invalid("no chunk was installed")
-        return MetricValue(value=1.0 - float(executed.mean()))
+def _num_discarded_chunks(log: EpisodeLog) -> float:
+    return float(count_states(log, DISCARDED_STATES))
+
+
+def wasted_action_ratio(log: EpisodeLog) -> float | MetricValue:
+    """Returns the share of predicted actions that never took effect.
+
+    A finished chunk that never reached the strategy (lost, discarded or still under way) has predicted ``horizon``
+    actions for nothing; the rows of all others are in ``chunks``.
+    """
+    executed = log.column("chunks", "is_executed")
+    finished = log.column("inferences", "request")[
+        (log.column("inferences", "done_ns") >= 0) & is_played(log)
+    ]
+    num_unseen = len(finished) - int(np.isin(finished, log.column("chunks", "request")).sum())
+    num_predicted = len(executed) + num_unseen * int(log.attributes.get("horizon", 0))
+    if not num_predicted:
+        return MetricValue.invalid("no chunk was predicted")
+    return 1.0 - np.count_nonzero(executed) / num_predicted
+
+
+INFERENCE_COUNTS = (
+    Reduction(
+        name="num_inferences",
+        description="Number of inferences that were started.",
+        read=_num_inferences,
+        tables=("inferences",),
+    ),
+    Reduction(
+        name="inference_hz",
+        description="Finished inferences a second.",
+        read=_inference_hz,
+        unit="Hz",
+        tables=("inferences", "outcomes"),
+    ),
+    Reduction(
+        name="num_dropped_observations",
+        description="Number of observations dropped in the queue before an inference.",
+        read=_num_dropped_observations,
+        tables=("inferences",),
+        higher_is_better=False,
+    ),
+    Reduction(
+        name="num_discarded_chunks",
+        description="Number of chunks that arrived and were discarded: too late, too old, over-run.",
+        read=_num_discarded_chunks,
+        tables=("inferences",),
+        higher_is_better=False,
+        version=2,
+    ),
+    Reduction(
+        name="wasted_action_ratio",
+        description="Share of the predicted actions that were never executed.",
+        read=wasted_action_ratio,
+        tables=("chunks", "inferences"),
+        higher_is_better=False,
+        version=3,
+    ),
+)
