@@ -51,7 +51,11 @@ def build_app(wanted: str | None = None) -> typer.Typer:
         app.command(name)(command)
     for name in entry_points("commands"):
         if wanted in (None, "--help", name):
-            app.command(name)(load_entry_point("commands", name))
+            loaded = load_entry_point("commands", name)
+            if isinstance(loaded, typer.Typer):
+                app.add_typer(loaded, name=name)
+            else:
+                app.command(name)(loaded)
     return app
 
 
