@@ -36,10 +36,11 @@ def blend(
     if not overlap:
         buffer.write(request, placed)
         return
+    num_blended = np.ones(len(placed.actions), dtype=np.int64)
     counts = buffer.blended_counts(placed.first_tick, overlap)
-    share = new_share(counts)[:, None] if callable(new_share) else new_share
-    mixed = placed.actions.copy()
-    mixed[:overlap] = old + share * shortest_change(mixed[:overlap] - old, angles)
-    num_blended = np.ones(len(mixed), dtype=np.int64)
     num_blended[:overlap] += counts
+    mixed = placed.actions.copy()
+    change = shortest_change(mixed[:overlap] - old, angles)
+    change *= new_share if isinstance(new_share, float) else new_share(counts)[:, None]
+    np.add(old, change, out=mixed[:overlap])
     buffer.write(request, placed._replace(actions=mixed), num_blended=num_blended)

@@ -22,6 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+LONGEST_CHUNK = 4096
+"""No action can be the mean of more chunks than a chunk has rows; this bounds both."""
+
+
 def newest_share(num_older: IntArray, decay: float) -> FloatArray:
     """Returns the share of the newest of 1 + ``num_older`` chunks under weights exp(-decay rank), oldest rank 0.
 
@@ -38,6 +42,11 @@ def newest_share(num_older: IntArray, decay: float) -> FloatArray:
         math.expm1(-decay) / np.expm1(-decay * (num_older + 1.0))
     )
     return shares
+
+
+@functools.cache
+def _share_table(decay: float) -> FloatArray:
+    return newest_share(np.arange(LONGEST_CHUNK), decay)
 
 
 class TemporalEnsemble(Strategy):
@@ -69,7 +78,7 @@ class TemporalEnsemble(Strategy):
         super().__init__(execution_horizon=execution_horizon, rules=rules)
         if type(decay) not in (int, float) or not 0.0 <= decay < math.inf:
             raise ParameterError(f"strategy.decay is {decay!r}; allowed: a number >= 0.")
-        self._new_share = functools.partial(newest_share, decay=float(decay))
+        self._new_share = _share_table(float(decay)).take
 
     def install(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         """Folds the chunk into the mean of every tick that it reaches."""
