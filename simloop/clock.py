@@ -38,18 +38,19 @@ class EventQueue:
     Attributes:
         now_ns: Instant of the last event that was popped.
         phase: Phase of that event.
+        heap: The events, as ``heapq`` orders them.
     """
 
-    __slots__ = ("_heap", "_sequence", "now_ns", "phase")
+    __slots__ = ("_sequence", "heap", "now_ns", "phase")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int, int, Any]] = []
+        self.heap: list[tuple[int, int, int, int, Any]] = []
         self._sequence = 0
         self.now_ns = 0
         self.phase = -1
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self.heap)
 
     def schedule(self, t_ns: int, phase: int, stream: int, payload: Any = None) -> None:
         """Adds an event.
@@ -68,15 +69,20 @@ class EventQueue:
                 f"An event at {t_ns} ns in phase {int(phase)} is not after the present ({self.now_ns} ns, phase "
                 f"{int(self.phase)}); handlers may schedule later (instant, phase) pairs only."
             )
-        heapq.heappush(self._heap, (t_ns, phase, stream, self._sequence, payload))
+        heapq.heappush(self.heap, (t_ns, phase, stream, self._sequence, payload))
         self._sequence += 1
 
     def pop(self) -> tuple[int, int, int, int, Any]:
         """Removes the first event: (instant, phase, stream, sequence, payload); IndexError when empty."""
-        event = heapq.heappop(self._heap)
+        event = heapq.heappop(self.heap)
         self.now_ns = event[0]
         self.phase = event[1]
         return event
+
+    def enter(self, t_ns: int, phase: int) -> None:
+        """Moves the present to an event that happens without having been scheduled (one of every control tick)."""
+        self.now_ns = t_ns
+        self.phase = phase
 
 
 def floor_to(t_ns: int, period_ns: int) -> int:

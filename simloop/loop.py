@@ -9,106 +9,57 @@ the agent one batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from simloop.agent import (
-    AgentSpec,
-    Call,
-    Conditioning,
-    Embodiment,
-    InferenceReply,
-    InferenceRequest,
-)
-from simloop.assembly import Item, Observation, ObservationAssembly
-from simloop.clock import EventQueue, Phase, ceil_to, floor_to
-from simloop.episode_recorder import EpisodeRecorder, InferenceRow
-from simloop.errors import AgentError, ConfigurationError, IncompatibleAgentError
+from simloop.agent import AgentSpec, Call, InferenceReply, InferenceRequest
+from simloop.assembly import Item, Observation
+from simloop.channel import Channel, expiry_ns, make_channels
+from simloop.clock import EventQueue, Phase
+from simloop.compatibility import matching_embodiment
+from simloop.control import Controller
+from simloop.delivery import Delivery
+from simloop.episode_recorder import EpisodeRecorder
+from simloop.errors import AgentError, ConfigurationError
+from simloop.flight import NOT_REACHED, Flight
 from simloop.log import EpisodeLog
-from simloop.randomness import stream_key
+from simloop.randomness import PrefixedKeys
+from simloop.reply_check import checked_actions
+from simloop.sealing import Sealer
+from simloop.sensor_feed import SensorFeed
 from simloop.spec import Case
-from simloop.strategies.buffer import NO_REQUEST, ActionBuffer, ArrivedChunk
-from simloop.strategies.hold import hold_action
+from simloop.stepper import Stepper
+from simloop.strategies.buffer import ActionBuffer
+from simloop.strategies.rules import Align
 from simloop.strategies.strategy import ExecutionState, Strategy
-from simloop.timing.stage_graph import Assembly, FirstChunk, QueueRule, Timing, make_stage_graph
-from simloop.world import Anchor, Outcome, OutcomeState, SensorKind, World, WorldSpec
+from simloop.timing.stage_graph import (
+    Assembly,
+    ControlClock,
+    FirstChunk,
+    Mode,
+    Timing,
+    make_stage_graph,
+)
+from simloop.world import Outcome, OutcomeState, SensorKind, World
 
-FloatArray = npt.NDArray[np.float64]
-Requests = Generator[InferenceRequest, InferenceReply, None]
 EpisodeGenerator = Generator[InferenceRequest, InferenceReply, EpisodeLog]
+Requests = Generator[InferenceRequest, InferenceReply, None]
+_Handler = Callable[[int, int, Any], None]
 
 # Plain ints: the members of an IntEnum are several times slower to look up and compare, for every event.
 _PHYSICS_DONE = int(Phase.PHYSICS_DONE)
 _CAPTURE = int(Phase.CAPTURE)
-_TRANSPORT_DONE = int(Phase.TRANSPORT_DONE)
 _TRIGGER = int(Phase.TRIGGER)
+_PREPROCESS_DONE = int(Phase.PREPROCESS_DONE)
 _UPLINK_DONE = int(Phase.UPLINK_DONE)
 _INFERENCE_DONE = int(Phase.INFERENCE_DONE)
 _DELIVER = int(Phase.DELIVER)
 _CONTROL_TICK = int(Phase.CONTROL_TICK)
-_ACTUATION_EFFECT = int(Phase.ACTUATION_EFFECT)
-
-
-def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> Embodiment:
-    """Returns how ``agent`` acts in ``world``, checked before the first episode.
-
-    Raises:
-        IncompatibleAgentError: Action space, dimensions, sensors, chunk length, action period or a capability that
-            the strategy needs do not fit; the message says which and what would.
-    """
-    offered = {e.action_space: e for e in agent.embodiments}
-    embodiment = offered.get(world.action.name)
-    if embodiment is None:
-        raise IncompatibleAgentError(
-            f"Agent {agent.name!r} acts in {', '.join(sorted(offered))}; world {world.name!r} takes actions in "
-            f"{world.action.name!r}. Choose another agent, or another action space of the world."
-        )
-    names = tuple(d.name for d in world.action.dimensions)
-    if embodiment.dimensions and embodiment.dimensions != names:
-        raise IncompatibleAgentError(
-            f"Agent {agent.name!r} answers {embodiment.dimensions} in {world.action.name!r}; world {world.name!r} "
-            f"expects {names}."
-        )
-    sensors = {s.name for s in world.sensors}
-    missing = sorted(set(embodiment.observations) - sensors)
-    if missing:
-        raise IncompatibleAgentError(
-            f"Agent {agent.name!r} reads {', '.join(missing)}, which world {world.name!r} does not have; it has: "
-            f"{', '.join(sorted(sensors))}."
-        )
-    if agent.action_period_ns != world.control_period_ns:
-        raise IncompatibleAgentError(
-            f"Agent {agent.name!r} plans one action every {agent.action_period_ns} ns; world {world.name!r} is "
-            f"controlled every {world.control_period_ns} ns. The two must be equal."
-        )
-    if agent.horizon < strategy.execution_horizon:
-        raise IncompatibleAgentError(
-            f"Agent {agent.name!r} plans chunks of {agent.horizon} actions; strategy {strategy.name!r} executes "
-            f"{strategy.execution_horizon} of each. Lower strategy.execution_horizon to at most {agent.horizon}."
-        )
-    lacking = sorted(c.value for c in strategy.needs - agent.capabilities)
-    if lacking:
-        raise IncompatibleAgentError(
-            f"Strategy {strategy.name!r} needs an agent with {', '.join(lacking)}; agent {agent.name!r} supports: "
-            f"{', '.join(sorted(c.value for c in agent.capabilities)) or 'plain chunks only'}."
-        )
-    return embodiment
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Sealed:
-    """A request on its way: what it carries and where it stands."""
-
-    row: InferenceRow
-    items: Observation
-    age_ns: dict[str, int]
-    anchor: Anchor
-    conditioning: Conditioning | None
-    reply: InferenceReply | None = None
-    delivers_at_ns: int = -1
+_RUNNING = OutcomeState.RUNNING
+_LOST = -2
+"""Instant of arrival of what never arrives."""
 
 
 class ClosedLoop:
@@ -124,7 +75,8 @@ class ClosedLoop:
 
     Raises:
         IncompatibleAgentError: Agent, world and strategy do not fit.
-        ConfigurationError: The world has no proprioception, or its periods do not divide.
+        ConfigurationError: The world has no proprioception, its periods do not divide, the oracle predictor is asked
+            for what cannot be foretold, or the control clock does not go with the other rules.
     """
 
     def __init__(
@@ -143,68 +95,122 @@ class ClosedLoop:
                 f"World {spec.name!r}: control period {spec.control_period_ns} ns is not a whole multiple of the "
                 f"physics period {spec.physics_period_ns} ns."
             )
-        self._embodiment = matching_embodiment(agent, spec, strategy)
+        embodiment = matching_embodiment(agent, spec, strategy)
         proprioception = [s.name for s in spec.sensors if s.kind is SensorKind.PROPRIOCEPTION]
         if not proprioception:
             raise ConfigurationError(
                 f"World {spec.name!r} has no proprioception sensor, which anchors actions."
             )
-        self._anchor_sensor = next(
-            (s for s in proprioception if s in self._embodiment.observations), proprioception[0]
-        )
-        names = dict.fromkeys((self._anchor_sensor, *self._embodiment.observations))
-        self._sensors = tuple(spec.sensor(name) for name in names)
-        periods = dict.fromkeys(s.period_ns for s in self._sensors)
-        self._sensor_groups = tuple(
-            tuple(number for number, s in enumerate(self._sensors) if s.period_ns == period_ns)
-            for period_ns in periods
-        )
-        self._world, self._case, self._agent = world, case, agent
-        self._spec = spec
-        self._strategy = strategy
-        self._timing = timing.frozen() if strategy.freezes_world else timing
-        self._case_id = case.case_id
-        stages = make_stage_graph(
-            self._timing,
-            self._case_id,
-            control_period_ns=spec.control_period_ns,
-            strategy_name=strategy.name,
-        )
-        self._paths = tuple(stages.sensor(s) for s in self._sensors)
-        self._preprocess = stages.preprocess
-        self._uplink = stages.uplink
-        self._inference = stages.inference(Call.POLICY)
-        self._downlink = stages.downlink
-        self._actuation = stages.actuation
-        self._episode_id = episode_id
+        # The anchor's sensor has number 0.
+        anchor = next((s for s in proprioception if s in embodiment.observations), proprioception[0])
+        sensors = tuple(spec.sensor(name) for name in dict.fromkeys((anchor, *embodiment.observations)))
+        self._world, self._case, self._agent, self._strategy = world, case, agent, strategy
+        self._action = spec.action
+        self._timing = timing = timing.frozen() if strategy.freezes_world else timing
+        self._is_locked = timing.control_clock is ControlClock.TICK_LOCKED
         self._period_ns = spec.control_period_ns
-        self._physics_ns = spec.physics_period_ns
-        nominal_ns = self._timing.nominal_ns(s.kind for s in self._sensors)
-        self._predictor = strategy.rules.make_predictor(
-            nominal_ns,
-            self._period_ns,
-            stream_key(self._timing.seed, self._case_id, "latency", "prediction"),
+        self._limit_ns = case.scenario.time_limit_ns
+        graph = make_stage_graph(
+            timing, case.draw_id, control_period_ns=self._period_ns, strategy_name=strategy.name
         )
+        self._graph = graph
+        self._preprocess, self._jitter = graph.preprocess, graph.control_jitter
+        self._uplink, self._downlink = graph.uplink, graph.downlink
+        self._check_clock()
         self._queue = EventQueue()
         self._buffer = ActionBuffer(spec.action.size)
-        self._recorder = EpisodeRecorder()
-        self._world_ns = 0
-        self._assembly = ObservationAssembly(
-            num_sensors=len(self._sensors), rule=self._timing.assembly, control_period_ns=self._period_ns
+        self._recorder = EpisodeRecorder(
+            sensors, spec.action.size, is_played_on_arrival=strategy.rules.align is Align.RESTART
         )
-        self._first_items: Observation = {}
-        self._anchors: dict[int, Anchor] = {}
-        self._last_armed_tick = -1
-        self._last_observation_tick = -1
-        self._in_flight: dict[int, _Sealed] = {}
-        self._waiting: deque[_Sealed] = deque()
-        self._num_running = 0
-        self._installed_observation_tick = -1
-        self._last_delivered_tick = -1
-        self._last_action: FloatArray | None = None
-        self._starved_ticks = 0
-        self._last_effect_tick = -1
-        self._outcome = Outcome(state=OutcomeState.RUNNING)
+        self._channels = make_channels(
+            graph,
+            case_id=case.draw_id,
+            agent=agent,
+            action=spec.action,
+            strategy=strategy,
+            sensors=sensors,
+            control_period_ns=self._period_ns,
+            queue=self._queue,
+        )
+        self._main = self._channels[strategy.calls[0]]
+        self._in_order = tuple(self._channels.values())
+        self._stepper = Stepper(world)
+        self._feed = SensorFeed(
+            sensors,
+            tuple(graph.sensor(s) for s in sensors),
+            stepper=self._stepper,
+            queue=self._queue,
+            captures=self._recorder.captures,
+            assemblies=tuple(c.assembly for c in self._in_order),
+        )
+        self._sealer = Sealer(
+            agent=agent,
+            embodiment=embodiment,
+            action=spec.action,
+            strategy=strategy,
+            buffer=self._buffer,
+            recorder=self._recorder,
+            sensors=sensors,
+            channels=self._channels,
+            episode_id=episode_id,
+            instruction=case.scenario.instruction,
+            draw_keys=PrefixedKeys(timing.seed, case.draw_id, "agent"),
+        )
+        self._delivery = Delivery(
+            strategy=strategy,
+            main=self._main,
+            buffer=self._buffer,
+            recorder=self._recorder,
+            agent=agent,
+            action=spec.action,
+            control_period_ns=self._period_ns,
+        )
+        self._controller = Controller(
+            action=spec.action,
+            buffer=self._buffer,
+            control_period_ns=self._period_ns,
+            physics_period_ns=spec.physics_period_ns,
+            actuation=graph.actuation,
+            stepper=self._stepper,
+            queue=self._queue,
+            ticks=self._recorder.ticks,
+        )
+        self._expiry_ns = expiry_ns(timing)
+        self._is_first_free = timing.first_chunk is FirstChunk.FREE
+        self._next_tick = 0
+        self._next_tick_ns = 0
+        self._num_captures = 1
+        self._clock_epoch = 0
+        self._asks: deque[Flight] = deque()
+        self._triggers: deque[tuple[Channel, Observation, bool]] = deque()
+        self._outcome = Outcome(state=_RUNNING)
+        self._is_over = False
+        self._facts = {
+            "case_id": case.draw_id,
+            "seed": timing.seed,
+            "strategy": strategy.name,
+            "timing": dict(timing.config),
+        }
+
+    def _check_clock(self) -> None:
+        timing = self._timing
+        if self._is_locked:
+            return
+        reasons = {
+            f"strategy {self._strategy.name!r}, which makes more than one kind of call": len(
+                self._strategy.calls
+            )
+            > 1,
+            f"timing.assembly {timing.assembly.value}": timing.assembly is not Assembly.CAPTURED_SINCE,
+            "control jitter": self._jitter.constant_ns != 0,
+        }
+        found = [reason for reason, is_so in reasons.items() if is_so]
+        if found:
+            raise ConfigurationError(
+                f"timing.control.clock is 'restart_on_arrival', which does not go with {' and '.join(found)}; "
+                "allowed: a strategy with one kind of call, assembly captured_since, no jitter. Or set "
+                "timing.control.clock=tick_locked."
+            )
 
     @property
     def outcome(self) -> Outcome:
@@ -219,8 +225,15 @@ class ClosedLoop:
     def log(self) -> EpisodeLog:
         """Returns what was recorded so far and drains the world; call it once, after the episode or its error."""
         return self._recorder.log(
-            self._world, self._case.scenario, horizon=self._agent.horizon, end_ns=self._queue.now_ns
+            self._world,
+            self._case.scenario,
+            horizon=self._agent.horizon,
+            end_ns=self._queue.now_ns,
+            is_locked=self._is_locked,
+            facts=self._facts,
         )
+
+    # --- the course of events --------------------------------------------------------------------------------
 
     def run(self) -> EpisodeGenerator:
         """Plays the episode: yields requests, is sent replies, returns the log.
@@ -229,325 +242,362 @@ class ClosedLoop:
             AgentError: A reply has the wrong shape or is not finite.
         """
         self._world.reset(self._case.scenario, self._case.seed)
-        self._last_action = self._spec.action.start_action(self._world.anchor())
-        queue = self._queue
-        for number in range(len(self._sensor_groups)):
-            queue.schedule(0, _CAPTURE, number, 0)
-        queue.schedule(0, _CONTROL_TICK, 0, 0)
-        is_first_free = self._timing.first_chunk is FirstChunk.FREE
-        if is_first_free and not self._strategy.is_asynchronous:
-            self._last_armed_tick = 0
-        else:
-            self._arm(0)
-        limit_ns = self._case.scenario.time_limit_ns
-        observation: Observation | None
-        while True:
-            t_ns, phase, stream, _, payload = queue.pop()
-            if phase == _CAPTURE:
-                completed = self._capture(t_ns, stream, payload)
-                if is_first_free and len(self._first_items) == len(self._sensors):
-                    is_first_free = False
-                    yield from self._start_model(t_ns, self._seal(t_ns, 0, self._first_items, is_free=True))
-                for observation in completed:
-                    yield from self._trigger(t_ns, observation)
-            elif phase == _TRANSPORT_DONE:
-                observation = self._assembly.add(t_ns, payload)
-                if observation is not None:
-                    yield from self._trigger(t_ns, observation)
-            elif phase == _TRIGGER:
-                observation = self._assembly.trigger(t_ns)
-                if observation is not None:
-                    yield from self._trigger(t_ns, observation)
-            elif phase == _UPLINK_DONE:
-                yield from self._arrive_at_accelerator(t_ns, payload)
-            elif phase == _INFERENCE_DONE:
-                yield from self._finish_inference(t_ns, payload)
-            elif phase == _DELIVER:
-                self._deliver_chunk(payload)
-            elif phase == _CONTROL_TICK:
-                self._control_tick(t_ns, payload)
-            elif phase == _ACTUATION_EFFECT:
-                self._effect(t_ns, *payload)
-            elif self._poll_outcome(t_ns, payload, limit_ns):
-                break
+        self._controller.start_from(self._action.start_action(self._world.anchor()))
+        for channel in self._in_order:
+            is_waiting = channel is self._main and not self._strategy.is_asynchronous
+            if self._is_first_free and is_waiting:
+                channel.last_armed_tick = 0
+            else:
+                self._arm(channel, 0)
+        handlers: tuple[_Handler, ...] = (
+            self._poll,
+            self._capture_group,
+            self._item_arrived,
+            self._expire if self._is_locked else self._capture_on_demand,
+            self._send,
+            self._arrive,
+            self._finish,
+            self._deliver_event,
+            self._late_tick if self._is_locked else self._restarted_tick,
+            self._controller.effect,
+        )
+        yield from self._play(handlers, self._regular_events())
+        self._graph.finish(self._queue.now_ns)
         return self.log()
+
+    def _regular_events(self) -> tuple[tuple[int, int, _Handler], ...]:
+        """Returns what happens at every control tick, and schedules all else; (phase, stream, handler), in order.
+
+        These events make up most of an episode and never pass through the heap.
+        """
+        queue = self._queue
+        if not self._is_locked:
+            queue.schedule(0, _CAPTURE, 0, 0)
+            queue.schedule(0, _CONTROL_TICK, 0, 0)
+            if self._strategy.is_asynchronous:
+                queue.schedule(self._period_ns * self._strategy.execution_horizon, _TRIGGER, 0)
+            return ()
+        events: list[tuple[int, int, _Handler]] = [(_PHYSICS_DONE, 0, self._poll)]
+        for number, group in enumerate(self._feed.groups):
+            if group.phase_ns == 0 and group.period_ns == self._period_ns:
+                events.append((_CAPTURE, number, self._capture_at_tick))
+            else:
+                queue.schedule(group.phase_ns, _CAPTURE, number, 0)
+        if self._jitter.constant_ns == 0:
+            events.append((_CONTROL_TICK, 0, self._tick))
+        else:
+            queue.schedule(self._jitter.ns(0, 0), _CONTROL_TICK, 0, 0)
+        return tuple(events)
+
+    def _play(self, handlers: Sequence[_Handler], regular: Sequence[tuple[int, int, _Handler]]) -> Requests:
+        queue, heap = self._queue, self._queue.heap
+        asks, triggers = self._asks, self._triggers
+        tick = 0
+        while regular:
+            t_ns = tick * self._period_ns
+            for phase, stream, handler in regular:
+                first = (t_ns, phase, stream)
+                while heap and heap[0] < first:
+                    event = queue.pop()
+                    handlers[event[1]](event[0], event[2], event[4])
+                    if asks or triggers:
+                        yield from self._settle(event[0])
+                queue.enter(t_ns, phase)
+                handler(t_ns, stream, tick)
+                if asks or triggers:
+                    yield from self._settle(t_ns)
+                if self._is_over:
+                    return
+            tick += 1
+        while not self._is_over:
+            event = queue.pop()
+            handlers[event[1]](event[0], event[2], event[4])
+            yield from self._settle(event[0])
+
+    def _settle(self, t_ns: int) -> Requests:
+        """Asks the agent what is to be asked at this instant, and seals what has been triggered, in turn."""
+        asks, triggers = self._asks, self._triggers
+        while True:
+            if asks:
+                flight = asks.popleft()
+                reply = yield self._sealer.request(flight)
+                self._answered(t_ns, flight, reply)
+            elif triggers:
+                channel, items, is_free = triggers.popleft()
+                self._trigger(t_ns, channel, items, is_free=is_free)
+            else:
+                return
 
     # --- world -----------------------------------------------------------------------------------------------
 
-    def _advance(self, t_ns: int) -> None:
-        if t_ns > self._world_ns:
-            self._world.advance(t_ns)
-            self._world_ns = t_ns
-
-    def _poll_outcome(self, t_ns: int, tick: int, limit_ns: int) -> bool:
-        self._advance(t_ns)
+    def _poll(self, t_ns: int, stream: int, tick: int) -> None:
+        """Asks for the verdict, at the instant of every tick but the first."""
+        if not tick:
+            return
+        self._stepper.advance(t_ns)
         outcome = self._world.outcome()
-        if outcome.state is OutcomeState.RUNNING and t_ns >= limit_ns:
-            outcome = Outcome(
-                state=OutcomeState.FAIL,
-                reason="time_limit",
-                stage=outcome.stage,
-                is_goal_met=outcome.is_goal_met,
-            )
+        if outcome.state is _RUNNING:
+            if t_ns >= self._limit_ns:
+                outcome = Outcome(
+                    state=OutcomeState.FAIL,
+                    reason="time_limit",
+                    stage=outcome.stage,
+                    is_goal_met=outcome.is_goal_met,
+                )
+                self._is_over = True
+        else:
+            self._is_over = True
         self._outcome = outcome
         self._recorder.add_outcome(tick, t_ns, outcome)
-        return outcome.state is not OutcomeState.RUNNING
 
-    # --- sensors ---------------------------------------------------------------------------------------------
+    # --- sensors and triggers --------------------------------------------------------------------------------
 
-    def _capture(self, t_ns: int, group: int, index: int) -> list[Observation]:
-        """Captures all sensors of one period; returns the observations that this completes."""
-        self._advance(floor_to(t_ns, self._physics_ns))
-        captures = self._recorder.captures
-        completed: list[Observation] = []
-        period_ns = 0
-        for number in self._sensor_groups[group]:
-            sensor = self._sensors[number]
-            period_ns = sensor.period_ns
-            frame = self._world.capture(sensor.name, index)
-            delay_ns = self._paths[number].arrival_ns(index, t_ns, sensor.payload_bytes) - t_ns
-            row = captures.add(frame, t_ns, t_ns + delay_ns)
-            if sensor.name == self._anchor_sensor:
-                self._anchors[index] = self._world.anchor()
-            if index == 0:
-                self._first_items[sensor.name] = Item(frame, t_ns, row)
-            if self._assembly.awaits(t_ns):
-                item = Item(frame, t_ns, row)
-                if delay_ns:
-                    self._queue.schedule(t_ns + delay_ns, _TRANSPORT_DONE, number, item)
-                elif (observation := self._assembly.add(t_ns, item)) is not None:
-                    completed.append(observation)
-        self._queue.schedule(t_ns + period_ns, _CAPTURE, group, index + 1)
-        return completed
+    def _capture_at_tick(self, t_ns: int, group: int, tick: int) -> None:
+        self._capture(t_ns, self._feed.groups[group].sensors, tick, tick)
+
+    def _capture_group(self, t_ns: int, number: int, index: int) -> None:
+        if self._is_locked:
+            group = self._feed.groups[number]
+            self._capture(t_ns, group.sensors, index, t_ns // self._period_ns)
+            self._queue.schedule(t_ns + group.period_ns, _CAPTURE, number, index + 1)
+        else:
+            self._capture(t_ns, self._feed.all_sensors, index, 0)
+
+    def _capture(self, t_ns: int, sensors: Sequence[int], index: int, tick: int) -> None:
+        completed = self._feed.capture(t_ns, sensors, index, tick)
+        if index == 0 and self._is_first_free and not self._feed.num_first_missing:
+            items: list[Item] = self._feed.first_items  # type: ignore[assignment] # none is missing
+            free = [c for c in self._in_order if c is self._main or c.call is Call.CONTEXT]
+            self._triggers.extend((channel, items, True) for channel in free)
+        if completed:
+            self._triggers.extend((self._in_order[number], items, False) for number, items in completed)
+
+    def _item_arrived(self, t_ns: int, stream: int, item: Item) -> None:
+        for number, items in self._feed.arrived(item):
+            self._triggers.append((self._in_order[number], items, False))
+
+    def _arm(self, channel: Channel, tick: int) -> None:
+        since_ns = tick * self._period_ns
+        channel.assembly.arm(since_ns)
+        channel.last_armed_tick = tick
+        if self._expiry_ns is not None:
+            # A tick that comes late may arm one whose instant is over.
+            at_ns = max(since_ns + self._expiry_ns, self._queue.now_ns + (self._queue.phase >= _TRIGGER))
+            self._queue.schedule(at_ns, _TRIGGER, channel.number, since_ns)
+
+    def _expire(self, t_ns: int, number: int, since_ns: int) -> None:
+        channel = self._in_order[number]
+        items = channel.assembly.expire(since_ns)
+        if items is not None:
+            self._triggers.append((channel, items, False))
+
+    def _capture_on_demand(self, t_ns: int, stream: int, payload: None) -> None:
+        """By the restarting clock: the trigger captures, and an asynchronous strategy triggers every s periods."""
+        if self._strategy.is_asynchronous:
+            self._main.assembly.arm(t_ns)
+        tick = self._next_tick if self._next_tick_ns == t_ns else self._next_tick - 1
+        self._main.last_armed_tick = tick
+        self._num_captures += 1
+        self._capture(t_ns, self._feed.all_sensors, self._num_captures - 1, tick)
+        if self._strategy.is_asynchronous:
+            self._queue.schedule(t_ns + self._period_ns * self._strategy.execution_horizon, _TRIGGER, 0)
 
     # --- requests --------------------------------------------------------------------------------------------
 
-    def _arm(self, tick: int) -> None:
-        self._assembly.arm(tick)
-        self._last_armed_tick = tick
-        if self._timing.assembly is Assembly.LATEST:
-            self._queue.schedule(tick * self._period_ns, _TRIGGER, 0)
-
-    def _trigger(self, t_ns: int, items: Observation) -> Requests:
-        observation_tick = items[self._anchor_sensor].t_ns // self._period_ns
-        if observation_tick <= self._last_observation_tick:
-            if not self._assembly.num_armed:
-                self._arm(t_ns // self._period_ns + 1)
+    def _trigger(self, t_ns: int, channel: Channel, items: Observation, *, is_free: bool) -> None:
+        tick = items[0].tick
+        flight: Flight | None = None
+        if is_free or tick > channel.last_observation_tick:
+            if not is_free:
+                self._deliver_due(t_ns)
+            flight = self._sealer.seal(t_ns, channel, items, is_free=is_free)
+        if flight is None:
+            if not channel.assembly.num_armed and self._is_locked:
+                self._arm(channel, t_ns // self._period_ns + 1)
             return
-        self._last_observation_tick = observation_tick
-        self._deliver_due(t_ns)
-        sealed = self._seal(t_ns, observation_tick, items)
-        sent_ns = t_ns + self._preprocess.ns(observation_tick, t_ns)
-        arrives_ns = self._uplink.arrivals(observation_tick, sent_ns, 0)[0]
+        if is_free:
+            flight.sent_ns = flight.arrived_ns = t_ns
+            flight.batch = 1
+            self._start(t_ns, flight)
+            return
+        channel.last_observation_tick = tick
+        preprocess = self._preprocess
+        duration_ns = preprocess.constant_ns
+        if duration_ns is None:
+            duration_ns = preprocess.ns(tick, t_ns)
+        if duration_ns:
+            self._queue.schedule(t_ns + duration_ns, _PREPROCESS_DONE, flight.request, flight)
+        else:
+            self._send(t_ns, 0, flight)
+
+    def _send(self, t_ns: int, stream: int, flight: Flight) -> None:
+        """Preprocessing is done: the request goes over the uplink."""
+        flight.sent_ns = t_ns
+        arrives_ns = t_ns
+        if flight.channel.is_on_link:
+            delay_ns = self._uplink.constant_ns
+            if delay_ns is not None:
+                arrives_ns = t_ns + delay_ns
+            else:
+                arrivals = self._uplink.arrivals(flight.observation_tick, t_ns, flight.uplink_bytes)
+                if not arrivals:
+                    flight.lose("uplink_lost")
+                    return
+                # A second copy comes later and is ignored.
+                arrives_ns = min(arrivals)
         if arrives_ns == t_ns:
-            yield from self._arrive_at_accelerator(t_ns, sealed)
+            self._arrive(t_ns, 0, flight)
         else:
-            self._queue.schedule(arrives_ns, _UPLINK_DONE, sealed.row.request, sealed)
+            self._queue.schedule(arrives_ns, _UPLINK_DONE, flight.request, flight)
 
-    def _seal(
-        self, t_ns: int, observation_tick: int, items: Observation, *, is_free: bool = False
-    ) -> _Sealed:
-        anchor_frame = items[self._anchor_sensor].frame
-        anchor = self._anchors[anchor_frame.index]
-        predicted = 0 if is_free else self._predictor.predict(observation_tick)
-        conditioning = self._conditioning(observation_tick, predicted, anchor)
-        request = len(self._recorder.inferences)
-        row = InferenceRow(
-            request=request,
-            observation_tick=observation_tick,
-            anchor_captured_at_ns=anchor_frame.captured_at_ns,
-            trigger_ns=t_ns,
-            predicted_delay_ticks=predicted,
-            num_committed=conditioning.num_committed if conditioning is not None else 0,
-            is_free=is_free,
-        )
-        self._recorder.inferences.append(row)
-        ages = {name: t_ns - item.frame.captured_at_ns for name, item in items.items()}
-        for name in sorted(items):
-            self._recorder.consumed.append((request, name, items[name].frame.index, ages[name]))
-        sealed = _Sealed(row=row, items=items, age_ns=ages, anchor=anchor, conditioning=conditioning)
-        self._in_flight[request] = sealed
-        return sealed
+    def _arrive(self, t_ns: int, stream: int, flight: Flight) -> None:
+        flight.arrived_ns = t_ns
+        if flight.channel.accelerator.arrive(flight) is not None:
+            self._start(t_ns, flight)
 
-    def _conditioning(self, observation_tick: int, predicted: int, anchor: Anchor) -> Conditioning | None:
-        horizon = self._agent.horizon
-        given = self._strategy.weights(predicted, self._buffer.remaining(observation_tick), horizon)
-        if given is None or not len(given):
-            return None
-        committed = self._buffer.committed(observation_tick, len(given))
-        actions = np.zeros((horizon, self._spec.action.size))
-        weights = np.zeros(horizon)
-        actions[: len(given)] = self._spec.action.from_world(committed, anchor)
-        weights[: len(given)] = given
-        return Conditioning(actions=actions, weights=weights, max_guidance=self._strategy.max_guidance)
+    def _start(self, t_ns: int, flight: Flight) -> None:
+        flight.start_ns = t_ns
+        self._asks.append(flight)
 
-    def _arrive_at_accelerator(self, t_ns: int, sealed: _Sealed) -> Requests:
-        servers = self._timing.num_servers(Call.POLICY)
-        if servers == 0 or self._num_running < servers:
-            yield from self._start_model(t_ns, sealed)
-            return
-        if self._timing.queue is QueueRule.LATEST_WINS:
-            while self._waiting:
-                dropped = self._waiting.popleft()
-                dropped.row.state = "queue_dropped"
-                del self._in_flight[dropped.row.request]
-        self._waiting.append(sealed)
-
-    def _start_model(self, t_ns: int, sealed: _Sealed) -> Requests:
-        sealed.row.start_ns = t_ns
-        self._num_running += 1
-        for item in sealed.items.values():
-            self._recorder.captures.consume(item.row, item.frame)
-        sealed.reply = self._checked((yield self._request(sealed)))
-        sealed.row.notes = "; ".join(f"{k}: {v}" for k, v in sorted(sealed.reply.notes.items()))
-        tick = sealed.row.observation_tick
-        inference_ns = 0
-        sealed.delivers_at_ns = t_ns
-        if not sealed.row.is_free:
-            inference_ns = self._inference.ns(tick, t_ns, is_first=False, batch=1, observation=None)
-            sealed.delivers_at_ns = self._downlink.arrivals(tick, t_ns + inference_ns, 0)[0]
-        if inference_ns == 0:
-            yield from self._finish_inference(t_ns, sealed)
+    def _answered(self, t_ns: int, flight: Flight, reply: InferenceReply) -> None:
+        """The reply is known, though not yet arrived: the model's time begins."""
+        flight.actions = checked_actions(reply, flight, self._agent, self._action)
+        flight.reply = reply
+        if reply.notes:
+            flight.notes = "; ".join(f"{k}: {v}" for k, v in sorted(reply.notes.items()))
+        duration_ns = 0 if flight.is_free else self._inference_ns(t_ns, flight, reply)
+        flight.done_at_ns = t_ns + duration_ns
+        if duration_ns:
+            self._queue.schedule(t_ns + duration_ns, _INFERENCE_DONE, flight.request, flight)
         else:
-            self._queue.schedule(t_ns + inference_ns, _INFERENCE_DONE, sealed.row.request, sealed)
+            self._finish(t_ns, 0, flight)
 
-    def _request(self, sealed: _Sealed) -> InferenceRequest:
-        wanted = self._embodiment.observations
-        return InferenceRequest(
-            episode_id=self._episode_id,
-            call=Call.POLICY,
-            embodiment=self._spec.action.name,
-            observation={name: sealed.items[name].frame.array for name in wanted},
-            age_ns={name: sealed.age_ns[name] for name in wanted},
-            instruction=self._case.scenario.instruction,
-            anchor=sealed.anchor,
-            observation_tick=sealed.row.observation_tick,
-            predicted_delay_ticks=sealed.row.predicted_delay_ticks,
-            conditioning=sealed.conditioning,
-            draw_key=stream_key(self._timing.seed, self._case_id, "agent", sealed.row.observation_tick),
+    def _inference_ns(self, t_ns: int, flight: Flight, reply: InferenceReply) -> int:
+        channel = flight.channel
+        is_first = not channel.num_started and self._timing.first_chunk is FirstChunk.CHARGED
+        channel.num_started += 1
+        if self._timing.mode is Mode.MEASURED:
+            if reply.measured_ns is None:
+                raise AgentError(
+                    f"Agent {self._agent.name!r} replied without a measured time under timing mode 'measured'; play "
+                    "the episode with the runner, which measures, or set timing.mode=modelled."
+                )
+            return max(0, round(reply.measured_ns * self._timing.measured_factor))
+        if channel.inference_constant_ns is not None:
+            return channel.inference_constant_ns
+        inference = channel.inference
+        return inference.ns(
+            flight.observation_tick,
+            t_ns,
+            is_first=is_first,
+            batch=flight.batch,
+            observation=self._sealer.observation(flight) if inference.needs_observation else None,
         )
 
-    def _checked(self, reply: InferenceReply) -> InferenceReply:
-        expected = (self._agent.horizon, self._spec.action.size)
-        try:
-            actions = None if reply.actions is None else np.asarray(reply.actions, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise AgentError(
-                f"Agent {self._agent.name!r} replied with actions that are not numbers: {error}."
-            ) from error
-        if reply.first_index:
-            raise AgentError(
-                f"Agent {self._agent.name!r} replied with first_index {reply.first_index}; a policy's chunk starts "
-                "at row 0."
-            )
-        if actions is None or actions.shape != expected:
-            got = "no actions" if actions is None else f"shape {actions.shape}"
-            raise AgentError(
-                f"Agent {self._agent.name!r} replied with {got}; a chunk for {self._spec.action.name!r} has shape "
-                f"{expected} (horizon, action entries)."
-            )
-        if not np.all(np.isfinite(actions)):
-            row, column = (int(v) for v in np.argwhere(~np.isfinite(actions))[0])
-            raise AgentError(
-                f"Agent {self._agent.name!r} replied with {actions[row, column]} in row {row}, entry "
-                f"{self._spec.action.dimensions[column].name!r}; actions must be finite."
-            )
-        return reply
-
-    def _finish_inference(self, t_ns: int, sealed: _Sealed) -> Requests:
-        sealed.row.done_ns = t_ns
-        self._num_running -= 1
-        if sealed.delivers_at_ns == t_ns:
-            self._deliver_chunk(sealed)
+    def _finish(self, t_ns: int, stream: int, flight: Flight) -> None:
+        """The model is done: the reply goes over the downlink, and the server takes what waits."""
+        flight.done_ns = t_ns
+        if flight.delivers_at_ns == NOT_REACHED:
+            flight.delivers_at_ns = self._delivery_ns(flight)
+        if flight.delivers_at_ns == _LOST:
+            flight.lose("downlink_lost")
+        elif flight.delivers_at_ns == t_ns:
+            self._deliver(t_ns, flight)
         else:
-            self._queue.schedule(sealed.delivers_at_ns, _DELIVER, sealed.row.request, sealed)
-        servers = self._timing.num_servers(Call.POLICY)
-        if self._waiting and (servers == 0 or self._num_running < servers):
-            yield from self._start_model(t_ns, self._waiting.popleft())
+            self._queue.schedule(flight.delivers_at_ns, _DELIVER, flight.request, flight)
+        if not flight.is_free:
+            for started in flight.channel.accelerator.finish(flight):
+                self._start(t_ns, started)
+
+    def _delivery_ns(self, flight: Flight) -> int:
+        """Returns the instant at which a reply arrives, given the instant at which its model is done."""
+        done_ns = flight.done_at_ns
+        if flight.is_free or not flight.channel.is_on_link:
+            return done_ns
+        assert flight.actions is not None
+        assert flight.reply is not None
+        context = flight.reply.context
+        flight.downlink_bytes = flight.actions.nbytes + (
+            context.nbytes if isinstance(context, np.ndarray) else 0
+        )
+        delay_ns = self._downlink.constant_ns
+        if delay_ns is not None:
+            return done_ns + delay_ns
+        arrivals = self._downlink.arrivals(flight.observation_tick, done_ns, flight.downlink_bytes)
+        return min(arrivals) if arrivals else _LOST
+
+    # --- delivery --------------------------------------------------------------------------------------------
 
     def _deliver_due(self, t_ns: int) -> None:
-        """Installs chunks that land at this very instant, so that a request sealed now is conditioned on them."""
-        due = [s for s in self._in_flight.values() if s.delivers_at_ns == t_ns]
-        for sealed in due:
-            self._deliver_chunk(sealed)
+        """Installs what lands at this very instant, so that a request sealed now is conditioned on it."""
+        due: list[Flight] = []
+        for channel in self._in_order:
+            for flight in channel.in_flight.values():
+                if flight.done_at_ns == t_ns and flight.delivers_at_ns == NOT_REACHED:
+                    flight.delivers_at_ns = self._delivery_ns(flight)
+                if flight.delivers_at_ns == t_ns:
+                    due.append(flight)
+        for flight in sorted(due, key=lambda f: f.request):
+            self._deliver(t_ns, flight)
 
-    def _deliver_chunk(self, sealed: _Sealed) -> None:
-        row = sealed.row
-        if self._in_flight.pop(row.request, None) is None:
+    def _deliver_event(self, t_ns: int, stream: int, flight: Flight) -> None:
+        self._deliver(t_ns, flight)
+
+    def _deliver(self, t_ns: int, flight: Flight) -> None:
+        if flight.channel.in_flight.pop(flight.request, None) is None:
             return
-        assert sealed.reply is not None and sealed.reply.actions is not None
-        row.deliver_ns = sealed.delivers_at_ns
-        row.install_tick = ceil_to(row.deliver_ns, self._period_ns) // self._period_ns
-        row.realised_delay_ticks = row.install_tick - row.observation_tick
-        if not row.is_free:
-            self._predictor.observe(row.realised_delay_ticks)
-        self._last_delivered_tick = row.install_tick
-        if row.observation_tick < self._installed_observation_tick:
-            row.state = "stale_dropped"
-            return
-        chunk = ArrivedChunk(
-            request=row.request,
-            observation_tick=row.observation_tick,
-            install_tick=row.install_tick,
-            actions=self._spec.action.to_world(
-                np.asarray(sealed.reply.actions, dtype=np.float64), sealed.anchor
-            ),
-            predicted_delay_ticks=row.predicted_delay_ticks,
-            arrival_ns=row.deliver_ns,
-            observation_ns=row.anchor_captured_at_ns,
-            action_period_ns=self._agent.action_period_ns,
-            control_period_ns=self._period_ns,
-        )
-        self._installed_observation_tick = row.observation_tick
-        self._recorder.chunks.append(chunk)
-        self._strategy.install(self._buffer, chunk, self._spec.action)
-        row.state = "installed" if self._buffer.is_planned_by(row.request, row.install_tick) else "elapsed"
+        self._delivery.take(t_ns, flight, self._next_tick)
+        is_played = flight.channel is self._main and flight.state in ("installed", "elapsed")
+        if is_played and not self._is_locked and t_ns != self._next_tick_ns:
+            self._restart_clock(t_ns)
 
     # --- control ---------------------------------------------------------------------------------------------
 
-    def _control_tick(self, t_ns: int, tick: int) -> None:
-        request, row = self._buffer.provenance(tick)
-        is_hold = request == NO_REQUEST
-        if is_hold:
-            action = hold_action(self._spec.action, self._last_action, self._starved_ticks, self._period_ns)
-            self._starved_ticks += 1
-        else:
-            action = self._buffer.action(tick)
-            self._starved_ticks = 0
-        self._last_action = action
-        due_ns = t_ns + self._actuation.ns(tick, t_ns)
-        effect_ns = ceil_to(due_ns, self._physics_ns)
-        age_ns = -1 if is_hold else effect_ns - self._recorder.inferences[request].anchor_captured_at_ns
-        self._recorder.ticks.append(
-            (tick, t_ns, request, row, is_hold, effect_ns, effect_ns - due_ns, age_ns)
-        )
-        self._recorder.actions.append(action)
-        if effect_ns == t_ns:
-            self._effect(t_ns, tick, action)
-        else:
-            self._queue.schedule(effect_ns, _ACTUATION_EFFECT, tick, (tick, action))
-        next_ns = t_ns + self._period_ns
-        self._queue.schedule(next_ns, _PHYSICS_DONE, 0, tick + 1)
-        self._queue.schedule(next_ns, _CONTROL_TICK, 0, tick + 1)
-        if tick >= self._last_armed_tick:
-            remaining = self._buffer.remaining(tick + 1)
-            num_in_flight = len(self._in_flight) + self._assembly.num_armed
-            state = ExecutionState(
-                tick + 1,
-                self._last_armed_tick,
-                remaining,
-                num_in_flight,
-                self._agent.horizon,
-                self._last_delivered_tick,
-            )
-            if self._strategy.wants_request(Call.POLICY, state):
-                self._arm(tick + 1)
+    def _tick(self, t_ns: int, stream: int, tick: int) -> None:
+        self._next_tick = tick + 1
+        self._controller.act(t_ns, tick)
+        for channel in self._in_order:
+            if tick >= channel.last_armed_tick and self._wants_request(channel):
+                self._arm(channel, tick + 1)
 
-    def _effect(self, t_ns: int, tick: int, action: FloatArray) -> None:
-        """Applies an action; one that a later action has overtaken is ignored and marked so in the log."""
-        if tick < self._last_effect_tick:
-            self._recorder.mark_overtaken(tick)
+    def _wants_request(self, channel: Channel) -> bool:
+        tick = self._next_tick
+        return self._strategy.wants_request(
+            channel.call,
+            ExecutionState(
+                tick,
+                channel.last_armed_tick,
+                self._buffer.remaining(tick),
+                channel.num_pending,
+                self._agent.horizon,
+                channel.last_delivered_tick,
+            ),
+        )
+
+    def _late_tick(self, t_ns: int, stream: int, tick: int) -> None:
+        """A tick with jitter: it is never before its instant, nor before the tick before it."""
+        self._tick(t_ns, stream, tick)
+        due_ns = (tick + 1) * self._period_ns
+        next_ns = max(due_ns + self._jitter.ns(tick + 1, due_ns), t_ns + 1)
+        self._queue.schedule(next_ns, _CONTROL_TICK, 0, tick + 1)
+
+    def _restart_clock(self, t_ns: int) -> None:
+        """The coming tick takes place now, at the arrival of a chunk, and the ticks after it follow from here."""
+        self._clock_epoch += 1
+        self._next_tick_ns = t_ns
+        self._queue.schedule(t_ns, _CONTROL_TICK, 0, self._clock_epoch)
+
+    def _restarted_tick(self, t_ns: int, stream: int, epoch: int) -> None:
+        if epoch != self._clock_epoch:
             return
-        self._advance(t_ns)
-        self._world.actuate(action)
-        self._last_effect_tick = tick
+        tick = self._next_tick
+        self._poll(t_ns, 0, tick)
+        if self._is_over:
+            return
+        self._next_tick = tick + 1
+        self._next_tick_ns = t_ns + self._period_ns
+        self._controller.act(t_ns, tick)
+        self._queue.schedule(self._next_tick_ns, _CONTROL_TICK, 0, epoch)
+        if not self._strategy.is_asynchronous and self._wants_request(self._main):
+            self._main.assembly.arm(self._next_tick_ns)
+            self._queue.schedule(self._next_tick_ns, _TRIGGER, 0)

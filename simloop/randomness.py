@@ -26,6 +26,26 @@ def stream_key(*parts: object) -> tuple[int, int]:
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
+class PrefixedKeys:
+    """Keys that differ in their last part: ``PrefixedKeys(a, b)[n]`` is ``stream_key(a, b, n)``, at half its cost.
+
+    Args:
+        parts: The parts before the last one.
+    """
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, *parts: object) -> None:
+        self._digest = hashlib.blake2b("".join(f"{p}\x1f" for p in parts).encode(), digest_size=16)
+
+    def __getitem__(self, last: object) -> tuple[int, int]:
+        """Returns the key whose last part is ``last``."""
+        whole = self._digest.copy()
+        whole.update(str(last).encode())
+        digest = whole.digest()
+        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
 def generator(key: tuple[int, int], index: int = 0) -> np.random.Generator:
     """Returns the generator of event ``index`` in the stream ``key``; equal arguments, equal draws."""
     bits = np.random.Philox(

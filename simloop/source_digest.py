@@ -12,12 +12,23 @@ from pathlib import Path
 from simloop.errors import ConfigurationError
 
 EPISODE_SOURCES = (
+    "accelerator.py",
+    "agent.py",
     "assembly.py",
+    "channel.py",
     "clock.py",
+    "control.py",
+    "delivery.py",
     "episode_recorder.py",
+    "flight.py",
+    "foresight.py",
     "loop.py",
     "randomness.py",
     "rendering",
+    "reply_check.py",
+    "sealing.py",
+    "sensor_feed.py",
+    "stepper.py",
     "strategies",
     "timing",
     "world.py",

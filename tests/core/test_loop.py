@@ -510,7 +510,7 @@ def test_the_buffer_holds_world_actions_and_the_prefix_is_in_the_new_frame() -> 
     handed: list[tuple[int, FloatArray, FloatArray]] = []
 
     def plan(request: InferenceRequest) -> FloatArray:
-        if request.conditioning is not None:
+        if request.conditioning is not None and request.conditioning.num_committed:
             count = request.conditioning.num_committed
             handed.append(
                 (request.observation_tick, request.conditioning.actions[:count, 0], request.anchor.pose)

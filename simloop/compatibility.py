@@ -1,0 +1,57 @@
+"""Whether an agent, a world and a strategy fit together; checked before the first episode."""
+
+from __future__ import annotations
+
+from simloop.agent import AgentSpec, Embodiment
+from simloop.errors import IncompatibleAgentError
+from simloop.strategies.catalogue import check_agent
+from simloop.strategies.rules import Align
+from simloop.strategies.strategy import Strategy
+from simloop.world import WorldSpec
+
+
+def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> Embodiment:
+    """Returns how ``agent`` acts in ``world`` under ``strategy``.
+
+    Raises:
+        IncompatibleAgentError: Action space, dimensions, sensors, chunk length, action period, calls or a capability
+            that the strategy needs do not fit; the message says which and what would.
+    """
+    offered = {e.action_space: e for e in agent.embodiments}
+    embodiment = offered.get(world.action.name)
+    if embodiment is None:
+        raise IncompatibleAgentError(
+            f"Agent {agent.name!r} acts in {', '.join(sorted(offered))}; world {world.name!r} takes actions in "
+            f"{world.action.name!r}. Choose another agent, or another action space of the world."
+        )
+    names = tuple(d.name for d in world.action.dimensions)
+    if embodiment.dimensions and embodiment.dimensions != names:
+        raise IncompatibleAgentError(
+            f"Agent {agent.name!r} answers {embodiment.dimensions} in {world.action.name!r}; world {world.name!r} "
+            f"expects {names}."
+        )
+    sensors = {s.name for s in world.sensors}
+    missing = sorted(set(embodiment.observations) - sensors)
+    if missing:
+        raise IncompatibleAgentError(
+            f"Agent {agent.name!r} reads {', '.join(missing)}, which world {world.name!r} does not have; it has: "
+            f"{', '.join(sorted(sensors))}."
+        )
+    if agent.action_period_ns != world.control_period_ns:
+        _check_other_period(agent, world, strategy)
+    check_agent(strategy, agent)
+    return embodiment
+
+
+def _check_other_period(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> None:
+    if strategy.rules.align is not Align.BY_TIME:
+        raise IncompatibleAgentError(
+            f"Agent {agent.name!r} plans one action every {agent.action_period_ns} ns; world {world.name!r} is "
+            f"controlled every {world.control_period_ns} ns. The two must be equal, or strategy.rules.align by_time."
+        )
+    if strategy.needs or len(strategy.calls) > 1:
+        raise IncompatibleAgentError(
+            f"Agent {agent.name!r} plans one action every {agent.action_period_ns} ns and world {world.name!r} is "
+            f"controlled every {world.control_period_ns} ns: strategy {strategy.name!r} hands planned actions back "
+            "row by row, which takes equal periods. Choose a strategy that hands none back, for example naive_async."
+        )
