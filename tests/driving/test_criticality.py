@@ -1,0 +1,262 @@
+"""Measures of criticality and comfort against values worked by hand and closed forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from simloop.log import EpisodeLog
+from simloop.metrics.metric import Metric
+from simloop_driving.metrics import criticality as c
+from simloop_driving.metrics.comfort import (
+    ComfortPermissive,
+    ComfortStandard,
+    ComfortStrict,
+    is_permissive,
+    is_standard,
+    is_strict,
+    ride_signals,
+)
+from simloop_driving.metrics.criticality_metrics import (
+    CLASS_MASS_KG,
+    DeltaV,
+    IntrusionTtc,
+    MaxBtn,
+    MaxDrac,
+    MinDistance,
+    MinPet,
+    TimeExposedTtc,
+    TimeIntegratedTtc,
+)
+from simloop_driving.metrics.encroachment import post_encroachment_s
+from simloop_driving.recording import ACTORS, COLLISIONS
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES
+
+FloatArray = npt.NDArray[np.float64]
+TICK_S = 0.05
+
+
+def _track(t_s: FloatArray, **columns: Any) -> dict[str, FloatArray]:
+    """One actor; along and across the route are x and y unless they are given."""
+    values = {"x_m": 0.0, "y_m": 0.0, "yaw_rad": 0.0, "speed_mps": 0.0, "acceleration_mps2": 0.0}
+    values |= {"length_m": 4.0, "width_m": 2.0, "actor_class": 0.0, "lane": 0.0} | columns
+    out = {name: np.broadcast_to(np.asarray(v, dtype=np.float64), t_s.shape) for name, v in values.items()}
+    return {"t_ns": np.round(t_s * 1e9), "station_m": out["x_m"], "lateral_offset_m": out["y_m"]} | out
+
+
+def _log(*tracks: dict[str, FloatArray], collisions: dict[str, Any] | None = None) -> EpisodeLog:
+    """The first track is the ego."""
+    num_ticks = len(tracks[0]["t_ns"])
+    rows: dict[str, Any] = {}
+    for column in ACTORS.columns:
+        if column.name == "actor":
+            rows["actor"] = np.tile(np.arange(len(tracks)), num_ticks)
+        else:
+            values = np.stack([track[column.name] for track in tracks], axis=1).reshape(-1)
+            rows[column.name] = values.astype(np.int64) if column.dtype == "int64" else values
+    nothing: dict[str, Any] = {column.name: [] for column in COLLISIONS.columns}
+    return EpisodeLog.from_columns(
+        {"world.actors": ACTORS, "world.collisions": COLLISIONS},
+        {"world.actors": rows, "world.collisions": nothing | (collisions or {})},
+    )
+
+
+def _ticks(duration_s: float) -> FloatArray:
+    return np.arange(round(duration_s / TICK_S) + 1) * TICK_S
+
+
+def _closing() -> EpisodeLog:
+    """Ego 20 m/s, 30 m behind a leader of 10 m/s, for 2 s; a second car, nearer, beside the path does not count."""
+    t_s = _ticks(2.0)
+    return _log(
+        _track(t_s, x_m=20.0 * t_s, speed_mps=20.0),
+        _track(t_s, x_m=34.0 + 10.0 * t_s, speed_mps=10.0),
+        _track(t_s, x_m=20.0 + 10.0 * t_s, y_m=3.5, speed_mps=10.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("measured", "by_hand"),
+    [
+        (c.time_headway_s(30.0, 20.0), 1.5),
+        (c.time_headway_s(30.0, 0.0), math.inf),
+        (c.time_to_collision_s(30.0, 10.0), 3.0),
+        (c.time_to_collision_s(30.0, -1.0), math.inf),
+        (c.deceleration_to_avoid_mps2(30.0, 10.0), 100.0 / 60.0),
+        (c.deceleration_to_avoid_mps2(30.0, 0.0), 0.0),
+        (c.modified_deceleration_to_avoid_mps2(30.0, 10.0, 1.0), 2.5),
+        (c.modified_deceleration_to_avoid_mps2(9.0, 10.0, 1.0), math.inf),
+        (c.required_acceleration_mps2(30.0, 10.0, -2.0), -2.0 - 100.0 / 60.0),
+        (c.required_acceleration_mps2(30.0, 1.0, 2.0), 0.0),
+        (c.time_exposed_s(np.array([3.0, 1.4, 1.0, 1.6]), 1.5, 0.1), 0.2),
+        (c.time_integrated_s2(np.array([3.0, 1.4, 1.0, 1.6]), 1.5, 0.1), 0.06),
+    ],
+)
+def test_formulas(measured: float, by_hand: float) -> None:
+    assert measured == pytest.approx(by_hand)
+
+
+def test_series_against_the_leader() -> None:
+    series = c.TrafficGrid.from_log(_closing()).leader_series()
+    first = {c.GAP_M: 30.0, c.THW_S: 1.5, c.TTC_S: 3.0, c.DRAC_MPS2: 5.0 / 3.0, c.MDRAC_MPS2: 2.5}
+    last = {c.GAP_M: 10.0, c.THW_S: 0.5, c.TTC_S: 1.0, c.DRAC_MPS2: 5.0, c.BTN: 5.0 / (0.774 * 9.81)}
+    assert {k: series[0, k] for k in first} == pytest.approx(first)
+    assert {k: series[-1, k] for k in last} == pytest.approx(last)
+    # From 1.5 s on the time to collision is below 1.5 s: it falls by one second a second.
+    assert series[30, c.TTC_S] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        (MaxDrac(), 5.0),
+        (MaxBtn(), 5.0 / (0.774 * 9.81)),
+        # Ten ticks below 1.5 s, at 1.45, 1.40 .. 1.00 s.
+        (TimeExposedTtc(), 0.5),
+        (TimeIntegratedTtc(), sum(0.05 * k for k in range(1, 11)) * TICK_S),
+        # The car beside is 3.5 m to the side, 2 m between the sides less; the ego passes it.
+        (MinDistance(), 1.5),
+        # In the end the ego's front is at 42 m, which the leader's rear left after 1 s.
+        (MinPet(), 1.0),
+        (DeltaV(), 0.0),
+    ],
+)
+def test_metrics_of_a_closing_gap(metric: Metric, value: float) -> None:
+    assert metric.evaluate(_closing()).value == pytest.approx(value, abs=1e-9)
+
+
+def test_nobody_ahead_is_no_danger() -> None:
+    t_s = _ticks(1.0)
+    alone = _log(_track(t_s, x_m=20.0 * t_s, speed_mps=20.0))
+    assert MaxDrac().evaluate(alone).value == MaxBtn().evaluate(alone).value == 0.0
+    assert TimeExposedTtc().evaluate(alone).value == 0.0
+    assert MinPet().evaluate(alone).value == 5.0
+    assert "but the ego" in MinDistance().evaluate(alone).reason
+    assert "nobody cut in" in IntrusionTtc().evaluate(alone).reason
+
+
+def test_post_encroachment_of_crossing_paths() -> None:
+    # The ego's rear leaves the crossing strip (y within 1 m of 0) at 3 m past its centre, after 0.3 s at 10 m/s;
+    # the other's front reaches the ego's strip when its centre is 3 m off: from 25 m at 10 m/s after 2.2 s.
+    t_s = _ticks(4.0)
+    pose = np.zeros((len(t_s), 2, 3))
+    pose[:, 0, 0] = 10.0 * t_s
+    pose[:, 1, 1] = 25.0 - 10.0 * t_s
+    pose[:, 1, 2] = -math.pi / 2.0
+    size_m = np.array([[4.0, 2.0], [4.0, 2.0]])
+    assert post_encroachment_s(pose, size_m, TICK_S, 5.0) == pytest.approx(2.2 - 0.3, abs=1.01 * TICK_S)
+    assert math.isinf(post_encroachment_s(pose, size_m, TICK_S, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("pose", "distance_m"),
+    [
+        ((10.0, 0.0, 0.0), 6.0),
+        ((7.0, 6.0, 0.0), 5.0),
+        ((0.0, 0.0, math.pi / 2.0), 0.0),
+        # A corner points at the ego: half the diagonal of a 2 m square nearer than its centre.
+        ((10.0, 0.0, math.pi / 4.0), 8.0 - math.sqrt(2.0)),
+    ],
+)
+def test_distance_of_rectangles(pose: tuple[float, float, float], distance_m: float) -> None:
+    size = np.array([2.0, 2.0]) if pose[2] == math.pi / 4.0 else np.array([4.0, 2.0])
+    ego_size = np.array([4.0, 2.0])
+    assert c.rectangle_distance_m(np.zeros(3), ego_size, np.array(pose), size) == pytest.approx(distance_m)
+
+
+def test_intrusion_is_timed_at_0_3_m_inside_the_lane() -> None:
+    # 2 m wide, 3.5 m aside, 1 m/s: the near side is 0.3 m inside a 3.5 m lane at an offset of 2.45 m, after 1.05 s.
+    t_s = _ticks(3.0)
+    log = _log(
+        _track(t_s, x_m=20.0 * t_s, speed_mps=20.0),
+        _track(t_s, x_m=34.0 + 10.0 * t_s, y_m=np.maximum(3.5 - t_s, 0.0), speed_mps=10.0),
+    )
+    assert IntrusionTtc().evaluate(log).value == pytest.approx(3.0 - 1.05, abs=1.01 * TICK_S)
+
+
+@pytest.mark.parametrize("actor_class", range(len(ACTOR_CLASSES)))
+def test_delta_v_shares_the_momentum(actor_class: int) -> None:
+    t_s = _ticks(0.1)
+    log = _log(
+        _track(t_s),
+        _track(t_s, actor_class=actor_class),
+        collisions={
+            "t_ns": [0],
+            "actor": [1],
+            "kind": ["active_front"],
+            "is_at_fault": [True],
+            "impact_speed_mps": [10.0],
+            "ego_speed_mps": [10.0],
+            "actor_speed_mps": [0.0],
+        },
+    )
+    mass_kg = CLASS_MASS_KG[ACTOR_CLASSES[actor_class]]
+    common_mps = 1573.0 * 10.0 / (1573.0 + mass_kg)  # the ego's momentum moves both
+    assert DeltaV().evaluate(log).value == pytest.approx(10.0 - common_mps)
+
+
+def test_ride_signals_of_a_ramp_are_exact() -> None:
+    t_s = _ticks(6.0)
+    ride = ride_signals(5.0 + 2.0 * t_s + 0.25 * t_s**2, np.zeros(len(t_s)), TICK_S)
+    assert ride.longitudinal_mps2 == pytest.approx(2.0 + 0.5 * t_s)
+    assert ride.longitudinal_jerk_mps3 == pytest.approx(np.full(len(t_s), 0.5))
+    assert ride.jerk_mps3 == pytest.approx(np.full(len(t_s), 0.5))
+
+
+def test_ride_signals_of_a_sine() -> None:
+    t_s = _ticks(20.0)
+    omega = 0.6
+    ride = ride_signals(20.0 + 3.0 * np.sin(omega * t_s), np.zeros(len(t_s)), TICK_S)
+    inside = slice(20, -20)
+    assert ride.longitudinal_mps2[inside] == pytest.approx(
+        3.0 * omega * np.cos(omega * t_s)[inside], abs=0.03
+    )
+    assert ride.longitudinal_jerk_mps3[inside] == pytest.approx(
+        -3.0 * omega**2 * np.sin(omega * t_s)[inside], abs=0.05
+    )
+
+
+def test_ride_signals_of_a_clothoid_are_exact() -> None:
+    # Curvature 0.001/m + 0.0005/m each second at 15 m/s; headings wrap.
+    t_s, speed = _ticks(8.0), 15.0
+    yaw = speed * (0.001 * t_s + 0.00025 * t_s**2) + 3.1
+    ride = ride_signals(np.full(len(t_s), speed), (yaw + math.pi) % (2.0 * math.pi) - math.pi, TICK_S)
+    assert ride.yaw_rate_radps == pytest.approx(speed * (0.001 + 0.0005 * t_s))
+    assert ride.yaw_acceleration_radps2 == pytest.approx(np.full(len(t_s), speed * 0.0005))
+    assert ride.lateral_mps2 == pytest.approx(speed**2 * (0.001 + 0.0005 * t_s))
+    assert ride.jerk_mps3 == pytest.approx(np.full(len(t_s), speed**2 * 0.0005))
+
+
+@pytest.mark.parametrize(
+    ("speed_mps", "acceleration_mps2", "tiers"),
+    [
+        (15.0, 1.9, (True, True, True)),
+        (15.0, 2.2, (False, True, True)),
+        (25.0, 2.2, (False, False, True)),
+        (10.0, -3.9, (False, True, True)),
+        (25.0, -3.9, (False, False, True)),
+        (25.0, -4.2, (False, False, False)),
+    ],
+)
+def test_tiers_bound_steady_accelerations(
+    speed_mps: float, acceleration_mps2: float, tiers: tuple[bool, bool, bool]
+) -> None:
+    t_s = _ticks(2.0) - 1.0
+    ride = ride_signals(speed_mps + acceleration_mps2 * t_s, np.zeros(len(t_s)), TICK_S)
+    middle = len(t_s) // 2
+    assert (is_strict(ride)[middle], is_standard(ride)[middle], is_permissive(ride)[middle]) == tiers
+
+
+def test_comfort_is_a_share_of_the_time() -> None:
+    t_s = _ticks(10.0)
+    speed = 20.0 - 3.0 * np.clip(t_s - 5.0, 0.0, None)
+    log = _log(_track(t_s, speed_mps=speed), _track(t_s, x_m=500.0))
+    assert ComfortStrict().evaluate(log).value == pytest.approx(0.5, abs=0.1)
+    assert ComfortStandard().evaluate(log).value >= 0.9
+    assert ComfortPermissive().evaluate(log).value == 1.0
+    short = _log(_track(_ticks(0.5)))
+    assert "shorter than 1.5 s" in ComfortStrict().evaluate(short).reason
