@@ -71,9 +71,13 @@ class QueueRule(enum.Enum):
     """What waits in front of a busy accelerator."""
 
     LATEST_WINS = "latest_wins"
+    """One request waits; a new one takes its place."""
     FIFO = "fifo"
+    """All wait, first come, first served."""
     DROP_OLDEST = "drop_oldest"
+    """``queue_size`` wait; when they are full, the one that has waited longest is dropped."""
     DROP_NEWEST = "drop_newest"
+    """``queue_size`` wait; when they are full, the one that comes is dropped."""
 
 
 class ControlClock(enum.Enum):
@@ -89,8 +93,11 @@ class Mode(enum.Enum):
     """Where durations come from."""
 
     MODELLED = "modelled"
+    """Drawn from the distributions: deterministic."""
     MEASURED = "measured"
+    """Inference takes what the agent took on this machine; the other stages are drawn."""
     REPLAY = "replay"
+    """A recorded trace is fed back."""
 
 
 class Stamp(enum.Enum):
@@ -176,6 +183,8 @@ class Timing:
         links: Uplink and downlink that are more than a delay, in place of their entry in ``stages``.
         performance_factor: Multiplies every inference and the cold start; 2 is a machine half as fast.
         strategy_cost: Further factor of the policy's and expert's inference by name of the strategy.
+        added_inference_ns: Added to every policy and context inference, after the factors.
+        losses: False lets every capture and message arrive, whatever the drops and losses of sensors and links.
         batching: Requests that are answered together; None is one by one.
         servers: Requests of one call that its accelerator works on at once, by call; 0 is without bound, calls not
             named have one server.
@@ -200,6 +209,8 @@ class Timing:
     links: Mapping[Stage, LinkModel] = field(default_factory=dict)
     performance_factor: float = 1.0
     strategy_cost: Mapping[str, float] = field(default_factory=dict)
+    added_inference_ns: int = 0
+    losses: bool = True
     batching: Batching | None = None
     servers: int | Mapping[Call, int] = 1
     queue: QueueRule = QueueRule.LATEST_WINS
@@ -268,6 +279,8 @@ class Timing:
     ) -> float:
         """Returns the mean time from a capture to the reply's arrival; queueing and the cold start aside.
 
+        Policy and context are asked over the links; expert and corrector run beside the controller.
+
         Args:
             kinds: Kinds of the sensors that are captured; the slowest of them counts, all others are left out.
             call: What is asked of the agent.
@@ -277,13 +290,11 @@ class Timing:
         sensors = max(
             (self.capture_of(k).latency_ns + self.transport_of(k).delay.mean_ns for k in kinds), default=0.0
         )
-        return (
-            sensors
-            + self.stage(Stage.PREPROCESS).mean_ns
-            + self.link_mean_ns(Stage.UPLINK, payload_bytes)
-            + self.inference_mean_ns(call, strategy_name)
-            + self.link_mean_ns(Stage.DOWNLINK, 0)
-        )
+        links = 0.0
+        if call in (Call.POLICY, Call.CONTEXT):
+            links = self.link_mean_ns(Stage.UPLINK, payload_bytes) + self.link_mean_ns(Stage.DOWNLINK, 0)
+        preprocess = self.stage(Stage.PREPROCESS).mean_ns
+        return sensors + preprocess + links + self.inference_mean_ns(call, strategy_name)
 
     def link_mean_ns(self, stage: Stage, payload_bytes: int) -> float:
         """Returns the mean delay of the uplink or downlink for a message of a size."""
@@ -295,8 +306,18 @@ class Timing:
         if call is Call.POLICY and self.batching is not None:
             mean_ns = float(self.batching.base_ns + self.batching.per_item_ns)
         else:
-            mean_ns = self.stage(CALL_STAGES[call]).mean_ns
-        return mean_ns * self.cost_factor(call, strategy_name)
+            mean_ns = self.inference_of(call).mean_ns
+        return mean_ns * self.cost_factor(call, strategy_name) + self.added_ns(call)
+
+    def inference_of(self, call: Call) -> Distribution:
+        """Returns the duration of a call before its factors; a context not given takes what a policy takes."""
+        if call is Call.CONTEXT and Stage.CONTEXT_INFERENCE not in self.stages:
+            return self.stage(Stage.INFERENCE)
+        return self.stage(CALL_STAGES[call])
+
+    def added_ns(self, call: Call) -> int:
+        """Returns what is added to every inference of a call."""
+        return self.added_inference_ns if call in (Call.POLICY, Call.CONTEXT) else 0
 
     def cost_factor(self, call: Call, strategy_name: str) -> float:
         """Returns what an inference is multiplied by: performance factor times the strategy's cost."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy.typing as npt
 
 from simloop.agent import Call
-from simloop.randomness import IndexedStream, stream_key
-from simloop.timing.distribution import Distribution
+from simloop.clock import NS_PER_S
+from simloop.timing.distribution import Distribution, Key, Sampler
 from simloop.timing.link import DelayLink, Link
 from simloop.timing.settings import (
     CALL_STAGES,
@@ -45,8 +45,6 @@ __all__ = [
     "timing_from_config",
 ]
 
-Key = tuple[object, ...]
-
 
 class StageDuration:
     """How long one stage takes, by event number.
@@ -59,13 +57,13 @@ class StageDuration:
         constant_ns: The duration if it is always the same, else None.
     """
 
-    __slots__ = ("_distribution", "_key", "_stream", "constant_ns")
+    __slots__ = ("_distribution", "_key", "_sampler", "constant_ns")
 
     def __init__(self, distribution: Distribution, key: Key) -> None:
         self.constant_ns = distribution.constant_ns
         self._distribution = distribution
         self._key = key
-        self._stream: IndexedStream | None = None
+        self._sampler: Sampler | None = None
 
     def ns(self, index: int, t_ns: int) -> int:
         """Returns the duration for event ``index``, in whole ns, never negative.
@@ -76,9 +74,9 @@ class StageDuration:
         """
         if self.constant_ns is not None:
             return self.constant_ns
-        if self._stream is None:
-            self._stream = IndexedStream(stream_key(*self._key), self._distribution.draw)
-        return max(0, round(self._stream[index]))
+        if self._sampler is None:
+            self._sampler = self._distribution.sampler(self._key)
+        return max(0, round(self._sampler(index, index)))
 
 
 class SensorPath:
@@ -93,42 +91,99 @@ class SensorPath:
             same, else None.
     """
 
-    __slots__ = ("_delay", "_fixed_ns", "constant_delay_ns", "period_ns", "phase_ns", "stamp_offset_ns")
+    __slots__ = (
+        "_control_period_ns",
+        "_delay_ns",
+        "_dropped",
+        "_fixed_ns",
+        "_lost",
+        "_rate_bps",
+        "_sampler",
+        "constant_delay_ns",
+        "period_ns",
+        "phase_ns",
+        "stamp_offset_ns",
+    )
 
-    def __init__(self, sensor: SensorSpec, timing: Timing, key: Key) -> None:
+    def __init__(self, sensor: SensorSpec, timing: Timing, key: Key, control_period_ns: int) -> None:
         capture = timing.capture_of(sensor.kind)
         transport = timing.transport_of(sensor.kind)
         self.period_ns = sensor.period_ns if capture.period_ns is None else capture.period_ns
         self.phase_ns = capture.phase_ns
         self.stamp_offset_ns = capture.stamp_offset_ns
+        self._control_period_ns = control_period_ns
         self._fixed_ns = capture.latency_ns
-        self._delay = StageDuration(transport.delay, key)
-        constant_ns = self._delay.constant_ns
-        self.constant_delay_ns = None if constant_ns is None else constant_ns + self._fixed_ns
+        self._rate_bps = transport.rate_bps
+        self._delay_ns = transport.delay.constant_ns
+        self._sampler = transport.delay.sampler(key) if self._delay_ns is None else None
+        drop = capture.drop if timing.losses else None
+        loss = transport.loss if timing.losses else None
+        self._dropped = drop.draws((*key, "drop")) if drop is not None else None
+        self._lost = loss.draws((*key, "loss")) if loss is not None else None
+        self.constant_delay_ns = None
+        if self._delay_ns is not None and drop is None and loss is None:
+            self.constant_delay_ns = self._fixed_ns + self._delay_ns + self._sending_ns(sensor.payload_bytes)
+
+    def _tick(self, index: int) -> int:
+        """Returns the control tick into which a capture falls."""
+        return (self.phase_ns + index * self.period_ns) // self._control_period_ns
+
+    def _sending_ns(self, payload_bytes: int) -> int:
+        return 0 if self._rate_bps is None else round(payload_bytes * 8 * NS_PER_S / self._rate_bps)
 
     def is_dropped(self, index: int) -> bool:
         """Whether the sensor never delivers capture ``index``."""
-        return False
+        return self._dropped is not None and self._dropped(index, self._tick(index))
 
     def arrival_ns(self, index: int, t_ns: int, payload_bytes: int) -> int:
         """Returns the instant at which capture ``index``, made at ``t_ns``, reaches the assembly; -1 if it is lost."""
-        return t_ns + self._fixed_ns + self._delay.ns(index, t_ns)
+        if self._lost is not None and self._lost(index, self._tick(index)):
+            return -1
+        delay_ns = self._delay_ns
+        if self._sampler is not None:
+            delay_ns = max(0, round(self._sampler(index, self._tick(index))))
+        assert delay_ns is not None
+        return t_ns + self._fixed_ns + delay_ns + self._sending_ns(payload_bytes)
 
 
 class InferenceDuration:
     """How long an accelerator works on the requests of one call.
 
     Attributes:
-        constant_ns: The duration if it is always the same (cold start included), else None.
+        constant_ns: The duration if it is always the same, cold start included, else None.
         needs_observation: Whether ``ns`` looks at the observation.
     """
 
-    __slots__ = ("_duration", "constant_ns", "needs_observation")
+    __slots__ = (
+        "_added_ns",
+        "_batching",
+        "_cold_start",
+        "_distribution",
+        "_factor",
+        "_key",
+        "_performance_factor",
+        "_sampler",
+        "constant_ns",
+        "needs_observation",
+    )
 
-    def __init__(self, duration: StageDuration) -> None:
-        self._duration = duration
-        self.constant_ns = duration.constant_ns
-        self.needs_observation = False
+    def __init__(self, timing: Timing, call: Call, strategy_name: str, key: Key) -> None:
+        self._distribution = timing.inference_of(call)
+        self._factor = timing.cost_factor(call, strategy_name)
+        self._performance_factor = timing.performance_factor
+        self._added_ns = timing.added_ns(call)
+        self._batching = timing.batching if call is Call.POLICY else None
+        cold_start = timing.stage(Stage.COLD_START)
+        self._cold_start: StageDuration | None = None
+        if timing.first_chunk is FirstChunk.CHARGED and cold_start.constant_ns != 0:
+            self._cold_start = StageDuration(cold_start, (*key, Stage.COLD_START.value))
+        self._key = key
+        self._sampler: Sampler | None = None
+        self.needs_observation = self._batching is None and self._distribution.needs_observation
+        constant_ns = self._distribution.constant_ns
+        self.constant_ns = None
+        if self._batching is None and self._cold_start is None and constant_ns is not None:
+            self.constant_ns = round(constant_ns * self._factor) + self._added_ns
 
     def ns(
         self,
@@ -144,11 +199,26 @@ class InferenceDuration:
         Args:
             tick: Control tick of the observation.
             t_ns: Instant at which the accelerator starts.
-            is_first: Whether this is the episode's first request of the call; it pays the cold start.
+            is_first: Whether this is the episode's first request of the call; with ``first_chunk: charged`` it pays
+                the cold start.
             batch: Number of requests that are answered together.
             observation: Array by sensor name; looked at only if ``needs_observation``.
         """
-        return self._duration.ns(tick, t_ns)
+        if self.constant_ns is not None:
+            return self.constant_ns
+        if self._batching is not None:
+            duration_ns = float(self._batching.base_ns + self._batching.per_item_ns * batch)
+        else:
+            if self._sampler is None:
+                self._sampler = self._distribution.sampler(self._key)
+            duration_ns = self._sampler(tick, tick)
+            if self.needs_observation:
+                assert observation is not None
+                duration_ns += self._distribution.extra_ns(observation)
+        total_ns = max(0, round(duration_ns * self._factor)) + self._added_ns
+        if is_first and self._cold_start is not None:
+            total_ns += round(self._cold_start.ns(0, t_ns) * self._performance_factor)
+        return total_ns
 
 
 class StageGraph:
@@ -193,11 +263,12 @@ class StageGraph:
 
     def sensor(self, sensor: SensorSpec) -> SensorPath:
         """Returns the path of one sensor's captures."""
-        return SensorPath(sensor, self.timing, self._key(f"transport/{sensor.name}"))
+        return SensorPath(sensor, self.timing, self._key(f"transport/{sensor.name}"), self._control_period_ns)
 
     def inference(self, call: Call) -> InferenceDuration:
         """Returns how long the accelerator of a call works."""
-        return InferenceDuration(self._duration(CALL_STAGES[call]))
+        key = self._key(CALL_STAGES[call].value)
+        return InferenceDuration(self.timing, call, self._strategy_name, key)
 
     def nominal_ns(self, sensors: Iterable[SensorSpec], call: Call = Call.POLICY) -> float:
         """Returns the mean time from a capture of ``sensors`` to the reply's arrival, for the first d-hat."""
@@ -223,6 +294,8 @@ class StageGraph:
         key = self._key(stage.value)
         if model is None:
             return DelayLink(self.timing.stage(stage), key)
+        if not self.timing.losses:
+            model = model.without_losses()
         return model.make(key, self._control_period_ns)
 
 

@@ -2,75 +2,293 @@
 
 from __future__ import annotations
 
-import enum
+import inspect
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
+from simloop.agent import Call
+from simloop.clock import NS_PER_MS
 from simloop.errors import ParameterError
+from simloop.strategies.catalogue import STRATEGIES
+from simloop.timing.config_values import choice, flag, mapping, milliseconds, number, one_of, whole
+from simloop.timing.distribution import Distribution
 from simloop.timing.distribution_config import distribution_from_config
-from simloop.timing.settings import Assembly, FirstChunk, QueueRule, Stage, Timing
+from simloop.timing.link import LinkModel
+from simloop.timing.link_config import link_from_config, loss_from_config
+from simloop.timing.settings import (
+    Assembly,
+    Batching,
+    Capture,
+    ControlClock,
+    FirstChunk,
+    Mode,
+    QueueRule,
+    Stage,
+    Stamp,
+    Timing,
+    Transport,
+)
 from simloop.world import SensorKind
 
-_E = TypeVar("_E", bound=enum.Enum)
+Config = Mapping[str, Any]
+CAPTURE_KEYS = frozenset({"period_ms", "phase_ms", "exposure_ms", "readout_ms", "stamp", "drop"})
+BATCHING_KEYS = frozenset({"max_batch", "base_ms", "per_item_ms"})
+CONTROL_KEYS = frozenset({"clock", "jitter"})
+TRANSPORT_KEYS = frozenset({"rate_mbps", "loss"})
+"""Keys of a transport besides those of its distribution."""
+PIPELINED = "pipelined"
+_INFERENCES = (
+    Stage.INFERENCE,
+    Stage.CONTEXT_INFERENCE,
+    Stage.EXPERT_INFERENCE,
+    Stage.CORRECTOR_INFERENCE,
+)
 
 
-def _choice(kind: type[_E], value: str, where: str) -> _E:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ParameterError(f"{where} is {value!r}; allowed: {', '.join(m.value for m in kind)}.") from None
+def _by_kind(given: Any, where: str) -> dict[SensorKind, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ParameterError(
+            f"{where} is {given!r}; allowed: a mapping by sensor kind: {', '.join(k.value for k in SensorKind)}."
+        )
+    return {choice(SensorKind, kind, where): value for kind, value in given.items()}
+
+
+def _whole_ns(config: Config, key: str, where: str) -> int:
+    return round(milliseconds(config, key, where, 0.0))
+
+
+def _capture(config: Any, where: str) -> Capture:
+    given = mapping({} if config is None else config, where, CAPTURE_KEYS)
+    period_ns = None
+    if given.get("period_ms") is not None:
+        period_ns = round(number(given, "period_ms", where, above=True) * NS_PER_MS)
+    exposure_ns = _whole_ns(given, "exposure_ms", where)
+    if period_ns is not None and exposure_ns > period_ns:
+        raise ParameterError(
+            f"{where}.exposure_ms is {given['exposure_ms']}; allowed: at most period_ms = {given['period_ms']}."
+        )
+    return Capture(
+        period_ns=period_ns,
+        phase_ns=_whole_ns(given, "phase_ms", where),
+        exposure_ns=exposure_ns,
+        readout_ns=_whole_ns(given, "readout_ms", where),
+        stamp=choice(Stamp, given.get("stamp", "mid"), f"{where}.stamp"),
+        drop=loss_from_config(given.get("drop"), f"{where}.drop"),
+    )
+
+
+def _transport(config: Any, where: str) -> Distribution | Transport:
+    if not isinstance(config, Mapping):
+        return distribution_from_config(config, where)
+    further = TRANSPORT_KEYS & set(config)
+    rest = {k: v for k, v in config.items() if k not in TRANSPORT_KEYS}
+    delay = distribution_from_config(rest or None, where)
+    if not further:
+        return delay
+    rate_bps = None
+    if config.get("rate_mbps") is not None:
+        rate_bps = number(config, "rate_mbps", where, above=True) * 1e6
+    loss = loss_from_config(config.get("loss"), f"{where}.loss")
+    return Transport(delay=delay, rate_bps=rate_bps, loss=loss)
+
+
+def _servers(value: Any, key: str) -> int:
+    if value == PIPELINED:
+        return 0
+    if type(value) is not int or value < 0:
+        raise ParameterError(
+            f"timing.{key} is {value!r}; allowed: a whole number >= 0 (0 = without bound) or {PIPELINED}."
+        )
+    return value
+
+
+def _batching(config: Any, servers: int) -> Batching | None:
+    if config is None:
+        return None
+    where = "timing.batching"
+    given = mapping(config, where, BATCHING_KEYS)
+    if servers == 0:
+        raise ParameterError(
+            f"{where} is given with servers = 0; allowed: a number of servers, who take batches."
+        )
+    return Batching(
+        max_batch=whole(given, "max_batch", where, low=1),
+        base_ns=round(milliseconds(given, "base_ms", where)),
+        per_item_ns=round(milliseconds(given, "per_item_ms", where)),
+    )
+
+
+def _strategy_cost(config: Any) -> dict[str, float]:
+    where = "timing.strategy_cost"
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
+        raise ParameterError(f"{where} is {config!r}; allowed: a mapping from strategies to factors > 0.")
+    names = [one_of(name, tuple(STRATEGIES), "strategy", where) for name in config]
+    return {name: number(config, name, where, above=True) for name in names}
+
+
+def _stages(given: Mapping[Stage, Any]) -> dict[Stage, Distribution]:
+    stages: dict[Stage, Distribution] = {}
+    for stage, config in given.items():
+        if config is None:
+            continue
+        made = distribution_from_config(config, f"timing.{stage.value}")
+        if made.needs_observation and stage not in _INFERENCES:
+            raise ParameterError(
+                f"timing.{stage.value}.distribution is {config['distribution']!r}; allowed in: "
+                f"{', '.join(s.value for s in _INFERENCES)}."
+            )
+        stages[stage] = made
+    return stages
+
+
+def _timeout_ns(assembly: Assembly, timeout_ms: Any) -> int | None:
+    key = "assembly_timeout_ms"
+    if assembly is Assembly.WAIT_ALL:
+        return round(number({key: timeout_ms}, key, "timing", above=True) * NS_PER_MS)
+    if timeout_ms is not None:
+        raise ParameterError(
+            f"timing.{key} is {timeout_ms!r} with assembly {assembly.value}; allowed: with assembly wait_all only."
+        )
+    return None
+
+
+def _queue_size(queue: QueueRule, size: Any) -> int:
+    if size is None:
+        return 1
+    if queue not in (QueueRule.DROP_OLDEST, QueueRule.DROP_NEWEST):
+        raise ParameterError(
+            f"timing.queue_size is {size!r} with queue {queue.value}; allowed: with drop_oldest and drop_newest only."
+        )
+    return whole({"queue_size": size}, "queue_size", "timing", low=1)
+
+
+def _mode(mode: str, trace: Any) -> Mode:
+    chosen = choice(Mode, mode, "timing.mode")
+    if not isinstance(trace, str) or bool(trace) != (chosen is Mode.REPLAY):
+        raise ParameterError(
+            f"timing.trace is {trace!r} with mode {chosen.value}; allowed: the path of a trace with mode replay, and "
+            "nothing with the others."
+        )
+    return chosen
 
 
 def timing_from_config(
     *,
     name: str,
     source: str = "",
-    transport: Mapping[str, Any] | None = None,
-    preprocess: Mapping[str, Any] | None = None,
-    uplink: Mapping[str, Any] | None = None,
-    inference: Mapping[str, Any] | None = None,
-    downlink: Mapping[str, Any] | None = None,
-    actuation: Mapping[str, Any] | None = None,
-    assembly: str = "captured_since",
-    first_chunk: str = "free",
-    servers: int = 1,
+    capture: Config | None = None,
+    transport: Config | None = None,
+    preprocess: Config | None = None,
+    uplink: Config | None = None,
+    inference: Config | None = None,
+    context_inference: Config | None = None,
+    expert_inference: Config | None = None,
+    corrector_inference: Config | None = None,
+    cold_start: Config | None = None,
+    downlink: Config | None = None,
+    actuation: Config | None = None,
+    performance_factor: float = 1.0,
+    strategy_cost: Mapping[str, float] | None = None,
+    added_inference_ms: float = 0.0,
+    losses: bool = True,
+    servers: int | str = 1,
+    context_servers: int | str = 1,
+    expert_servers: int | str = 1,
+    corrector_servers: int | str = 1,
     queue: str = "latest_wins",
+    queue_size: int | None = None,
+    batching: Config | None = None,
+    assembly: str = "captured_since",
+    assembly_timeout_ms: float | None = None,
+    first_chunk: str = "free",
+    control: Config | None = None,
+    mode: str = "modelled",
+    trace: str = "",
+    measured_factor: float = 1.0,
     seed: int = 0,
 ) -> Timing:
-    """Builds a timing from the plain values of ``conf/timing/*.yaml``.
+    """Builds a timing from the plain values of ``conf/timing/*.yaml``; docs/timing-model.md explains every key.
 
     Raises:
-        ParameterError: A value is out of range; the message names the key.
-        UnknownNameError: A distribution's name is unknown.
+        ParameterError: A key is unknown, or a value out of range; the message names the key, the value and what is
+            allowed.
+        UnknownNameError: A distribution's or strategy's name is unknown.
+        TraceError: A file that is named cannot be read.
     """
-    kinds = {
-        _choice(SensorKind, kind, "timing.transport"): distribution_from_config(
-            config, f"timing.transport.{kind}"
-        )
-        for kind, config in (transport or {}).items()
-    }
-    given = {
-        Stage.PREPROCESS: preprocess,
-        Stage.UPLINK: uplink,
-        Stage.INFERENCE: inference,
-        Stage.DOWNLINK: downlink,
-        Stage.ACTUATION: actuation,
-    }
-    stages = {s: distribution_from_config(c, f"timing.{s.value}") for s, c in given.items() if c is not None}
-    if type(servers) is not int or servers < 0:
-        raise ParameterError(
-            f"timing.servers is {servers!r}; allowed: a whole number >= 0 (0 = without bound)."
-        )
+    given = locals()
     if type(seed) is not int:
         raise ParameterError(f"timing.seed is {seed!r}; allowed: a whole number.")
+    rates = {"performance_factor": performance_factor, "measured_factor": measured_factor}
+    links: dict[Stage, LinkModel] = {}
+    stages: dict[Stage, Distribution] = {}
+    for stage, config in ((Stage.UPLINK, uplink), (Stage.DOWNLINK, downlink)):
+        if config is None:
+            continue
+        made = link_from_config(config, f"timing.{stage.value}")
+        if isinstance(made, LinkModel):
+            links[stage] = made
+        else:
+            stages |= _stages({stage: config})
+    controlled = mapping({} if control is None else control, "timing.control", CONTROL_KEYS)
+    stages |= _stages(
+        {
+            Stage.PREPROCESS: preprocess,
+            Stage.INFERENCE: inference,
+            Stage.CONTEXT_INFERENCE: context_inference,
+            Stage.EXPERT_INFERENCE: expert_inference,
+            Stage.CORRECTOR_INFERENCE: corrector_inference,
+            Stage.COLD_START: cold_start,
+            Stage.ACTUATION: actuation,
+        }
+    )
+    if controlled.get("jitter") is not None:
+        stages[Stage.CONTROL_JITTER] = distribution_from_config(controlled["jitter"], "timing.control.jitter")
+    num_servers = {
+        Call.POLICY: _servers(servers, "servers"),
+        Call.CONTEXT: _servers(context_servers, "context_servers"),
+        Call.EXPERT: _servers(expert_servers, "expert_servers"),
+        Call.CORRECTOR: _servers(corrector_servers, "corrector_servers"),
+    }
+    is_plain = all(n == 1 for call, n in num_servers.items() if call is not Call.POLICY)
+    assembly_rule = choice(Assembly, assembly, "timing.assembly")
+    queue_rule = choice(QueueRule, queue, "timing.queue")
     return Timing(
         name=name,
         source=source,
-        transport=kinds,
+        capture={
+            kind: _capture(c, f"timing.capture.{kind.value}")
+            for kind, c in _by_kind(capture, "timing.capture").items()
+        },
+        transport={
+            kind: _transport(c, f"timing.transport.{kind.value}")
+            for kind, c in _by_kind(transport, "timing.transport").items()
+        },
         stages=stages,
-        assembly=_choice(Assembly, assembly, "timing.assembly"),
-        first_chunk=_choice(FirstChunk, first_chunk, "timing.first_chunk"),
-        servers=servers,
-        queue=_choice(QueueRule, queue, "timing.queue"),
+        links=links,
+        performance_factor=number(rates, "performance_factor", "timing", above=True),
+        strategy_cost=_strategy_cost(strategy_cost),
+        added_inference_ns=_whole_ns(
+            {"added_inference_ms": added_inference_ms}, "added_inference_ms", "timing"
+        ),
+        losses=flag(losses, "timing.losses"),
+        batching=_batching(batching, num_servers[Call.POLICY]),
+        servers=num_servers[Call.POLICY] if is_plain else num_servers,
+        queue=queue_rule,
+        queue_size=_queue_size(queue_rule, queue_size),
+        assembly=assembly_rule,
+        assembly_timeout_ns=_timeout_ns(assembly_rule, assembly_timeout_ms),
+        first_chunk=choice(FirstChunk, first_chunk, "timing.first_chunk"),
+        control_clock=choice(ControlClock, controlled.get("clock", "tick_locked"), "timing.control.clock"),
+        mode=_mode(mode, trace),
+        trace=trace,
+        measured_factor=number(rates, "measured_factor", "timing", above=True),
         seed=seed,
+        config={key: value for key, value in given.items() if value != _DEFAULTS.get(key)},
     )
+
+
+_DEFAULTS = {key: p.default for key, p in inspect.signature(timing_from_config).parameters.items()}
