@@ -187,7 +187,7 @@ class ClosedLoop:
         self._is_over = False
         self._facts = {
             "case_id": case.draw_id,
-            "seed": timing.seed,
+            "seed": case.seed,
             "strategy": strategy.name,
             "timing": dict(timing.config),
         }
