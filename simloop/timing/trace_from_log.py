@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from simloop.agent import Call
 from simloop.log import EpisodeLog
-from simloop.timing.settings import CALL_STAGES, Stage
+from simloop.timing.settings import CALL_STAGES, Mode, Stage
 from simloop.timing.trace import NOT_REACHED, Event, Trace, TraceEpisode, TraceHeader
 
 SENSOR_PREFIX = "sensor/"
@@ -37,8 +37,8 @@ def trace_from_log(log: EpisodeLog, facts: TraceHeader, *, episode: str) -> Trac
 
     Args:
         log: The episode's log.
-        facts: Header with what the log does not know (origin, hardware, model, dtype, steps, warm-up, versions,
-            source); the rest of it is filled from the log.
+        facts: Header with what the log does not know (hardware, model, dtype, steps, warm-up, versions, source); the
+            rest of it is filled from the log.
         episode: Name of the episode in the trace.
 
     Raises:
@@ -55,8 +55,10 @@ def trace_from_log(log: EpisodeLog, facts: TraceHeader, *, episode: str) -> Trac
         end_ns=end_ns,
         episode_hash=log.episode_hash,
     )
+    mode = str(dict(attributes["timing"]).get("mode", ""))
     header = dataclasses.replace(
         facts,
+        origin="measured" if mode == Mode.MEASURED.value else "modelled",
         strategy=str(attributes["strategy"]),
         control_period_ns=int(attributes["control_period_ns"]),
         timing=dict(attributes["timing"]),

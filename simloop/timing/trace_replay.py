@@ -110,6 +110,10 @@ class RecordedEvents:
             if event.episode == episode and event.stage not in _NOT_ASKED:
                 self._by_key.setdefault((event.stage, event.sequence), []).append(event)
 
+    def ignore(self, stage: str) -> None:
+        """Leaves out a stage that the loop does not ask for."""
+        self._by_key = {key: events for key, events in self._by_key.items() if key[0] != stage}
+
     def find(self, stage: str, sequence: int) -> Event | None:
         """Returns the recorded event of that number without ticking it off; None if there is none."""
         events = self._by_key.get((stage, sequence))
@@ -292,7 +296,10 @@ class ReplayStageGraph(StageGraph):
         self._events = recorded_events(timing.trace, case_id, strategy_name)
         self.preprocess = _ReplayedDuration(self._events, Stage.PREPROCESS.value)
         self.actuation = _ReplayedDuration(self._events, Stage.ACTUATION.value)
-        self.control_jitter = _ReplayedDuration(self._events, CONTROL)
+        if self.control_jitter.constant_ns == 0:
+            self._events.ignore(CONTROL)
+        else:
+            self.control_jitter = _ReplayedDuration(self._events, CONTROL)
         self.uplink = _ReplayedLink(self._events, Stage.UPLINK)
         self.downlink = _ReplayedLink(self._events, Stage.DOWNLINK)
 

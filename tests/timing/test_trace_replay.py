@@ -1,0 +1,243 @@
+"""measured -> replay reproduces the episode; a replay that leaves its trace is refused by the event's name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simloop.agent import Agent, InferenceReply
+from simloop.errors import ParameterError, TraceDivergenceError, TraceError
+from simloop.log import EpisodeLog
+from simloop.loop import ClosedLoop
+from simloop.strategies.blocking import Blocking
+from simloop.strategies.naive_async import NaiveAsync
+from simloop.strategies.paused import Paused
+from simloop.strategies.prefix import Prefix
+from simloop.strategies.strategy import Strategy
+from simloop.testing import BrakingWall, ScriptedAgent, toy_case
+from simloop.timing.measurement import InferenceMeter
+from simloop.timing.stage_graph import Timing, timing_from_config
+from simloop.timing.trace import Trace, TraceHeader
+from simloop.timing.trace_files import read_trace, trace_bytes
+from simloop.timing.trace_from_log import trace_from_log
+from simloop.timing.trace_replay import replay_timing
+from simloop.world import World
+
+FACTS = TraceHeader(origin="measured", hardware={"cpu": "test"}, model="scripted", warm_up=1)
+CASE = toy_case(time_limit_s=4, seed=5)
+
+
+def braking_wall() -> World:
+    return BrakingWall(speed_mps=10.0, gap_m=40.0, deceleration_mps2=4.0)
+
+
+def scripted(world: World, horizon: int = 16) -> Agent:
+    return ScriptedAgent(world.spec, lambda request: np.full((horizon, 1), 2.0), horizon=horizon)
+
+
+class UnsteadyMeter(InferenceMeter):
+    """A meter on a machine that takes 10, 63, 116, ... ms in turn; what it measures cannot be foretold."""
+
+    def infer(self, requests: Any) -> list[InferenceReply]:
+        self.number = getattr(self, "number", -1) + 1
+        measured_ns = 10_000_000 + self.number * 53_000_017 % 300_000_000
+        return [dataclasses.replace(r, measured_ns=measured_ns) for r in super().infer(requests)]
+
+
+def play_out(
+    timing: Timing, strategy: Strategy, *, case: Any = CASE, agent_delay: bool = False
+) -> EpisodeLog:
+    world = braking_wall()
+    agent = scripted(world)
+    meter = UnsteadyMeter(agent) if agent_delay else InferenceMeter(agent)
+    loop = ClosedLoop(world=world, case=case, agent=agent.spec, timing=timing, strategy=strategy)
+    episode = loop.run()
+    try:
+        request = next(episode)
+        while True:
+            (reply,) = meter.infer([request])
+            request = episode.send(reply)
+    except StopIteration as stop:
+        log: EpisodeLog = stop.value
+        return log
+
+
+def recorded(folder: Path, log: EpisodeLog, *, suffix: str = ".jsonl", name: str = "e") -> Path:
+    path = folder / f"{name}{suffix}"
+    path.write_bytes(trace_bytes(trace_from_log(log, FACTS, episode=name), suffix))
+    return path
+
+
+JITTER = {"distribution": "shifted_lognormal", "shift_ms": 2, "median_ms": 12, "sigma": 0.8}
+LOSSY: Mapping[str, Any] = {
+    "transport": {"proprioception": {**JITTER, "loss": 0.15}},
+    "capture": {"proprioception": {"drop": 0.1}},
+    "uplink": {"delay": JITTER, "loss": 0.1, "duplicate": 0.2},
+    "downlink": {"delay": JITTER, "loss": 0.1},
+    "preprocess": JITTER,
+    "actuation": {"distribution": "uniform", "low_ms": 0, "high_ms": 120},
+    "control": {"jitter": {"distribution": "uniform", "low_ms": 0, "high_ms": 20}},
+}
+RULES: Mapping[str, Mapping[str, Any]] = {
+    "plain": {},
+    "charged": {"first_chunk": "charged", "cold_start": {"distribution": "constant", "value_ms": 400}},
+    "servers": {"servers": 2, "queue": "fifo"},
+    "pipelined": {"servers": 0},
+    "latest": {"assembly": "latest"},
+    "lossy": LOSSY,
+}
+
+
+@pytest.mark.parametrize("strategy", [NaiveAsync(), Blocking(), Prefix(), Paused()], ids=lambda s: s.name)
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
+def test_a_measured_episode_is_replayed_to_the_last_bit(
+    tmp_path: Path, rules: Mapping[str, Any], strategy: Strategy
+) -> None:
+    timing = timing_from_config(name="m", mode="measured", measured_factor=1.5, **rules)
+    log = play_out(timing, strategy, agent_delay=True)
+    assert log.num_rows("inferences") > 3
+    for suffix in (".jsonl", ".parquet"):
+        path = recorded(tmp_path, log, suffix=suffix)
+        replayed = play_out(replay_timing(trace=str(path)), strategy)
+        assert replayed.episode_hash == log.episode_hash
+        assert read_trace(path).header.episodes["e"].episode_hash == log.episode_hash
+
+
+def test_measured_times_are_charged_with_their_factor_and_the_first_is_free() -> None:
+    timing = timing_from_config(name="m", mode="measured", measured_factor=2.0)
+    log = play_out(timing, Blocking(), agent_delay=True)
+    is_paid = ~log.column("inferences", "is_free") & (log.column("inferences", "done_ns") >= 0)
+    taken = (log.column("inferences", "done_ns") - log.column("inferences", "start_ns"))[is_paid]
+    expected = [2 * (10_000_000 + n * 53_000_017 % 300_000_000) for n in range(1, len(taken) + 1)]
+    assert taken.tolist() == expected
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
+def test_a_modelled_episode_is_replayed_as_well(tmp_path: Path, rules: Mapping[str, Any]) -> None:
+    timing = timing_from_config(name="m", inference={**JITTER, "median_ms": 90}, **rules)
+    log = play_out(timing, NaiveAsync())
+    path = recorded(tmp_path, log)
+    assert play_out(replay_timing(trace=str(path)), NaiveAsync()).episode_hash == log.episode_hash
+    again = trace_from_log(play_out(replay_timing(trace=str(path)), NaiveAsync()), FACTS, episode="e")
+    assert again == read_trace(path)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Trace:
+    """A trace of a measured episode with a delay on every stage."""
+    timing = timing_from_config(name="m", mode="measured", **LOSSY)
+    return read_trace(recorded(tmp_path, play_out(timing, NaiveAsync(), agent_delay=True)))
+
+
+def resealed(folder: Path, trace: Trace, number: int, **values: Any) -> Path:
+    """Writes a trace with one event changed and sealed anew, as somebody who knows the format would."""
+    events = list(trace.events)
+    events[number] = events[number]._replace(**values)
+    path = folder / "resealed.jsonl"
+    path.write_bytes(trace_bytes(Trace(header=trace.header, events=tuple(events))))
+    return path
+
+
+def test_a_changed_duration_diverges_at_the_first_event_that_it_moves(tmp_path: Path, trace: Trace) -> None:
+    stages = [e.stage for e in trace.events]
+    number = next(n for n, e in enumerate(trace.events) if e.stage == "preprocess" and e.end_ns > 0)
+    event = trace.events[number]
+    follower = next(e for e in trace.events if e.stage == "uplink" and e.sequence == event.sequence)
+    assert follower.start_ns == event.end_ns
+    assert "inference" in stages
+    path = resealed(tmp_path, trace, number, end_ns=event.end_ns + 7)
+    with pytest.raises(TraceDivergenceError, match=r"event \d+ of stage 'uplink': it starts at") as caught:
+        play_out(replay_timing(trace=str(path)), NaiveAsync())
+    error = caught.value
+    assert (error.stage, error.sequence) == ("uplink", event.sequence)
+    assert (error.recorded_ns, error.met_ns) == (follower.start_ns, follower.start_ns + 7)
+
+
+def test_a_missing_and_a_superfluous_event_are_named(tmp_path: Path, trace: Trace) -> None:
+    number = next(n for n, e in enumerate(trace.events) if e.stage == "actuation" and e.sequence == 7)
+    gone = Trace(header=trace.header, events=(*trace.events[:number], *trace.events[number + 1 :]))
+    path = tmp_path / "gone.jsonl"
+    path.write_bytes(trace_bytes(gone))
+    with pytest.raises(
+        TraceDivergenceError, match=r"event 7 of stage 'actuation': it is not in the trace, at \d+ ns"
+    ):
+        play_out(replay_timing(trace=str(path)), NaiveAsync())
+
+    extra = trace.events[number]._replace(sequence=7_000)
+    path.write_bytes(trace_bytes(Trace(header=trace.header, events=(*trace.events, extra))))
+    with pytest.raises(
+        TraceDivergenceError, match=r"event 7000 of stage 'actuation': it starts at \d+ ns .*never in"
+    ):
+        play_out(replay_timing(trace=str(path)), NaiveAsync())
+
+
+def test_another_end_is_named(tmp_path: Path, trace: Trace) -> None:
+    ends = {n: dataclasses.replace(e, end_ns=e.end_ns - 50) for n, e in trace.header.episodes.items()}
+    path = tmp_path / "end.jsonl"
+    path.write_bytes(
+        trace_bytes(Trace(header=dataclasses.replace(trace.header, episodes=ends), events=trace.events))
+    )
+    with pytest.raises(TraceDivergenceError, match=r"stage 'end of the episode'"):
+        play_out(replay_timing(trace=str(path)), NaiveAsync())
+
+
+def test_an_altered_event_is_refused_before_it_is_played(tmp_path: Path, trace: Trace) -> None:
+    lines = trace_bytes(trace).decode().splitlines()
+    number = next(n for n, line in enumerate(lines) if '"stage": "inference"' in line)
+    event = trace.events[number - 1]
+    lines[number] = lines[number].replace(f'"end_ns": {event.end_ns}', f'"end_ns": {event.end_ns + 1}')
+    path = tmp_path / "altered.jsonl"
+    path.write_text("\n".join(lines))
+    with pytest.raises(
+        TraceError, match=rf"episode e, stage 'inference', sequence {event.sequence}\) was altered.*expected"
+    ):
+        play_out(replay_timing(trace=str(path)), NaiveAsync())
+
+
+def test_other_strategies_cases_and_files_are_refused(tmp_path: Path, trace: Trace) -> None:
+    path = tmp_path / "e.jsonl"
+    timing = replay_timing(trace=str(path))
+    with pytest.raises(
+        TraceError, match=r"was recorded as toy seed 5 under naive_async, not under strategy 'bl"
+    ):
+        play_out(timing, Blocking())
+    with pytest.raises(TraceError, match=r"holds no episode of case [0-9a-f]+; it holds toy seed 5 under"):
+        play_out(timing, NaiveAsync(), case=toy_case(time_limit_s=4, seed=6))
+    (tmp_path / "twice.jsonl").write_bytes(path.read_bytes())
+    with pytest.raises(
+        TraceError, match=r"holds 2 episodes of case .*\(e\.jsonl, twice\.jsonl\); name one file"
+    ):
+        play_out(replay_timing(trace=str(tmp_path)), NaiveAsync())
+    with pytest.raises(ParameterError, match=r"timing\.trace is empty; allowed: a trace file or a folder"):
+        replay_timing(trace="")
+    with pytest.raises(TraceError, match=r"no such file or folder"):
+        replay_timing(trace=str(tmp_path / "none"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TraceError, match=r"the folder holds no trace"):
+        replay_timing(trace=str(tmp_path / "empty"))
+    durations = Trace(header=TraceHeader(origin="probe"), events=trace.events[:0])
+    (tmp_path / "probe.jsonl").write_bytes(trace_bytes(durations))
+    with pytest.raises(
+        TraceError, match=r"of origin 'probe' holds durations, not an episode; use it as timing\.inf"
+    ):
+        replay_timing(trace=str(tmp_path / "probe.jsonl"))
+
+
+def test_a_folder_of_traces_replays_each_case_by_its_own(tmp_path: Path) -> None:
+    timing = timing_from_config(name="m", mode="measured")
+    cases = [toy_case(time_limit_s=2, seed=seed) for seed in range(3)]
+    logs = [play_out(timing, NaiveAsync(), case=case, agent_delay=True) for case in cases]
+    for number, log in enumerate(logs):
+        recorded(tmp_path, log, name=f"e{number}")
+    replay = replay_timing(trace=str(tmp_path))
+    for case, log in zip(cases, logs, strict=True):
+        assert play_out(replay, NaiveAsync(), case=case).episode_hash == log.episode_hash
+    other = timing_from_config(name="other", mode="measured", servers=2)
+    recorded(tmp_path, play_out(other, NaiveAsync(), agent_delay=True), name="other")
+    with pytest.raises(TraceError, match=r"recorded under different timings \('m', 'other'\)"):
+        replay_timing(trace=str(tmp_path))
