@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -78,19 +78,47 @@ def component(group: str, name: str, overrides: Mapping[str, str] | None = None)
 
 @functools.cache
 def _compose(group: str, name: str, overrides: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
-    lines = [f"+{group}={name}", *(f"{group}.{key}={value}" for key, value in overrides)]
+    lines = [f"+{group}={name}"]
+    if overrides:
+        base = _compose(group, name, ())
+        for key, value in overrides:
+            lines += _override_lines(base, f"{group}.", key, value)
     try:
         with initialize_config_module(PACKAGE, version_base="1.3"):
             composed = compose(overrides=lines)
     except (HydraException, OmegaConfBaseException) as error:
-        known = ", ".join(_flat_keys(_compose(group, name, ()))) if overrides else ""
+        known = ""
+        if overrides:
+            base = _compose(group, name, ())
+            keys = _flat_keys(base)
+            known = ", ".join([*keys, *(k for k in _target_parameters(base) if k not in base)])
         raise ConfigurationError(
-            f"{' '.join(lines[1:]) or lines[0]} does not fit {group}={name}: {str(error).splitlines()[0]}"
-            + (f" Keys of {name}: {known}." if known else "")
+            f"{' '.join(f'{group}.{k}={v}' for k, v in overrides) or lines[0]} does not fit {group}={name}: "
+            f"{str(error).splitlines()[0]}" + (f" Keys of {name}: {known}." if known else "")
         ) from error
     plain = OmegaConf.to_container(composed[group], resolve=True)
     assert isinstance(plain, dict)
     return {str(k): v for k, v in plain.items() if k != "description"}
+
+
+def _override_lines(base: Mapping[str, Any], head: str, key: str, value: str) -> list[str]:
+    """Returns Hydra's lines for one override: a key that the target takes is added, a mapping replaces the old one."""
+    path = key.split(".")
+    held: Any = base
+    for part in path:
+        held = held.get(part) if isinstance(held, Mapping) else None
+    if isinstance(held, Mapping) and value.lstrip().startswith("{"):
+        return [f"~{head}{key}", f"+{head}{key}={value}"]
+    if path[0] in base and len(path) == 1:
+        return [f"{head}{key}={value}"]
+    return [f"{'++' if path[0] in _target_parameters(base) else ''}{head}{key}={value}"]
+
+
+def _target_parameters(config: Mapping[str, Any]) -> Mapping[str, inspect.Parameter]:
+    """Returns what the target of a composed choice takes; it checks the values itself."""
+    if "_target_" not in config:
+        return {}
+    return inspect.signature(get_object(str(config["_target_"]))).parameters
 
 
 def _refuse_private(value: Any, where: str) -> None:
