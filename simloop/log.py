@@ -20,7 +20,12 @@ from simloop.errors import LogError
 ColumnArray = npt.NDArray[Any]
 Columns = Mapping[str, ColumnArray | Sequence[Any]]
 
-_DTYPES: dict[str, str] = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype("<f8"),
+    "int64": np.dtype("<i8"),
+    "bool": np.dtype("|b1"),
+    "text": np.dtype("O"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class Column:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if self.dtype not in (*_DTYPES, "text"):
+        if self.dtype not in _DTYPES:
             raise LogError(
                 f"Column {self.name!r} has dtype {self.dtype!r}; allowed: float64, int64, bool, text."
             )
@@ -50,10 +55,12 @@ class TableSchema:
 
     columns: tuple[Column, ...]
     description: str = ""
+    signature: str = field(init=False, repr=False, compare=False)
+    """The schema as one canonical string; enters the hash."""
 
-    def signature(self) -> str:
-        """Returns the schema as one canonical string; enters the hash."""
-        return ";".join(f"{c.name}:{c.dtype}x{c.width}" for c in self.columns)
+    def __post_init__(self) -> None:
+        signature = ";".join(f"{c.name}:{c.dtype}x{c.width}" for c in self.columns)
+        object.__setattr__(self, "signature", signature)
 
     def normalise(self, table: str, columns: Columns) -> dict[str, ColumnArray]:
         """Casts ``columns`` to this schema.
@@ -61,10 +68,10 @@ class TableSchema:
         Raises:
             LogError: A column is missing, unknown, of a wrong shape or length.
         """
-        names = [c.name for c in self.columns]
-        extra = sorted(set(columns) - set(names))
-        missing = [n for n in names if n not in columns]
-        if extra or missing:
+        if len(columns) != len(self.columns) or any(c.name not in columns for c in self.columns):
+            names = [c.name for c in self.columns]
+            extra = sorted(set(columns) - set(names))
+            missing = [n for n in names if n not in columns]
             raise LogError(
                 f"Table {table!r}: missing columns {missing}, unknown columns {extra}; schema: {names}."
             )
@@ -83,6 +90,13 @@ class TableSchema:
 
 def _cast(table: str, column: Column, values: ColumnArray | Sequence[Any]) -> ColumnArray:
     """Casts values to a column's dtype and checks their shape; a cast that would change a value is refused."""
+    if (
+        isinstance(values, np.ndarray)
+        and values.dtype == _DTYPES[column.dtype]
+        and values.shape[1:] == ((column.width,) if column.width else ())
+        and values.ndim
+    ):
+        return np.ascontiguousarray(values)
     if column.dtype == "text":
         return np.asarray(values, dtype=object).reshape(len(values))
     try:
@@ -174,14 +188,17 @@ class EpisodeLog:
     @property
     def episode_hash(self) -> str:
         """Hash of what happened: 32 hex digits over all tables in name order (see the module's docstring)."""
-        digest = hashlib.blake2b(digest_size=16)
+        pieces: list[bytes] = []
+        encoded = _EncodedText()
         for name in sorted(self.tables):
-            schema = self.schemas[name]
-            digest.update(f"{name}|{schema.signature()}|{self.num_rows(name)}\n".encode())
-            for column in schema.columns:
-                if not column.name.endswith("_wall"):
-                    digest.update(column_bytes(self.tables[name][column.name], column.dtype))
-        return digest.hexdigest()
+            schema, table = self.schemas[name], self.tables[name]
+            pieces.append(f"{name}|{schema.signature}|{self.num_rows(name)}\n".encode())
+            pieces += [
+                column_bytes(table[column.name], column.dtype, encoded)
+                for column in schema.columns
+                if not column.name.endswith("_wall")
+            ]
+        return hashlib.blake2b(b"".join(pieces), digest_size=16).hexdigest()
 
 
 class _EncodedText(dict[Any, bytes]):
@@ -193,16 +210,16 @@ class _EncodedText(dict[Any, bytes]):
         return encoded
 
 
-def column_bytes(array: ColumnArray, dtype: str) -> bytes:
+def column_bytes(array: ColumnArray, dtype: str, encoded: _EncodedText | None = None) -> bytes:
     """Canonical bytes of one column: little-endian, one NaN, -0.0 kept, text as length-prefixed UTF-8."""
     if dtype == "text":
-        encoded = _EncodedText()
-        return b"".join([encoded[value] for value in array])
+        encoded = _EncodedText() if encoded is None else encoded
+        return b"".join([encoded[value] for value in array.tolist()])
     if dtype == "float64":
-        array = np.array(array, dtype="<f8")
-        array[np.isnan(array)] = np.nan
-        return array.tobytes()
-    return np.ascontiguousarray(array, dtype=_DTYPES[dtype]).tobytes()
+        is_nan = np.isnan(array)
+        if is_nan.any():
+            array = np.where(is_nan, np.nan, array)
+    return array.astype(_DTYPES[dtype], copy=False).tobytes()
 
 
 # Tables that worlds share, so that domain-free metrics can read them.
