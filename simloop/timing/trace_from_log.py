@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from simloop.agent import Call
+from simloop.channel import IS_ON_LINK
 from simloop.log import EpisodeLog
 from simloop.timing.settings import CALL_STAGES, Mode, Stage
 from simloop.timing.trace import NOT_REACHED, Event, Trace, TraceEpisode, TraceHeader
@@ -15,6 +16,7 @@ CONTROL = "control"
 QUEUE = "queue"
 CHUNK = "chunk"
 _STAGE_OF_CALL = {call.value: stage.value for call, stage in CALL_STAGES.items()}
+_LINKS = (Stage.UPLINK.value, Stage.DOWNLINK.value)
 _ORDER = (
     "sensor",
     Stage.PREPROCESS.value,
@@ -117,7 +119,7 @@ def _requests(log: EpisodeLog, episode: str) -> Iterator[Event]:
         )
         for number, (stage, num_bytes, batch) in enumerate(stages):
             start_ns, end_ns = passed[number], passed[number + 1]
-            is_on_board = stage in (Stage.UPLINK.value, Stage.DOWNLINK.value) and not num_bytes
+            is_on_board = stage in _LINKS and not IS_ON_LINK[Call(row["call"])]
             if start_ns == NOT_REACHED:
                 break
             if not is_on_board:

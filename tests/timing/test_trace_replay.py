@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simloop.agent import Agent, InferenceReply
+from simloop.agent import AgentSpec, Call, Capability, InferenceReply
 from simloop.errors import ParameterError, TraceDivergenceError, TraceError
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop
 from simloop.strategies.blocking import Blocking
+from simloop.strategies.catalogue import STRATEGIES
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.strategies.paused import Paused
 from simloop.strategies.prefix import Prefix
@@ -36,10 +37,6 @@ def braking_wall() -> World:
     return BrakingWall(speed_mps=10.0, gap_m=40.0, deceleration_mps2=4.0)
 
 
-def scripted(world: World, horizon: int = 16) -> Agent:
-    return ScriptedAgent(world.spec, lambda request: np.full((horizon, 1), 2.0), horizon=horizon)
-
-
 class UnsteadyMeter(InferenceMeter):
     """A meter on a machine that takes 10, 63, 116, ... ms in turn; what it measures cannot be foretold."""
 
@@ -53,7 +50,7 @@ def play_out(
     timing: Timing, strategy: Strategy, *, case: Any = CASE, agent_delay: bool = False
 ) -> EpisodeLog:
     world = braking_wall()
-    agent = scripted(world)
+    agent = EveryCall(world.spec, lambda request: np.full((16, 1), 2.0), horizon=16)
     meter = UnsteadyMeter(agent) if agent_delay else InferenceMeter(agent)
     loop = ClosedLoop(world=world, case=case, agent=agent.spec, timing=timing, strategy=strategy)
     episode = loop.run()
@@ -65,6 +62,25 @@ def play_out(
     except StopIteration as stop:
         log: EpisodeLog = stop.value
         return log
+
+
+class EveryCall(ScriptedAgent):
+    """A scripted agent that answers every kind of call and takes whatever strategies hand over."""
+
+    @property
+    def spec(self) -> AgentSpec:
+        return dataclasses.replace(super().spec, calls=frozenset(Call), capabilities=frozenset(Capability))
+
+    def infer(self, requests: Any) -> list[InferenceReply]:
+        replies = list(super().infer(requests))
+        for number, request in enumerate(requests):
+            if request.call is Call.CONTEXT:
+                replies[number] = InferenceReply(actions=None, context=request.observation_tick)
+            elif request.rolled_actions is not None:
+                replies[number] = dataclasses.replace(
+                    replies[number], first_index=len(request.rolled_actions)
+                )
+        return replies
 
 
 def recorded(folder: Path, log: EpisodeLog, *, suffix: str = ".jsonl", name: str = "e") -> Path:
@@ -90,6 +106,15 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "pipelined": {"servers": 0},
     "latest": {"assembly": "latest"},
     "lossy": LOSSY,
+    "netem": {
+        "uplink": {"netem": "delay 30ms 20ms 25% loss gemodel 5% 30% duplicate 10% reorder 20% 50%"},
+        "servers": 0,
+    },
+    "rate": {
+        "downlink": {"delay_ms": 2, "rate_mbps": 0.02},
+        "capture": {"proprioception": {"period_ms": 40}},
+    },
+    "restart": {"control": {"clock": "restart_on_arrival"}},
 }
 
 
@@ -106,6 +131,36 @@ def test_a_measured_episode_is_replayed_to_the_last_bit(
         replayed = play_out(replay_timing(trace=str(path)), strategy)
         assert replayed.episode_hash == log.episode_hash
         assert read_trace(path).header.episodes["e"].episode_hash == log.episode_hash
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_is_replayed(tmp_path: Path, name: str) -> None:
+    strategy = STRATEGIES[name]()
+    timing = timing_from_config(
+        name="m", mode="measured", servers=2, uplink={"delay": JITTER, "loss": 0.1}, preprocess=JITTER
+    )
+    log = play_out(timing, strategy, agent_delay=True)
+    assert set(log.column("inferences", "call")) == {call.value for call in strategy.calls}
+    path = recorded(tmp_path, log)
+    assert play_out(replay_timing(trace=str(path)), strategy).episode_hash == log.episode_hash
+
+
+def test_batches_are_replayed(tmp_path: Path) -> None:
+    batching = {"max_batch": 4, "base_ms": 150, "per_item_ms": 10}
+    timing = timing_from_config(name="m", batching=batching, queue="fifo")
+    strategy = NaiveAsync(execution_horizon=1)
+    log = play_out(timing, strategy)
+    assert log.column("inferences", "batch").max() > 1
+    path = recorded(tmp_path, log)
+    assert play_out(replay_timing(trace=str(path)), strategy).episode_hash == log.episode_hash
+
+
+def test_losses_drops_and_overtaken_actions_are_in_the_trace(trace: Trace) -> None:
+    states = {(e.stage.partition("/")[0], e.attributes.get("state")) for e in trace.events}
+    assert {("sensor", "dropped"), ("sensor", "lost"), ("actuation", "overtaken")} < states
+    assert {("uplink", "uplink_lost"), ("downlink", "downlink_lost")} < states
+    open_ended = {e.attributes["state"] for e in trace.events if e.end_ns < 0}
+    assert open_ended <= {"dropped", "lost", "uplink_lost", "downlink_lost", "in_flight", "queue_dropped"}
 
 
 def test_measured_times_are_charged_with_their_factor_and_the_first_is_free() -> None:
