@@ -85,6 +85,11 @@ class Accelerator(Generic[JobT]):
         waiting.append(job)
         return None
 
+    def cancel(self) -> None:
+        """Empties the queue."""
+        self._waiting.clear()
+        self._unfinished.clear()
+
     def finish(self, job: JobT) -> tuple[JobT, ...]:
         """Takes note that a request is finished; returns the requests that start now, as one batch."""
         if job.batch > 1:

@@ -107,6 +107,12 @@ class Channel:
         """Requests that may still be answered: under way, or armed and waiting for their observation."""
         return len(self.in_flight) + self.assembly.num_armed
 
+    def cancel(self) -> None:
+        """Lets go of everything that is under way; nothing of an episode outlives it."""
+        self.in_flight.clear()
+        self.accelerator.cancel()
+        self.newest = None
+
 
 def expiry_ns(timing: Timing) -> int | None:
     """Returns how long after an armed tick its wait for items ends; None by ``captured_since``, which waits on."""

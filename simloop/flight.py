@@ -41,6 +41,7 @@ class Flight:
         "base_request",
         "base_row",
         "batch",
+        "call",
         "channel",
         "conditioning",
         "context",
@@ -81,6 +82,7 @@ class Flight:
     ) -> None:
         self.request = request
         self.channel = channel
+        self.call = channel.call.value
         self.items = items
         self.anchor = anchor
         self.observation_tick = observation_tick
@@ -122,8 +124,3 @@ class Flight:
     def drop_in_queue(self) -> None:
         """Ends it in front of the accelerator."""
         self.lose("queue_dropped")
-
-    @property
-    def call(self) -> str:
-        """Name of the call."""
-        return self.channel.call.value

@@ -223,7 +223,12 @@ class ClosedLoop:
         return self._queue.now_ns
 
     def log(self) -> EpisodeLog:
-        """Returns what was recorded so far and drains the world; call it once, after the episode or its error."""
+        """Returns what was recorded so far and drains the world; call it once, after the episode or its error.
+
+        Everything in flight is cancelled.
+        """
+        for channel in self._in_order:
+            channel.cancel()
         return self._recorder.log(
             self._world,
             self._case.scenario,
