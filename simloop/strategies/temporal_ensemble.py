@@ -85,19 +85,18 @@ class TemporalEnsemble(Strategy):
         if self.rules.drop_older:
             self._fold_in(buffer, chunk, action)
             return
-        live = [
-            c for c in buffer.live if c.observation_tick + c.first_row + len(c.actions) > chunk.install_tick
-        ]
-        is_newest = not live or live[-1].observation_tick <= chunk.observation_tick
-        buffer.live[:] = sorted([*live, chunk], key=lambda c: c.observation_tick)
+        known = [*buffer.live, chunk]
+        now = [dataclasses.replace(c, install_tick=chunk.install_tick) for c in known]
+        live = [c for c in now if len(place(c, self.rules.align, action).actions)]
+        is_newest = all(c.observation_tick <= chunk.observation_tick for c in live)
+        buffer.live[:] = sorted(live, key=lambda c: c.observation_tick)
         if is_newest:
             self._fold_in(buffer, chunk, action)
             return
         # It arrived late: ranks have shifted, so the mean is made anew, from the oldest chunk on.
-        nothing = PlacedRows(chunk.install_tick, chunk.actions[:0], ())
-        buffer.write(chunk.request, nothing)
+        buffer.write(chunk.request, PlacedRows(chunk.install_tick, chunk.actions[:0], ()))
         for old in buffer.live:
-            self._fold_in(buffer, dataclasses.replace(old, install_tick=chunk.install_tick), action)
+            self._fold_in(buffer, old, action)
 
     def _fold_in(self, buffer: ActionBuffer, chunk: ArrivedChunk, action: ActionSpec) -> None:
         placed = place(chunk, self.rules.align, action)

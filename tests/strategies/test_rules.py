@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simloop import compose
-from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
+from simloop.errors import ParameterError, UnknownNameError
 from simloop.strategies.catalogue import STRATEGIES
 from simloop.strategies.rules import Align, ChunkRules, Overrun, PredictorKind, Trigger, rules_from_config
 
@@ -115,8 +115,10 @@ def test_a_rule_can_be_set_where_a_run_is_composed() -> None:
     )
     made = compose.make_strategy(chosen)
     assert (made.rules.predictor.window, made.rules.align) == (3, Align.BY_TIME)
-    with pytest.raises(ConfigurationError, match=r"strategy\.rules\.windw.*rules\.predictor\.window"):
-        compose.component("strategy", "prefix", {"rules.windw": "3"})
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown key 'trigg' in strategy\.rules\. Did you mean 'trigger'"
+    ):
+        compose.make_strategy(compose.component("strategy", "prefix", {"rules.trigg": "every"}))
     with pytest.raises(ParameterError, match=r"strategy\.rules\.overrun is 'skip'; allowed: use, discard"):
         compose.make_strategy(compose.component("strategy", "rtc", {"rules.overrun": "skip"}))
 
