@@ -74,6 +74,20 @@ class UnifiedPolicy(Agent):
         """The agent's fixed properties."""
         return self._spec
 
+    def synchronize(self) -> None:
+        """Waits for the GPU, where there is one."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    def facts(self) -> Mapping[str, str]:
+        """Returns number format, denoising steps and device."""
+        weights = next(self._model.parameters())
+        return {
+            "dtype": str(weights.dtype).removeprefix("torch."),
+            "steps": str(self._model.config.flow_steps),
+            "device": str(weights.device),
+        }
+
     @property
     def model(self) -> UnifiedModel:
         """The network, for measurements."""
