@@ -5,9 +5,9 @@ Rows are kept as flat lists of numbers, the cheapest thing to add to; they becom
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import operator
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -357,9 +357,12 @@ def _texts(values: list[str]) -> npt.NDArray[np.object_]:
 
 def array_digest(array: npt.NDArray[np.generic]) -> str:
     """Returns 16 hex digits over dtype, shape and little-endian bytes of a consumed frame."""
-    little = np.ascontiguousarray(array)
-    if little.dtype.byteorder == ">" or (little.dtype.byteorder == "=" and sys.byteorder == "big"):
-        little = little.astype(little.dtype.newbyteorder("<"))
-    digest = hashlib.blake2b(f"{little.dtype.str}{array.shape}".encode(), digest_size=8)
-    digest.update(little.reshape(-1).data)
-    return digest.hexdigest()
+    head, dtype = _digest_head(array.dtype, array.shape)
+    return hashlib.blake2b(head + array.astype(dtype, copy=False).tobytes(), digest_size=8).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, np.dtype[Any]]:
+    """Returns what stands before an array's bytes in its digest, and the little-endian dtype of those bytes."""
+    little = dtype.newbyteorder("<")
+    return f"{little.str}{shape}".encode(), little

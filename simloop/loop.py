@@ -8,6 +8,7 @@ the agent one batch.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -58,6 +59,8 @@ _INFERENCE_DONE = int(Phase.INFERENCE_DONE)
 _DELIVER = int(Phase.DELIVER)
 _CONTROL_TICK = int(Phase.CONTROL_TICK)
 _RUNNING = OutcomeState.RUNNING
+_NEVER = (1 << 62, 0, 0)
+_HEAP_ONLY: tuple[tuple[int, int, _Handler], ...] = ((_PHYSICS_DONE, 0, lambda t_ns, stream, payload: None),)
 _LOST = -2
 """Instant of arrival of what never arrives."""
 
@@ -295,43 +298,33 @@ class ClosedLoop:
         return tuple(events)
 
     def _play(self, handlers: Sequence[_Handler], regular: Sequence[tuple[int, int, _Handler]]) -> Requests:
+        """Handles event after event; between two of them, asks the agent and seals what has been triggered."""
         queue, heap = self._queue, self._queue.heap
-        asks, triggers = self._asks, self._triggers
-        tick = 0
-        while regular:
-            t_ns = tick * self._period_ns
-            for phase, stream, handler in regular:
-                first = (t_ns, phase, stream)
-                while heap and heap[0] < first:
-                    event = queue.pop()
-                    handlers[event[1]](event[0], event[2], event[4])
-                    if asks or triggers:
-                        yield from self._settle(event[0])
-                queue.enter(t_ns, phase)
-                handler(t_ns, stream, tick)
-                if asks or triggers:
-                    yield from self._settle(t_ns)
-                if self._is_over:
-                    return
-            tick += 1
-        while not self._is_over:
-            event = queue.pop()
-            handlers[event[1]](event[0], event[2], event[4])
-            yield from self._settle(event[0])
-
-    def _settle(self, t_ns: int) -> Requests:
-        """Asks the agent what is to be asked at this instant, and seals what has been triggered, in turn."""
-        asks, triggers = self._asks, self._triggers
-        while True:
-            if asks:
-                flight = asks.popleft()
-                reply = yield self._sealer.request(flight)
-                self._answered(t_ns, flight, reply)
-            elif triggers:
-                channel, items, is_free = triggers.popleft()
-                self._trigger(t_ns, channel, items, is_free=is_free)
-            else:
-                return
+        asks, triggers, sealer = self._asks, self._triggers, self._sealer
+        for tick in itertools.count():
+            now_ns = tick * self._period_ns
+            for phase, stream, handler in regular or _HEAP_ONLY:
+                first = (now_ns, phase, stream) if regular else _NEVER
+                is_regular = False
+                while not is_regular:
+                    if heap and heap[0] < first:
+                        t_ns, at_phase, at_stream, _, payload = queue.pop()
+                        handlers[at_phase](t_ns, at_stream, payload)
+                    else:
+                        is_regular = True
+                        t_ns = now_ns
+                        queue.enter(t_ns, phase)
+                        handler(t_ns, stream, tick)
+                    while asks or triggers:
+                        if asks:
+                            flight = asks.popleft()
+                            reply = yield sealer.request(flight)
+                            self._answered(t_ns, flight, reply)
+                        else:
+                            channel, items, is_free = triggers.popleft()
+                            self._trigger(t_ns, channel, items, is_free=is_free)
+                    if self._is_over:
+                        return
 
     # --- world -----------------------------------------------------------------------------------------------
 
@@ -542,8 +535,9 @@ class ClosedLoop:
                     flight.delivers_at_ns = self._delivery_ns(flight)
                 if flight.delivers_at_ns == t_ns:
                     due.append(flight)
-        for flight in sorted(due, key=lambda f: f.request):
-            self._deliver(t_ns, flight)
+        if due:
+            for flight in sorted(due, key=lambda f: f.request):
+                self._deliver(t_ns, flight)
 
     def _deliver_event(self, t_ns: int, stream: int, flight: Flight) -> None:
         self._deliver(t_ns, flight)

@@ -116,7 +116,10 @@ class SensorFeed:
                 if arrival_ns > t_ns:
                     self._queue.schedule(arrival_ns, _TRANSPORT_DONE, number, item)
                 elif arrival_ns == t_ns:
-                    completed += self.arrived(item)
+                    for place, assembly in enumerate(self._assemblies):
+                        observation = assembly.add(item)
+                        if observation is not None:
+                            completed.append((place, observation))
         return completed
 
     def arrived(self, item: Item) -> list[tuple[int, Observation]]:
