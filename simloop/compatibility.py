@@ -1,12 +1,13 @@
-"""Whether an agent, a world and a strategy fit together; checked before the first episode."""
+"""Whether agent, world, strategy and timing fit together; checked before the first episode."""
 
 from __future__ import annotations
 
 from simloop.agent import AgentSpec, Embodiment
-from simloop.errors import IncompatibleAgentError
+from simloop.errors import ConfigurationError, IncompatibleAgentError
 from simloop.strategies.catalogue import check_agent
 from simloop.strategies.rules import Align
 from simloop.strategies.strategy import Strategy
+from simloop.timing.settings import Assembly, Timing
 from simloop.world import WorldSpec
 
 
@@ -54,4 +55,24 @@ def _check_other_period(agent: AgentSpec, world: WorldSpec, strategy: Strategy) 
             f"Agent {agent.name!r} plans one action every {agent.action_period_ns} ns and world {world.name!r} is "
             f"controlled every {world.control_period_ns} ns: strategy {strategy.name!r} hands planned actions back "
             "row by row, which takes equal periods. Choose a strategy that hands none back, for example naive_async."
+        )
+
+
+def check_restarting_clock(timing: Timing, strategy: Strategy, *, has_jitter: bool) -> None:
+    """Checks that a control clock that restarts on arrival goes with the other rules.
+
+    Raises:
+        ConfigurationError: It does not; the message names what is in the way.
+    """
+    obstacles = {
+        f"strategy {strategy.name!r}, which makes more than one kind of call": len(strategy.calls) > 1,
+        f"timing.assembly {timing.assembly.value}": timing.assembly is not Assembly.CAPTURED_SINCE,
+        "control jitter": has_jitter,
+    }
+    found = [name for name, is_so in obstacles.items() if is_so]
+    if found:
+        raise ConfigurationError(
+            f"timing.control.clock is 'restart_on_arrival', which does not go with {' and '.join(found)}; allowed: a "
+            "strategy with one kind of call, assembly captured_since, no jitter. Or set timing.control.clock to "
+            "tick_locked."
         )

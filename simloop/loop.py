@@ -19,7 +19,7 @@ from simloop.agent import AgentSpec, Call, InferenceReply, InferenceRequest
 from simloop.assembly import Item, Observation
 from simloop.channel import Channel, expiry_ns, make_channels
 from simloop.clock import EventQueue, Phase
-from simloop.compatibility import matching_embodiment
+from simloop.compatibility import check_restarting_clock, matching_embodiment
 from simloop.control import Controller
 from simloop.delivery import Delivery
 from simloop.episode_recorder import EpisodeRecorder
@@ -36,7 +36,6 @@ from simloop.strategies.buffer import ActionBuffer
 from simloop.strategies.rules import Align
 from simloop.strategies.strategy import ExecutionState, Strategy
 from simloop.timing.stage_graph import (
-    Assembly,
     ControlClock,
     FirstChunk,
     Mode,
@@ -119,7 +118,8 @@ class ClosedLoop:
         self._graph = graph
         self._preprocess, self._jitter = graph.preprocess, graph.control_jitter
         self._uplink, self._downlink = graph.uplink, graph.downlink
-        self._check_clock()
+        if not self._is_locked:
+            check_restarting_clock(timing, strategy, has_jitter=self._jitter.constant_ns != 0)
         self._queue = EventQueue()
         self._buffer = ActionBuffer(spec.action.size)
         self._recorder = EpisodeRecorder(
@@ -194,26 +194,6 @@ class ClosedLoop:
             "strategy": strategy.name,
             "timing": dict(timing.config),
         }
-
-    def _check_clock(self) -> None:
-        timing = self._timing
-        if self._is_locked:
-            return
-        reasons = {
-            f"strategy {self._strategy.name!r}, which makes more than one kind of call": len(
-                self._strategy.calls
-            )
-            > 1,
-            f"timing.assembly {timing.assembly.value}": timing.assembly is not Assembly.CAPTURED_SINCE,
-            "control jitter": self._jitter.constant_ns != 0,
-        }
-        found = [reason for reason, is_so in reasons.items() if is_so]
-        if found:
-            raise ConfigurationError(
-                f"timing.control.clock is 'restart_on_arrival', which does not go with {' and '.join(found)}; "
-                "allowed: a strategy with one kind of call, assembly captured_since, no jitter. Or set "
-                "timing.control.clock=tick_locked."
-            )
 
     @property
     def outcome(self) -> Outcome:
