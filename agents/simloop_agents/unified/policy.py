@@ -84,7 +84,7 @@ class UnifiedPolicy(Agent):
         weights = next(self._model.parameters())
         return {
             "dtype": str(weights.dtype).removeprefix("torch."),
-            "steps": str(self._model.config.flow_steps),
+            "steps": str(self._model.config.expert.flow_steps),
             "device": str(weights.device),
         }
 
