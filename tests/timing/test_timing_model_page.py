@@ -1,13 +1,30 @@
-"""What docs/timing-model.md prints is what its example prints."""
+"""What docs/timing-model.md says is what the code does: its examples run, its keys are the code's, and so are names."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from simloop.clock import Phase
+from simloop.compose import component, make_timing
+from simloop.timing.compound import JitterShape
+from simloop.timing.distribution_config import BOUND_KEYS, distribution_keys
+from simloop.timing.link_config import MAHIMAHI_KEYS, PACKET_KEYS
+from simloop.timing.netem import LOSS_WORDS, WORDS
+from simloop.timing.settings import Assembly, ControlClock, FirstChunk, Mode, QueueRule, Stamp
+from simloop.timing.timing_config import (
+    BATCHING_KEYS,
+    CAPTURE_KEYS,
+    CONTROL_KEYS,
+    TRANSPORT_KEYS,
+    timing_from_config,
+)
+from simloop.world import SensorKind
 
 
 def _page(repository: Path) -> str:
@@ -17,7 +34,7 @@ def _page(repository: Path) -> str:
 def test_the_examples_print_what_the_page_says(repository: Path) -> None:
     page = _page(repository)
     examples = re.findall(r"```python\n(.*?)```.*?```text\n(.*?)```", page, re.DOTALL)
-    assert len(examples) == page.count("```python\n") >= 2
+    assert len(examples) == page.count("```python\n") >= 3
     for code, printed in examples:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
@@ -36,3 +53,68 @@ def test_every_preset_and_strategy_is_on_the_page(repository: Path) -> None:
     for group in ("timing", "strategy"):
         for file in (repository / "conf" / group).glob("*.yaml"):
             assert f"| `{file.stem}` |" in page, file
+    presets = re.findall(r"\| `(\w+)` \|", page[page.index("## Presets") :])
+    assert sorted(presets) == sorted(f.stem for f in (repository / "conf" / "timing").glob("*.yaml"))
+
+
+def _examples(repository: Path) -> list[dict[str, str]]:
+    """Returns the settings that the page writes as ``timing.KEY=VALUE``, each by key."""
+    found = re.findall(r"`(timing\.[a-z_]+=[^`]*)`", _page(repository))
+    made = []
+    for words in found:
+        pairs = [word.partition("=") for word in re.split(r" (?=timing\.)", words)]
+        made.append({key.removeprefix("timing."): value for key, _, value in pairs})
+    return [example for example in made if not {"L", "VALUE"} & set(example.values())]
+
+
+def _keys(value: Any) -> set[str]:
+    if isinstance(value, Mapping):
+        return set(value).union(*(_keys(v) for v in value.values()))
+    return set().union(*(_keys(v) for v in value)) if isinstance(value, list) else set()
+
+
+def _values(value: Any) -> set[str]:
+    if isinstance(value, Mapping):
+        return set().union(*(_values(v) for v in value.values()))
+    if isinstance(value, list):
+        return set().union(*(_values(v) for v in value))
+    return {value} if isinstance(value, str) else set()
+
+
+def test_every_documented_setting_is_accepted_and_every_key_and_value_is_documented(repository: Path) -> None:
+    page = _page(repository)
+    examples = _examples(repository)
+    chosen = [component("timing", "constant", example) for example in examples]
+    configs = [c.config for c in chosen]
+    defaults = {k: p.default for k, p in inspect.signature(timing_from_config).parameters.items()}
+    for made, config in zip(map(make_timing, chosen), configs, strict=True):
+        given = {k: v for k, v in config.items() if v != defaults.get(k) and k != "_target_"}
+        assert dict(made.config) == given
+
+    documented = set().union(*(set(example) for example in examples))
+    assert documented == set(inspect.signature(timing_from_config).parameters) - {"name", "source"}
+    for key in documented:
+        assert f"`{key}`" in page, key
+
+    shown = set().union(*(_keys(config) for config in configs))
+    inner = (
+        CAPTURE_KEYS
+        | TRANSPORT_KEYS
+        | CONTROL_KEYS
+        | BATCHING_KEYS
+        | BOUND_KEYS
+        | PACKET_KEYS
+        | MAHIMAHI_KEYS
+    )
+    of_distributions = set().union(*distribution_keys().values()) - {"file", "stage"}
+    assert inner | of_distributions <= shown
+    assert {"`file`", "`stage`"} <= set(re.findall(r"`\w+`", page))
+
+    values = set().union(*(_values(config) for config in configs))
+    assert set(distribution_keys()) <= values
+    for kind in (Assembly, FirstChunk, QueueRule, ControlClock, Mode, SensorKind, Stamp, JitterShape):
+        for member in kind:
+            assert f"`{member.value}`" in page, member
+    for word in (*WORDS, *LOSS_WORDS):
+        if word not in ("latency", "drop", "random", "gap"):
+            assert f"`{word} " in page, word
