@@ -3,7 +3,7 @@
 from simloop.testing.braking_wall import BrakingWall
 from simloop.testing.checks import check_agent, check_world
 from simloop.testing.delayed_integrator import DelayedIntegrator
-from simloop.testing.rollout import play, toy_case
+from simloop.testing.rollout import play, play_many, toy_case
 from simloop.testing.scripted_agent import ScriptedAgent
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "check_agent",
     "check_world",
     "play",
+    "play_many",
     "toy_case",
 ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from simloop.agent import Agent
+from simloop.agent import Agent, InferenceReply, InferenceRequest
 from simloop.log import EpisodeLog
-from simloop.loop import ClosedLoop
+from simloop.loop import ClosedLoop, EpisodeGenerator
 from simloop.spec import Case, ParameterValue, Scenario
 from simloop.strategies.strategy import Strategy
 from simloop.timing.stage_graph import Timing
-from simloop.world import World
+from simloop.world import Outcome, World
 
 
 def toy_case(
@@ -38,3 +38,51 @@ def play(world: World, agent: Agent, *, case: Case, timing: Timing, strategy: St
     except StopIteration as stop:
         log: EpisodeLog = stop.value
         return log
+
+
+def play_many(
+    make_world: Callable[[], World],
+    agent: Agent,
+    *,
+    cases: Sequence[Case],
+    timing: Timing,
+    strategy: Strategy,
+    interleaved: int = 256,
+) -> list[Outcome]:
+    """Plays many cases and returns their verdicts, in order.
+
+    Args:
+        make_world: Makes a world; one for each episode that is held at once.
+        agent: Answers the requests of all held episodes in one batch.
+        cases: What the worlds are put through.
+        timing: How long each stage takes.
+        strategy: When to ask and how to install.
+        interleaved: Episodes held at once at most.
+    """
+    outcomes: list[Outcome] = []
+    worlds = [make_world() for _ in range(min(interleaved, len(cases)))]
+    for start in range(0, len(cases), interleaved):
+        loops = [
+            ClosedLoop(world=world, case=case, agent=agent.spec, timing=timing, strategy=strategy)
+            for world, case in zip(worlds, cases[start : start + interleaved], strict=False)
+        ]
+        episodes = [loop.run() for loop in loops]
+        waiting = [(episode, next(episode, None)) for episode in episodes]
+        while waiting := [(e, request) for e, request in waiting if request is not None]:
+            replies = agent.infer([request for _, request in waiting])
+            waiting = [
+                (episode, _next_request(episode, reply))
+                for (episode, _), reply in zip(waiting, replies, strict=True)
+            ]
+        outcomes += [loop.outcome for loop in loops]
+    for world in worlds:
+        world.close()
+    return outcomes
+
+
+def _next_request(episode: EpisodeGenerator, reply: InferenceReply) -> InferenceRequest | None:
+    """Returns an episode's next request, None when it has ended."""
+    try:
+        return episode.send(reply)
+    except StopIteration:
+        return None
