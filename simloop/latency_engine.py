@@ -186,6 +186,7 @@ class LatencyEngine:
         self._last_action: Any = None
         self._starved_ticks = 0
         self._last_effect_tick = -1
+        self._control_ns = -1
         self.acting_step = self.delay_ticks = self.action_age_ns = NONE
         self._forget_counts()
         self.latest = {s.name: plant.capture(s.name, 0, 0) for s in self._sensors}
@@ -230,8 +231,9 @@ class LatencyEngine:
             self._deliver(job)
         sent_ns = t_ns + self._graph.preprocess.ns(job.request, t_ns)
         self._then(t_ns, sent_ns, _PREPROCESS_DONE, job)
-        late_ns = self._graph.control_jitter.ns(tick, t_ns)
-        self._queue.schedule(t_ns + late_ns, _CONTROL_TICK, tick, tick)
+        # A late tick delays the next one; two never share an instant.
+        self._control_ns = max(t_ns + self._graph.control_jitter.ns(tick, t_ns), self._control_ns + 1)
+        self._queue.schedule(self._control_ns, _CONTROL_TICK, tick, tick)
         self._queue.schedule(t_ns, _PHYSICS_START, 0)
         self._tick += 1
         self._queue.schedule(t_ns + self._period_ns, _DECISION, 0)

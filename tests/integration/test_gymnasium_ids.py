@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 import simloop_bimanual
 import simloop_driving
+from simloop import LatencyWrapper
 from simloop.scenario_files import load_family
 from simloop.world import SensorKind, World
 
@@ -89,6 +90,34 @@ def test_the_same_seed_gives_the_same_observations_and_success_is_always_said(en
         rollouts.append(seen)
     assert all(is_equal(a, b) for a, b in zip(*rollouts, strict=True))
     assert not is_equal(rollouts[0][0], rollouts[0][-1])
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_latency_wrapper_adds_nothing_but_latency(env_id: str) -> None:
+    """Without latency every step is the bare one; with it the same world is played, later."""
+    # Proprioception alone, so that nothing is rendered.
+    sensor = next(s.name for s in world_of(env_id).spec.sensors if s.kind is SensorKind.PROPRIOCEPTION)
+
+    def rollout(env: gymnasium.Env[Any, Any]) -> list[Any]:
+        env.action_space.seed(2)
+        return [env.reset(seed=11)[0], *(env.step(0.1 * env.action_space.sample())[0] for _ in range(8))]
+
+    env = gymnasium.make(env_id, sensors=(sensor,))
+    bare = rollout(env)
+    without = LatencyWrapper(env, timing="zero")
+    assert not without.is_quantised
+    assert all(is_equal(a, b) for a, b in zip(bare, rollout(without), strict=True))
+    without.close()
+    late_env = LatencyWrapper(gymnasium.make(env_id, sensors=(sensor,)), timing="xr0_4090")
+    late = rollout(late_env)
+    assert is_equal(bare[0], late[0])
+    assert not is_equal(bare[-1], late[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The checker recommends the bare environment; here the wrapper is what is checked.
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        check_env(late_env)
+    late_env.close()
 
 
 @pytest.mark.parametrize("env_id", IDS)
