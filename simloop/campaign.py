@@ -11,7 +11,16 @@ from simloop.suites import Suite
 
 
 class Campaign(ABC):
-    """Proposes episodes at barriers; rows come back in case order, never in completion order."""
+    """Proposes episodes at barriers; rows come back in case order, never in completion order.
+
+    What it proposes depends on its arguments and the observed rows alone. So a run that was stopped goes on by
+    proposing again: episodes that are recorded are skipped and their recorded rows observed.
+
+    Attributes:
+        columns: Row columns that ``observe`` reads; empty if it needs no rows.
+    """
+
+    columns: tuple[str, ...] = ()
 
     @abstractmethod
     def propose(self) -> Sequence[EpisodeSpec]:
@@ -19,48 +28,29 @@ class Campaign(ABC):
 
     @abstractmethod
     def observe(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes the rows of the proposed episodes, in the order in which they were proposed."""
+        """Takes the rows of the proposed episodes (``columns`` of them), in the order in which they were proposed.
+
+        It is not called if ``columns`` is empty.
+        """
+
+    def wants_log(self, spec: EpisodeSpec) -> bool | None:
+        """Whether a proposed episode's log is kept; None leaves it to the store (failures and a sample)."""
+        return None
+
+    def findings(self) -> Mapping[str, Any]:
+        """Returns what the campaign found beyond its rows, as plain values; kept with the run once it is complete."""
+        return {}
 
 
 class SuiteCampaign(Campaign):
-    """Proposes every episode of a suite once.
+    """Proposes all its episodes once.
 
     Args:
-        suite: The suite.
-        family: From a scenario's name to its family.
-        component: From (group, name) to the composed choice.
-        agent_digest: From an agent's name to its digest.
-        versions: From a family to the versions that its verdicts depend on.
+        specs: The episodes; see ``suite_specs``.
     """
 
-    def __init__(
-        self,
-        suite: Suite,
-        *,
-        family: Callable[[str], ScenarioFamily],
-        component: Callable[[str, str], Component],
-        agent_digest: Callable[[str], str],
-        versions: Callable[[ScenarioFamily], Mapping[str, str]],
-    ) -> None:
-        specs: dict[str, EpisodeSpec] = {}
-        for axes in suite.axes:
-            for scenario in axes.scenario:
-                scenario_family = family(scenario)
-                for seed in axes.seeds:
-                    case = scenario_family.case(seed)
-                    for agent in axes.agent:
-                        for timing in axes.timing:
-                            for strategy in axes.strategy:
-                                spec = EpisodeSpec(
-                                    case=case,
-                                    agent=component("agent", agent),
-                                    timing=component("timing", timing),
-                                    strategy=component("strategy", strategy),
-                                    agent_digest=agent_digest(agent),
-                                    versions=versions(scenario_family),
-                                )
-                                specs.setdefault(spec.episode_id, spec)
-        self._specs = tuple(specs.values())
+    def __init__(self, specs: Sequence[EpisodeSpec]) -> None:
+        self._specs = tuple(specs)
         self._is_proposed = False
 
     def propose(self) -> Sequence[EpisodeSpec]:
@@ -72,3 +62,41 @@ class SuiteCampaign(Campaign):
 
     def observe(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Needs no rows: nothing depends on them."""
+
+
+def suite_specs(
+    suite: Suite,
+    *,
+    family: Callable[[str], ScenarioFamily],
+    component: Callable[[str, str], Component],
+    agent_digest: Callable[[str], str],
+    versions: Callable[[ScenarioFamily], Mapping[str, str]],
+) -> tuple[EpisodeSpec, ...]:
+    """Returns every episode of a suite once, in case order.
+
+    Args:
+        suite: The suite.
+        family: From a scenario's name to its family.
+        component: From (group, name) to the composed choice.
+        agent_digest: From an agent's name to its digest.
+        versions: From a family to the versions that its verdicts depend on.
+    """
+    specs: dict[str, EpisodeSpec] = {}
+    for axes in suite.axes:
+        for scenario in axes.scenario:
+            scenario_family = family(scenario)
+            for seed in axes.seeds:
+                case = scenario_family.case(seed)
+                for agent in axes.agent:
+                    for timing in axes.timing:
+                        for strategy in axes.strategy:
+                            spec = EpisodeSpec(
+                                case=case,
+                                agent=component("agent", agent),
+                                timing=component("timing", timing),
+                                strategy=component("strategy", strategy),
+                                agent_digest=agent_digest(agent),
+                                versions=versions(scenario_family),
+                            )
+                            specs.setdefault(spec.episode_id, spec)
+    return tuple(specs.values())

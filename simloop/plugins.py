@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,24 @@ def world_class(name: str) -> type[World]:
     return loaded
 
 
-def load_metrics() -> tuple[Metric, ...]:
+def load_metrics(names: Sequence[str] = ()) -> tuple[Metric, ...]:
     """Returns the built-in metrics and those of every plug-in, in name order.
 
+    Args:
+        names: Only these; all if empty. Plug-ins that are not named are not imported.
+
     Raises:
+        UnknownNameError: There is no metric of a name.
         PluginError: A plug-in does not load or is not a Metric.
     """
-    metrics = list(core_metrics())
+    metrics = [m for m in core_metrics() if not names or m.name in names]
+    known = {m.name for m in core_metrics()} | set(entry_points("metrics"))
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("metric", name, known)
     for name in entry_points("metrics"):
+        if names and name not in names:
+            continue
         loaded = load_entry_point("metrics", name)
         if not (isinstance(loaded, type) and issubclass(loaded, Metric)):
             raise PluginError(

@@ -25,7 +25,7 @@ UNIT_SUFFIXES = (
 )  # fmt: skip
 _KEYS = {
     "family", "description", "world", "world_config", "instruction", "time_limit_s", "parameters", "scene", "tags",
-    "provenance",
+    "twin", "provenance",
 }  # fmt: skip
 _REQUIRED = ("family", "world", "time_limit_s", "parameters")
 _DISTRIBUTIONS = ("uniform", "log_uniform")
@@ -110,6 +110,7 @@ def _family_of(file: Traversable | Path) -> ScenarioFamily:
         instruction=str(content.get("instruction", "")),
         time_limit_ns=round(time_limit_s * 1e9),
         tags={str(k): str(v) for k, v in _mapping(content.get("tags"), "tags", where).items()},
+        twin=_mapping(content.get("twin"), "twin", where),
         provenance=str(content.get("provenance", "")),
         where=where,
     )

@@ -7,14 +7,16 @@ draw is keyed by it, so runs that differ only in agent, timing or strategy share
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from simloop.config_files import file_digests
 from simloop.errors import ConfigurationError, ParameterError
 from simloop.randomness import generator, stream_key
 
@@ -124,6 +126,8 @@ class ScenarioFamily:
         world_config: Choices for that world (action space, controller); part of the case's identity.
         parameters: Range by parameter name.
         scene, instruction, time_limit_ns, tags: As in ``Scenario``.
+        twin: What takes the event out of a case, for its counterfactual twin: new value by dotted path, such as
+            ``scene.manoeuvres.0.trigger`` or ``parameters.gap_m``.
         provenance: Where the parameters come from.
         where: File that it was read from, for messages.
     """
@@ -137,6 +141,7 @@ class ScenarioFamily:
     instruction: str = ""
     time_limit_ns: int = 20_000_000_000
     tags: Mapping[str, str] = field(default_factory=dict)
+    twin: Mapping[str, Any] = field(default_factory=dict)
     provenance: str = ""
     where: str = ""
 
@@ -175,6 +180,40 @@ class ScenarioFamily:
     def case(self, seed: int, fixed: Mapping[str, ParameterValue] | None = None) -> Case:
         """Draws the case of ``seed``."""
         return Case(scenario=self.scenario(seed, fixed), seed=seed, world_config=self.world_config)
+
+    def twin_case(self, case: Case) -> Case:
+        """Returns the counterfactual twin of a case: the same draws, without the event that ``twin`` takes out.
+
+        Raises:
+            ConfigurationError: The family has no twin, or a path of it leads nowhere.
+        """
+        where = f"{self.where or self.name}: twin"
+        if not self.twin:
+            raise ConfigurationError(
+                f"{where} is missing. Say there what takes the event out, for example "
+                "{scene.manoeuvres.0.trigger: {time_s: 500}}, or leave twins out."
+            )
+        content: dict[str, Any] = {"scene": case.scenario.scene, "parameters": case.scenario.parameters}
+        for path, value in self.twin.items():
+            content = _replaced(content, path.split("."), value, f"{where}.{path}")
+        scenario = dataclasses.replace(
+            case.scenario, scene=content["scene"], parameters=content["parameters"]
+        )
+        return dataclasses.replace(case, scenario=scenario, twin_of=case.case_id)
+
+
+def _replaced(content: Any, path: Sequence[str], value: Any, where: str) -> Any:
+    """Returns ``content`` with the value at ``path`` replaced; nothing is changed in place."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(content, Mapping) and key in content:
+        return {**content, key: _replaced(content[key], rest, value, where)}
+    if isinstance(content, (list, tuple)) and key.isdecimal() and int(key) < len(content):
+        number = int(key)
+        return [_replaced(c, rest, value, where) if n == number else c for n, c in enumerate(content)]
+    known = list(content) if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    raise ConfigurationError(f"{where} leads nowhere: there is no {key!r} in {known}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,9 +277,10 @@ class Component:
 
     @property
     def config_digest(self) -> str:
-        """Digest of the configuration; the name does not enter it."""
+        """Digest of the configuration and, of timings, of the files that it names; the name does not enter it."""
         if not self._config_digest:
-            object.__setattr__(self, "_config_digest", digest(self.config))
+            files = file_digests(self.config) if self.group == "timing" else {}
+            object.__setattr__(self, "_config_digest", digest([self.config, files] if files else self.config))
         return self._config_digest
 
     @property

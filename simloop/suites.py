@@ -1,4 +1,4 @@
-"""Suites: which episodes to run, as axes in a YAML file, and the criteria that the run is judged by."""
+"""Suites: which episodes to run, as axes or a latency sweep in a YAML file, and the criteria to judge them by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.scenario_files import PACKAGE, read_yaml_mapping
 
-_KEYS = ("suite", "description", "axes", "criteria")
+_KEYS = ("suite", "description", "axes", "sweep", "criteria")
 _AXES = ("scenario", "agent", "timing", "strategy", "seeds")
 
 
@@ -42,7 +42,8 @@ class Suite:
     Attributes:
         name: Name of the suite (the file's key ``suite``).
         description: One sentence for lists.
-        axes: One or more grids; an episode that lies in two of them is run once.
+        axes: One or more grids; an episode that lies in two of them is run once. None in a sweep.
+        sweep: The ``sweep`` block as read, or None (see ``simloop.sweep.definition``).
         criteria: The rules, as read (see ``simloop.criteria``).
         where: File that it was read from.
     """
@@ -51,6 +52,7 @@ class Suite:
     axes: tuple[Axes, ...]
     description: str = ""
     criteria: tuple[Mapping[str, Any], ...] = ()
+    sweep: Mapping[str, Any] | None = None
     where: str = ""
 
     def replaced(
@@ -99,9 +101,10 @@ def _suite_of(file: Traversable | Path) -> Suite:
     for key in content:
         if key not in _KEYS:
             raise UnknownNameError("key", str(key), _KEYS, where=where)
-    if "suite" not in content or "axes" not in content:
-        raise ConfigurationError(f"{where}: the keys suite and axes are required.")
-    grids = content["axes"] if isinstance(content["axes"], list) else [content["axes"]]
+    if "suite" not in content or ("axes" in content) == ("sweep" in content):
+        raise ConfigurationError(f"{where}: the keys suite and either axes or sweep are required.")
+    grids: Any = content.get("axes", [])
+    grids = grids if isinstance(grids, list) else [grids]
     criteria = content.get("criteria") or []
     if not isinstance(criteria, list) or any(not isinstance(c, dict) for c in criteria):
         raise ConfigurationError(f"{where}: criteria must be a list of mappings.")
@@ -110,6 +113,7 @@ def _suite_of(file: Traversable | Path) -> Suite:
         description=str(content.get("description", "")),
         axes=tuple(_axes(grid, f"{where}: axes[{n}]") for n, grid in enumerate(grids)),
         criteria=tuple(criteria),
+        sweep=content.get("sweep"),
         where=where,
     )
 

@@ -15,18 +15,23 @@ from simloop.cli.compare import compare
 from simloop.cli.doctor import doctor
 from simloop.cli.exit_code import ExitCode
 from simloop.cli.list_names import list_names
+from simloop.cli.probe import probe
 from simloop.cli.replay import replay
 from simloop.cli.report import report
 from simloop.cli.run import run
+from simloop.cli.sweep import sweep
+from simloop.cli.trace import trace_app
 from simloop.errors import SimloopError
 from simloop.plugins import entry_points, load_entry_point
 
 _CORE: dict[str, Callable[..., None]] = {
     "run": run,
+    "sweep": sweep,
     "list": list_names,
     "report": report,
     "replay": replay,
     "compare": compare,
+    "probe": probe,
     "doctor": doctor,
 }
 
@@ -49,6 +54,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     )
     for name, command in _CORE.items():
         app.command(name)(command)
+    app.add_typer(trace_app, name="trace")
     for name in entry_points("commands"):
         if wanted in (None, "--help", name):
             loaded = load_entry_point("commands", name)

@@ -60,6 +60,13 @@ class RunProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def extend(self, total: int) -> None:
+        """Takes the number of episodes that the run has come to, which grows with the rounds of a campaign."""
+        if total > self._total:
+            self._total = total
+            if self._bar is not None:
+                self._bar.update(self._task, total=total)
+
     def __call__(self, row: Row) -> None:
         """Takes one finished episode."""
         self._num_done += 1

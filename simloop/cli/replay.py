@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,20 @@ import typer
 
 from simloop.cli.exit_code import ExitCode
 from simloop.cli.run_folder import run_folder
+from simloop.compose import component
 from simloop.errors import ResultsError
 from simloop.report.log_difference import first_difference
-from simloop.runner.planning import DEFAULT_RESULTS, RunPlan, plan_run
+from simloop.runner.measured_runs import is_measured
+from simloop.runner.planning import DEFAULT_RESULTS, RunPlan
+from simloop.runner.run import recorded_rows, rounds
+from simloop.runner.trace_facts import TRACES
 from simloop.runner.worker import EpisodeWorker, Task, TaskResult
+from simloop.spec import Component
 from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.platform_key import platform_key
 from simloop.store.run_store import RunStore
+from simloop.sweep.planning import plan_command
+from simloop.timing.trace_files import JSONL_SUFFIX
 
 
 def replay(
@@ -25,7 +33,8 @@ def replay(
 ) -> None:
     """Simulate an episode again and check that it is the recorded one (row and log), bit for bit.
 
-    Exits with 1 if it differs; the first difference is shown if the episode's log was kept.
+    An episode whose inference times were measured is simulated from its trace. Exits with 1 if it differs; the first
+    difference is shown if the episode's log was kept.
     """
     if len(episode_id) < 8:
         raise ResultsError(
@@ -34,7 +43,7 @@ def replay(
     store, row = _find(episode_id, run)
     plan = _plan_again(store.manifest)
     task = _task(plan, str(row["episode_id"]), store)
-    result = _play(plan, task)
+    result = _play(plan, _from_trace(store, task))
     typer.echo(f"{row['episode_id']}: {row['scenario']}, seed {row['seed']}, {row['agent']}, {row['timing']}, "
                f"{row['strategy']}")  # fmt: skip
     typer.echo(f"recorded: {row['status']} ({row['reason']}), hash {row['episode_hash']}")
@@ -75,17 +84,35 @@ def _plan_again(manifest: Manifest) -> RunPlan:
     words = manifest.config.get("words")
     if not isinstance(words, list):
         raise ResultsError(f"The manifest of run {manifest.run_id!r} does not say how it was composed.")
-    return plan_run([str(word) for word in words])
+    return plan_command(str(manifest.config.get("command", "run")), [str(word) for word in words])
 
 
 def _task(plan: RunPlan, episode_id: str, store: RunStore) -> Task:
-    for task in plan.tasks:
-        if task.spec.episode_id == episode_id:
-            return task
+    campaign = plan.make_campaign()
+    for tasks in rounds(plan, campaign, lambda campaign, done: recorded_rows(store, campaign, done)):
+        for task in tasks:
+            if task.spec.episode_id == episode_id:
+                return task
     changed = _changes(store.manifest.identity(), plan.manifest.identity())
     raise ResultsError(
         f"Episode {episode_id} cannot be simulated again: agent, suite or simulators have changed ({changed})."
     )
+
+
+def _from_trace(store: RunStore, task: Task) -> Task:
+    """Lets the recorded trace take the place of the clock where inference times were measured."""
+    if not is_measured(task.spec.timing):
+        return task
+    path = store.path / TRACES / f"{task.spec.episode_id}{JSONL_SUFFIX}"
+    if not path.is_file():
+        raise ResultsError(
+            f"Episode {task.spec.episode_id} was measured and {path} is gone: without its trace it cannot be simulated "
+            "again."
+        )
+    config = {**component("timing", "replay").config, "trace": str(path)}
+    timing = Component(group="timing", name=task.spec.timing.name, config=config)
+    typer.echo(f"Inference times were measured; they are replayed from {path}.")
+    return dataclasses.replace(task, spec=dataclasses.replace(task.spec, timing=timing))
 
 
 def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:

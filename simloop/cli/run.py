@@ -12,10 +12,14 @@ from rich.table import Table
 from simloop import wall_clock
 from simloop.cli.exit_code import ExitCode
 from simloop.cli.progress import RunProgress
-from simloop.runner.planning import RunPlan, plan_run
+from simloop.runner.planning import RunPlan
 from simloop.runner.run import execute
 from simloop.store.manifest import MANIFEST_NAME
 from simloop.store.run_store import RunStore
+from simloop.sweep.planning import plan_command
+
+_WIDE = 180
+"""Columns of a curve's table where the output is no terminal."""
 
 
 def run(
@@ -28,24 +32,31 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only.")] = False,
 ) -> None:
     """Run a suite; the same command again goes on where it stopped."""
+    run_plan(plan_command("run", words or []), dry_run=dry_run)
+
+
+def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
+    """Announces a plan, executes it, builds its report and prints the verdict; ends with the run's exit code."""
     # The report's libraries are imported only when a run is at hand, so that other commands start quickly.
     from simloop.report.build import build_report
 
     console = Console()
-    plan = plan_run(words or [])
     _announce(console, plan)
     if dry_run:
         return
     started_s = wall_clock.now_s()
     done = _num_recorded(plan)
     with RunProgress(console, total=len(plan.tasks), num_done=done) as progress:
-        effort = execute(plan, progress)
+        effort = execute(plan, progress, progress.extend)
     files = build_report(plan.folder)
     summary = json.loads(files.summary_json.read_text())
-    _print_summary(console, summary)
+    if "sweep" in summary:
+        _print_curves(console, summary)
+    else:
+        _print_summary(console, summary)
     console.print(
         f"Ran {effort.num_episodes} episodes in {wall_clock.now_s() - started_s:.0f} s; {effort.cpu_s:.0f} CPU seconds "
-        f"in this process and the workers. {len(plan.tasks) - effort.num_episodes} were recorded before."
+        f"in this process and the workers. {done} were recorded before."
     )
     console.print(f"Report: {files.report_html}", soft_wrap=True)
     lost = sum(cell["num_episodes"] - cell["num_judged"] for cell in summary["cells"])
@@ -93,7 +104,28 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
             interval,
         )
     console.print(table)
+    _print_criteria(console, verdict)
+
+
+def _print_criteria(console: Console, verdict: dict[str, Any]) -> None:
     for criterion in verdict["criteria"]:
         console.print(
             f"{criterion['state'].upper():>10}  {criterion['name']}: {criterion['detail']}", soft_wrap=True
         )
+
+
+def _print_curves(console: Console, summary: dict[str, Any]) -> None:
+    """Prints the curves of a sweep: success at each latency, area, L95 and slope."""
+    verdict = summary["verdict"]
+    console.print(f"{summary['suite']}: {verdict['state'].upper()}. {verdict['headline']}", markup=False)
+    for group in summary["sweep"]["groups"]:
+        table = Table(title=f"{group['title']}. {group['conditions']}", title_justify="left")
+        for heading in group["table"]["header"]:
+            table.add_column(heading)
+        for line in group["table"]["body"]:
+            table.add_row(*line)
+        if console.is_terminal:
+            console.print(table)
+        else:
+            Console(width=_WIDE).print(table)
+    _print_criteria(console, verdict)

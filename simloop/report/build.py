@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simloop.report.cells import Rows, is_judged, is_success
+from simloop.report.cells import Rows, is_judged, is_success, shared_rows
 from simloop.report.junit import build_junit
 from simloop.report.page import build_page
 from simloop.report.scene import read_scene
@@ -18,6 +18,7 @@ from simloop.report.verdict import Verdict, judge
 from simloop.report.video import FRAMES_PER_SECOND, MAX_SECONDS, write_video
 from simloop.store.atomic_file import write_atomically
 from simloop.store.run_store import RunStore
+from simloop.sweep.results import is_sweep, read_sweep, write_sweep_files
 
 _LOG = logging.getLogger(__name__)
 MAX_VIDEOS = 6
@@ -47,19 +48,24 @@ class ReportFiles:
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
+    For a sweep also ``sweep.csv``, ``sweep.parquet`` and the CSV files of what else it found.
+
     The JUnit file and the summaries are written first and the films last, so that a full disk costs pictures only.
 
     Raises:
         ResultsError: The folder is not a run, or a part of it is torn.
     """
     store = RunStore.open_read_only(Path(run_dir))
-    rows = sorted(store.read_rows().to_pylist(), key=_case_order)
+    rows = sorted(shared_rows(store.read_rows()), key=_case_order)
     verdict = judge(rows, store.manifest)
+    swept = read_sweep(store) if is_sweep(store) else None
+    if swept is not None:
+        write_sweep_files(store, swept)
     junit, markdown, page = (store.path / name for name in ("junit.xml", "summary.md", "report.html"))
     write_atomically(junit, build_junit(rows, store.manifest, verdict))
-    write_atomically(markdown, build_markdown(rows, store.manifest, verdict).encode())
-    summary = store.write_summary(build_summary(rows, store.manifest, verdict))
-    write_atomically(page, build_page(store, rows, verdict).encode())
+    write_atomically(markdown, build_markdown(rows, store.manifest, verdict, swept).encode())
+    summary = store.write_summary(build_summary(rows, store.manifest, verdict, swept))
+    write_atomically(page, build_page(store, rows, verdict, swept).encode())
     videos = _write_videos(store, rows)
     _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
     return ReportFiles(

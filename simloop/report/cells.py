@@ -7,10 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from simloop.stats.rate import Rate, rate_of
 from simloop.store.row import EpisodeStatus
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+def shared_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Returns the rows of a table as mappings; equal texts of a column are one object, of which many rows need few."""
+    columns = []
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            encoded = column.combine_chunks().dictionary_encode()
+            words = [*encoded.dictionary.to_pylist(), None]
+            columns.append([words[i] for i in encoded.indices.fill_null(len(words) - 1).to_pylist()])
+        else:
+            columns.append(column.to_pylist())
+    names = table.column_names
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def is_judged(row: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from simloop.errors import ResultsError
 from simloop.report.cells import Rows, is_judged, is_success
+from simloop.stats.holm import holm
 from simloop.stats.paired import Alternative, PairedComparison, compare_paired, exact_mcnemar, pair_outcomes
 
 _CELL = ("scenario", "agent", "timing", "strategy")
@@ -55,17 +56,6 @@ def _outcomes(rows: Rows) -> dict[_Cell, dict[str, bool]]:
             scenario, agent, timing, strategy = (str(row[c]) for c in _CELL)
             cells.setdefault((scenario, agent, timing, strategy), {})[str(row["case_id"])] = is_success(row)
     return cells
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns Holm's adjusted p-values (Scandinavian Journal of Statistics 6:65-70, 1979), in the given order."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def compare_runs(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simloop.report.cells import Cell, Rows, cells
-from simloop.report.summary import CELL_COLUMNS
+from simloop.report.summary import CELL_COLUMNS, rows_by_cell
 from simloop.report.verdict import CriterionState, RunState, Verdict
 from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus
@@ -30,7 +30,7 @@ def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict) -> bytes:
     """
     suites = ET.Element("testsuites", name=_clean(manifest.run_id))
     scenarios = _suite(suites, f"{manifest.suite}.cells")
-    by_cell = _rows_by_cell(rows)
+    by_cell = rows_by_cell(rows)
     for cell in cells(rows, CELL_COLUMNS):
         _add_cell(scenarios, cell, by_cell[tuple(cell.key.values())])
     criteria = _suite(suites, f"{manifest.suite}.criteria")
@@ -54,13 +54,6 @@ def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict) -> bytes:
     ET.indent(suites)
     data: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return data
-
-
-def _rows_by_cell(rows: Rows) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(str(row[c]) for c in CELL_COLUMNS), []).append(row)
-    return groups
 
 
 def _suite(parent: ET.Element, name: str) -> ET.Element:

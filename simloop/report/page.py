@@ -16,9 +16,12 @@ from simloop.report.cells import Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.episode_view import episode_view
 from simloop.report.summary import CELL_COLUMNS, metric_names
+from simloop.report.sweep_charts import curve_svg
+from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
 from simloop.store.row import EpisodeStatus
 from simloop.store.run_store import RunStore
+from simloop.sweep.results import SweepResult
 
 MAX_EMBEDDED_FAILURES = 20
 MAX_EMBEDDED = 44
@@ -127,8 +130,8 @@ def _asset(name: str) -> str:
     return importlib.resources.files("simloop.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def build_page(store: RunStore, rows: Rows, verdict: Verdict) -> str:
-    """Returns the page of a run."""
+def build_page(store: RunStore, rows: Rows, verdict: Verdict, swept: SweepResult | None = None) -> str:
+    """Returns the page of a run, with the section of a sweep if it is one."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -145,7 +148,10 @@ def build_page(store: RunStore, rows: Rows, verdict: Verdict) -> str:
         num_unjudged=sum(not EpisodeStatus(s).is_judged and n for s, n in verdict.counts.items()),
         scenario_cells=cells(rows, ("scenario", "agent")),
         strategies=_names(rows, "strategy"),
-        latency=[{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
+        sweep=None if swept is None else _sweep_groups(swept),
+        latency=[]
+        if swept is not None
+        else [{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
         metrics=metrics,
         num_open_metrics=sum(is_open) or len(metrics),
         num_embedded=sum(d["log"] is not None for d in embedded.values()),
@@ -155,6 +161,17 @@ def build_page(store: RunStore, rows: Rows, verdict: Verdict) -> str:
         num_listed=len(listed),
         data=script_json({"columns": _LIST_COLUMNS, "rows": listed, "details": embedded}),
     )
+
+
+def _sweep_groups(swept: SweepResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "group": group,
+            "svg": Markup(curve_svg(group.title, group.curves)),
+            "tables": (group.overview, *group.further),
+        }
+        for group in sweep_groups(swept)
+    ]
 
 
 def _names(rows: Rows, column: str) -> Sequence[str]:

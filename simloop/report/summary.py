@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from simloop.report.cells import Cell, Rows, cells
+from simloop.report.sweep_tables import sweep_groups, sweep_summary
 from simloop.report.verdict import Verdict, metric_values
 from simloop.store.manifest import Manifest
 from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX
+from simloop.sweep.results import SweepResult
 
 SUMMARY_SCHEMA_VERSION = 1
 CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
@@ -32,10 +34,22 @@ def metric_names(rows: Rows) -> list[str]:
     ]
 
 
-def build_summary(rows: Rows, manifest: Manifest, verdict: Verdict) -> dict[str, Any]:
+def rows_by_cell(rows: Rows) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    """Returns the rows of each combination of ``CELL_COLUMNS``."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[c]) for c in CELL_COLUMNS), []).append(row)
+    return groups
+
+
+def build_summary(
+    rows: Rows, manifest: Manifest, verdict: Verdict, swept: SweepResult | None = None
+) -> dict[str, Any]:
     """Returns the content of ``summary.json``; ``docs/log.md`` lists its keys."""
     names = metric_names(rows)
+    members = rows_by_cell(rows)
     return {
+        **({} if swept is None else {"sweep": sweep_summary(swept)}),
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "run_id": manifest.run_id,
         "suite": manifest.suite,
@@ -59,7 +73,8 @@ def build_summary(rows: Rows, manifest: Manifest, verdict: Verdict) -> dict[str,
         },
         "scenarios": [_cell_summary(c) for c in cells(rows, ("scenario", "agent"))],
         "cells": [
-            _cell_summary(c) | {"metrics": _metric_means(rows, c, names)} for c in cells(rows, CELL_COLUMNS)
+            _cell_summary(c) | {"metrics": _metric_means(members[tuple(c.key.values())], names)}
+            for c in cells(rows, CELL_COLUMNS)
         ],
     }
 
@@ -79,8 +94,7 @@ def _cell_summary(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _metric_means(rows: Rows, cell: Cell, names: list[str]) -> dict[str, dict[str, float | int]]:
-    members = [r for r in rows if all(str(r[c]) == value for c, value in cell.key.items())]
+def _metric_means(members: Rows, names: list[str]) -> dict[str, dict[str, float | int]]:
     means: dict[str, dict[str, float | int]] = {}
     for name in names:
         values = metric_values(members, name)
@@ -103,7 +117,7 @@ def _table(header: tuple[str, ...], body: list[tuple[object, ...]]) -> list[str]
     return lines + ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in body]
 
 
-def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict) -> str:
+def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict, swept: SweepResult | None = None) -> str:
     """Returns the content of ``summary.md``."""
     lines = [
         f"# {_escape(manifest.suite)}: {verdict.state.value.upper()}",
@@ -118,6 +132,11 @@ def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict) -> str:
             ("criterion", "result", "numbers"), [(c.name, c.state.value, c.detail) for c in verdict.criteria]
         )
         lines.append("")
+    for group in () if swept is None else sweep_groups(swept):
+        lines += [f"## {_escape(group.title)}", "", _escape(group.conditions), ""]
+        for table in (group.overview, *group.further, group.points):
+            lines += [f"### {_escape(table.title)}", "", *_table(table.header, list(table.body))]
+            lines += ["", _escape(table.note), ""]
     lines += ["## Success (Wilson 95 % interval)", ""]
     lines += _table(
         ("scenario", "agent", "success", "why not"),

@@ -5,44 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from simloop import wall_clock
-from simloop.agent import AgentSpec
-from simloop.campaign import SuiteCampaign
-from simloop.compose import (
-    component,
-    make_agent,
-    make_strategy,
-    make_timing,
-    make_world,
-    split_overrides,
-    world_component,
-)
+from simloop.campaign import Campaign, SuiteCampaign, suite_specs
+from simloop.compatibility import matching_embodiment
+from simloop.compose import component, make_strategy, make_timing
 from simloop.criteria import check_names, parse_criteria
-from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
-from simloop.loop import matching_embodiment
+from simloop.errors import ConfigurationError, ParameterError
 from simloop.metrics.evaluate import metric_versions
-from simloop.plugins import agent_class, load_metrics
+from simloop.plugins import load_metrics
+from simloop.runner.composing import AXES, Composer, core_versions, sort_words
 from simloop.runner.config import RunnerConfig
+from simloop.runner.measured_runs import is_measured, runner_for
 from simloop.runner.worker import RunFacts, Task
-from simloop.scenario_files import load_family
-from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
-from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
+from simloop.spec import Component, EpisodeSpec, canonical_json, digest
 from simloop.store.manifest import Manifest
 from simloop.store.platform_key import distributions_digest
 from simloop.suites import Suite, load_suite, whole_number
-from simloop.world import WorldSpec
 
 DEFAULT_RESULTS = Path("results/runs")
-_AXES = ("scenario", "agent", "timing", "strategy")
-_PLAIN_KEYS = ("suite", "run_id", "results", "runner", "seeds.first", "seeds.count", *_AXES)
-_GROUPS = ("runner", "agent", "timing", "strategy", "world")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,109 +38,28 @@ class RunPlan:
         run_id: Name of the run.
         folder: Its results folder.
         suite: The suite, with the command line's replacements.
-        tasks: Every episode, in case order.
+        tasks: The episodes of the first round, in the order in which they are proposed; all there are for a suite.
+        make_campaign: Starts the campaign anew; its first round is ``tasks``.
+        world_of: From an episode to its composed world.
         runner: How the run is executed.
         manifest: What the run is, for its folder.
+        metrics: Names of the metrics to judge by; all if empty.
     """
 
     run_id: str
     folder: Path
     suite: Suite
     tasks: tuple[Task, ...]
+    make_campaign: Callable[[], Campaign]
+    world_of: Callable[[EpisodeSpec], Component]
     runner: RunnerConfig
     manifest: Manifest
+    metrics: tuple[str, ...] = ()
 
     @property
     def facts(self) -> RunFacts:
         """What every row says about the run."""
-        return RunFacts(run_id=self.run_id, suite=self.suite.name)
-
-
-@dataclass(slots=True)
-class _Words:
-    """The command line's words, sorted by what they mean."""
-
-    plain: dict[str, str] = field(default_factory=dict)
-    groups: dict[str, dict[str, str]] = field(default_factory=lambda: {g: {} for g in _GROUPS})
-    world: dict[str, Any] = field(default_factory=dict)
-
-
-def _sort_words(words: Sequence[str]) -> _Words:
-    sorted_words = _Words()
-    for key, value in split_overrides(words).items():
-        group, _, rest = key.partition(".")
-        if key in _PLAIN_KEYS:
-            sorted_words.plain[key] = value
-        elif key == "agent.target":
-            sorted_words.plain["agent"] = value
-        elif group == "world" and rest:
-            sorted_words.world[rest] = yaml.safe_load(value)
-        elif group in _GROUPS and rest:
-            sorted_words.groups[group][rest] = value
-        else:
-            allowed = [*_PLAIN_KEYS, "agent.target", *(f"{g}.KEY" for g in _GROUPS)]
-            raise UnknownNameError("key", key, allowed, where="the command line")
-    return sorted_words
-
-
-class _Composer:
-    """Composes each choice once and remembers what was learnt about it."""
-
-    def __init__(self, words: _Words) -> None:
-        self._words = words
-        self._components: dict[tuple[str, str], Component] = {}
-        self._agents: dict[str, AgentSpec] = {}
-        self._worlds: dict[str, tuple[Component, WorldSpec]] = {}
-        self._families: dict[str, ScenarioFamily] = {}
-
-    def component(self, group: str, name: str) -> Component:
-        if (group, name) not in self._components:
-            self._components[group, name] = component(group, name, self._words.groups[group])
-        return self._components[group, name]
-
-    def family(self, name: str) -> ScenarioFamily:
-        if name not in self._families:
-            family = load_family(name)
-            config = {**family.world_config, **self._words.world}
-            values = {f: getattr(family, f) for f in ScenarioFamily.__dataclass_fields__}
-            self._families[name] = ScenarioFamily(**{**values, "world_config": config})
-        return self._families[name]
-
-    def agent(self, name: str) -> AgentSpec:
-        if name not in self._agents:
-            agent = make_agent(self.component("agent", name))
-            self._agents[name] = agent.spec
-            agent.close()
-        return self._agents[name]
-
-    def agent_digest(self, name: str) -> str:
-        """What results of an agent are kept by; for ``module:Class`` the file that holds the class counts too."""
-        stated = self.agent(name).digest
-        target = self.component("agent", name).config.get("target")
-        if target is None:
-            return stated
-        return digest([stated, module_digest(target.partition(":")[0], agent_class(target).__module__)])
-
-    def world(self, family: ScenarioFamily) -> tuple[Component, WorldSpec]:
-        key = canonical_json([family.world, family.world_config])
-        if key not in self._worlds:
-            chosen = world_component(family.world, family.world_config)
-            world = make_world(chosen)
-            self._worlds[key] = (chosen, world.spec)
-            world.close()
-        return self._worlds[key]
-
-    @property
-    def world_versions(self) -> dict[str, str]:
-        return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
-
-    def composed(self) -> dict[str, list[dict[str, Any]]]:
-        """Every distinct choice with its composed configuration, by group."""
-        worlds = (chosen for chosen, _ in self._worlds.values())
-        groups: dict[str, list[dict[str, Any]]] = {}
-        for chosen in (*self._components.values(), *worlds):
-            groups.setdefault(chosen.group, []).append({"name": chosen.name, "config": chosen.config})
-        return groups
+        return RunFacts(run_id=self.run_id, suite=self.suite.name, metrics=self.metrics)
 
 
 def plan_run(words: Sequence[str]) -> RunPlan:
@@ -167,50 +71,115 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     Raises:
         ConfigurationError: What does not fit, what was got, what is allowed.
     """
-    sorted_words = _sort_words(words)
+    sorted_words = sort_words(words)
     plain = sorted_words.plain
     suite = _suite(plain)
-    composer = _Composer(sorted_words)
+    composer = Composer(sorted_words)
     metrics = load_metrics()
     versions_of_metrics = metric_versions(metrics)
-    _check_criteria(suite, [m.name for m in metrics], is_changed=any(a in plain for a in _AXES))
+    check_criteria(suite, [m.name for m in metrics], is_changed=any(a in plain for a in AXES))
     _check_fit(suite, composer)
-    core = {"simloop": source_digest("simloop", EPISODE_SOURCES)}
-    campaign = SuiteCampaign(
+    specs = suite_specs(
         suite,
         family=composer.family,
         component=composer.component,
         agent_digest=composer.agent_digest,
-        versions=lambda family: {
-            **core,
-            **composer.world(family)[1].versions,
-            "metrics": versions_of_metrics,
-        },
+        versions=lambda family: composer.versions(family, versions_of_metrics),
     )
-    specs = campaign.propose()
-    by_family = {composer.family(n).name: composer.family(n) for axes in suite.axes for n in axes.scenario}
-    tasks = tuple(
-        Task(number=n, spec=spec, world=composer.world(by_family[spec.case.scenario.family])[0])
-        for n, spec in enumerate(specs)
+    return make_plan(
+        words,
+        suite=suite,
+        composer=composer,
+        make_campaign=lambda: SuiteCampaign(specs),
+        run_id=plain.get("run_id"),
+        results=Path(plain.get("results", DEFAULT_RESULTS)),
+        runner=make_runner(plain.get("runner", "ray"), sorted_words.groups["runner"]),
     )
-    run_id = plain.get("run_id") or f"{suite.name}-{wall_clock.utc_now():%Y%m%d-%H%M%S}"
+
+
+def make_plan(
+    words: Sequence[str],
+    *,
+    suite: Suite,
+    composer: Composer,
+    make_campaign: Callable[[], Campaign],
+    run_id: str | None,
+    results: Path,
+    runner: RunnerConfig,
+    metrics: tuple[str, ...] = (),
+    command: str = "run",
+    identity: Any = None,
+    config: Mapping[str, Any] | None = None,
+) -> RunPlan:
+    """Makes the plan of a campaign whose parts are checked.
+
+    Args:
+        words: The command line's words, for the manifest.
+        suite: Name and criteria of the run.
+        composer: What was composed.
+        make_campaign: Starts the campaign.
+        run_id: Name of the run; made of the suite's name and the time if None.
+        results: Folder of all runs.
+        runner: How the run is executed.
+        metrics: Names of the metrics to judge by; all if empty.
+        command: The command after ``simloop``.
+        identity: What decides later rounds of the campaign, beside its first; plain values.
+        config: Further plain values for the manifest's ``config``.
+
+    Raises:
+        ParameterError: The run's name cannot be the name of a folder.
+        ConfigurationError: The campaign has no episodes.
+    """
+    run_id = run_id or f"{suite.name}-{wall_clock.utc_now():%Y%m%d-%H%M%S}"
     if not run_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or run_id.startswith("."):
         raise ParameterError(f"run_id is {run_id!r}; allowed: letters, digits, '-', '_' and '.', not first.")
-    runner = _runner(plain.get("runner", "ray"), sorted_words.groups["runner"])
-    manifest = _manifest(run_id, suite, specs, composer, words, core, versions_of_metrics, runner)
+    campaign = make_campaign()
+    tasks = make_tasks(campaign, campaign.propose(), composer.world_of)
+    if not tasks:
+        raise ConfigurationError(f"Suite {suite.name!r} has no episodes.")
+    timings = [task.spec.timing for task in tasks]
+    runner = runner_for(runner, timings, words)
+    manifest = _manifest(
+        run_id,
+        suite,
+        tasks,
+        composer,
+        words,
+        runner,
+        metrics=metrics,
+        command=command,
+        identity=identity,
+        config=config or {},
+    )
     return RunPlan(
         run_id=run_id,
-        folder=Path(plain.get("results", DEFAULT_RESULTS)) / run_id,
+        folder=results / run_id,
         suite=suite,
         tasks=tasks,
+        make_campaign=make_campaign,
+        world_of=composer.world_of,
         runner=runner,
         manifest=manifest,
+        metrics=metrics,
+    )
+
+
+def make_tasks(
+    campaign: Campaign,
+    specs: Sequence[EpisodeSpec],
+    world_of: Callable[[EpisodeSpec], Component],
+    first_number: int = 0,
+) -> tuple[Task, ...]:
+    """Returns the tasks of proposed episodes, numbered from ``first_number`` on."""
+    return tuple(
+        Task(number=number, spec=spec, world=world_of(spec), keep_log=campaign.wants_log(spec))
+        for number, spec in enumerate(specs, first_number)
     )
 
 
 def _suite(plain: Mapping[str, str]) -> Suite:
     suite = load_suite(plain.get("suite", "smoke"))
-    replacements = {axis: tuple(plain[axis].split(",")) for axis in _AXES if axis in plain}
+    replacements = {axis: tuple(plain[axis].split(",")) for axis in AXES if axis in plain}
     first = plain.get("seeds.first")
     count = plain.get("seeds.count")
     return suite.replaced(
@@ -220,18 +189,19 @@ def _suite(plain: Mapping[str, str]) -> Suite:
     )
 
 
-def _check_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> None:
+def check_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> None:
     """Checks the names in the criteria; those of an axis that the command line replaced are for the verdict to see."""
-    axes = {} if is_changed else {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in _AXES}
+    axes = {} if is_changed else {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in AXES}
     check_names(parse_criteria(suite.criteria, suite.where), axes, metrics, suite.where)
 
 
-def _runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
+def make_runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
+    """Composes how a run is executed."""
     config = component("runner", name, overrides).config
     return RunnerConfig(**{k: v for k, v in config.items() if not k.startswith("_")})
 
 
-def _check_fit(suite: Suite, composer: _Composer) -> None:
+def _check_fit(suite: Suite, composer: Composer) -> None:
     for axes in suite.axes:
         for timing in axes.timing:
             make_timing(composer.component("timing", timing))
@@ -246,35 +216,44 @@ def _check_fit(suite: Suite, composer: _Composer) -> None:
 def _manifest(
     run_id: str,
     suite: Suite,
-    specs: Sequence[EpisodeSpec],
-    composer: _Composer,
+    tasks: Sequence[Task],
+    composer: Composer,
     words: Sequence[str],
-    core: Mapping[str, str],
-    versions_of_metrics: str,
     runner: RunnerConfig,
+    *,
+    metrics: tuple[str, ...],
+    command: str,
+    identity: Any,
+    config: Mapping[str, Any],
 ) -> Manifest:
-    agents = {spec.agent.name: spec.agent_digest for spec in specs}
-    if not specs:
-        raise ConfigurationError(f"Suite {suite.name!r} has no episodes.")
+    agents = {task.spec.agent.name: task.spec.agent_digest for task in tasks}
+    episodes = sorted(task.spec.episode_id for task in tasks)
     return Manifest(
         run_id=run_id,
         suite=suite.name,
-        suite_digest=digest(sorted(spec.episode_id for spec in specs)),
+        suite_digest=digest(episodes if identity is None else [episodes, identity]),
         agents=agents,
         criteria=suite.criteria,
         axes={
-            "scenario": sorted({spec.case.scenario.family for spec in specs}),
+            "scenario": sorted({task.spec.case.scenario.family for task in tasks}),
             "agent": sorted(agents),
-            "timing": sorted({spec.timing.name for spec in specs}),
-            "strategy": sorted({spec.strategy.name for spec in specs}),
+            "timing": sorted({task.spec.timing.name for task in tasks}),
+            "strategy": sorted({task.spec.strategy.name for task in tasks}),
         },
-        num_planned=len(specs),
-        config={"words": list(words), **_plain(composer.composed()), "runner": dataclasses.asdict(runner)},
-        versions={**core, **composer.world_versions},
-        metric_versions=versions_of_metrics,
-        command="simloop run " + " ".join(words),
+        num_planned=len(episodes),
+        config={
+            "command": command,
+            "words": list(words),
+            **_plain(composer.composed()),
+            **_plain(config),
+            "runner": dataclasses.asdict(runner),
+        },
+        versions={**core_versions(), **composer.world_versions},
+        metric_versions=metric_versions(load_metrics(metrics)),
+        command=f"simloop {command} " + " ".join(words),
         git=_git_state(),
         lock_digest=distributions_digest(),
+        is_deterministic=not any(is_measured(task.spec.timing) for task in tasks),
         created_at=f"{wall_clock.utc_now():%Y-%m-%dT%H:%M:%SZ}",
     )
 

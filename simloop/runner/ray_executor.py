@@ -7,6 +7,7 @@ The other episodes of the lease are leased again.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
@@ -27,10 +28,13 @@ from simloop.plugins import load_metrics
 from simloop.runner.announcement import FileAnnouncer, create_announcement_file, read_announcement
 from simloop.runner.config import RunnerConfig
 from simloop.runner.worker import EpisodeWorker, RunFacts, Task, TaskResult, lost_result
-from simloop.spec import canonical_json
 from simloop.store.row import EpisodeStatus
 
 _POLL_S = 0.5
+_MAX_RESULTS = 256
+_RESULTS_EVERY_S = 0.5
+_LEASE_FILLS = 8
+"""A lease holds at most so many times the episodes that a worker holds at once: it drains at the end of each."""
 
 
 class _RayWorker:
@@ -46,9 +50,23 @@ class _RayWorker:
             facts=facts, name=name, interleave=interleave, announce=FileAnnouncer(Path(announcement))
         )
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
-        """Streams the results of a lease."""
-        yield from self._worker.run(tasks)
+    def run(self, tasks: Sequence[Task]) -> Iterator[list[TaskResult]]:
+        """Streams the results of a lease, several at once: handing one over costs more than a short episode."""
+        results: list[TaskResult] = []
+        since_s = wall_clock.monotonic_s()
+        for result in self._worker.run(tasks):
+            results.append(result)
+            if len(results) >= _MAX_RESULTS or wall_clock.monotonic_s() - since_s > _RESULTS_EVERY_S:
+                yield _with_effort(results)
+                results = []
+                since_s = wall_clock.monotonic_s()
+        if results:
+            yield _with_effort(results)
+
+
+def _with_effort(results: list[TaskResult]) -> list[TaskResult]:
+    """Notes the worker's CPU seconds in the last result."""
+    return [*results[:-1], dataclasses.replace(results[-1], worker_cpu_s=wall_clock.cpu_s())]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -77,7 +95,7 @@ class RayExecutor:
     def __init__(self, config: RunnerConfig, facts: RunFacts) -> None:
         self._config = config
         self._facts = facts
-        self._metrics: Sequence[Metric] = load_metrics()
+        self._metrics: Sequence[Metric] = load_metrics(facts.metrics)
         self._num_workers = config.workers or (os.cpu_count() or 1)
         self._folder = tempfile.TemporaryDirectory(prefix="simloop-")
         self._seats: list[_Seat] = []
@@ -162,10 +180,11 @@ class RayExecutor:
                 seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})"
             )
             return
-        result: TaskResult = received
-        seat.lease.pop(result.number, None)
-        seat.num_done += 1
-        yield result
+        results: list[TaskResult] = received
+        for result in results:
+            seat.lease.pop(result.number, None)
+            seat.num_done += 1
+            yield result
 
     def _check_limit(self, seat: _Seat, leases: deque[list[Task]]) -> Iterator[TaskResult]:
         said = read_announcement(seat.announcement)
@@ -232,9 +251,9 @@ def _leases(tasks: Sequence[Task], num_workers: int, interleave: int) -> list[li
     """Splits tasks into leases of one world each, tasks of one agent beside each other, large leases first."""
     groups: dict[str, list[Task]] = {}
     for task in sorted(tasks, key=lambda t: (t.world.name, t.spec.agent.name, t.number)):
-        groups.setdefault(canonical_json([task.world.name, task.world.config]), []).append(task)
+        groups.setdefault(task.world.key, []).append(task)
     leases = []
     for group in groups.values():
-        size = max(1, min(interleave, -(-len(group) // (3 * num_workers))))
+        size = max(1, min(_LEASE_FILLS * interleave, -(-len(group) // (3 * num_workers))))
         leases += [group[start : start + size] for start in range(0, len(group), size)]
     return leases

@@ -1,4 +1,8 @@
-"""Executes a plan: skips what is recorded, runs the rest, retries infrastructure errors, writes atomic parts."""
+"""Executes a plan round by round: skips what is recorded, runs the rest, retries infrastructure errors, writes parts.
+
+Between two rounds of a campaign lies a barrier: its rows are recorded, then handed to the campaign in the order in
+which it proposed their episodes, read back from the store. So a run that goes on after a kill proposes the same.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,22 @@ from pathlib import Path
 from typing import Protocol
 
 from simloop import wall_clock
+from simloop.campaign import Campaign
 from simloop.errors import ResultsError
 from simloop.runner.config import Executor, RunnerConfig
-from simloop.runner.planning import RunPlan
+from simloop.runner.planning import RunPlan, make_tasks
+from simloop.runner.trace_facts import TRACES, write_trace
 from simloop.runner.worker import IN_PROCESS, RunFacts, Task, TaskResult
 from simloop.store.row import EpisodeStatus, Row
 from simloop.store.run_store import RunStore
+from simloop.timing.trace_files import JSONL_SUFFIX
 
-_PART_ROWS = 64
+_FIRST_PART_ROWS = 64
+_MAX_PART_ROWS = 8192
 _PART_SECONDS = 5.0
 
 OnRow = Callable[[Row], None]
+OnRound = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +67,44 @@ def make_executor(config: RunnerConfig, facts: RunFacts) -> TaskExecutor:
     return RayExecutor(config, facts)
 
 
-def execute(plan: RunPlan, on_row: OnRow) -> Effort:
+RowsOf = Callable[[Campaign, Sequence[Task]], list[Row] | None]
+
+
+def rounds(plan: RunPlan, campaign: Campaign, rows_of: RowsOf) -> Iterator[tuple[Task, ...]]:
+    """Yields the tasks of each round of a campaign.
+
+    Args:
+        plan: The plan.
+        campaign: Its campaign, just made.
+        rows_of: Returns the rows of a round's tasks, in their order, with the campaign's columns; None ends the
+            iteration, for a run that is not complete.
+    """
+    number = 0
+    while specs := campaign.propose():
+        tasks = make_tasks(campaign, specs, plan.world_of, number) if number else plan.tasks
+        number += len(tasks)
+        yield tasks
+        if campaign.columns:
+            rows = rows_of(campaign, tasks)
+            if rows is None:
+                return
+            campaign.observe(rows)
+
+
+def recorded_rows(store: RunStore, campaign: Campaign, tasks: Sequence[Task]) -> list[Row] | None:
+    """Returns the recorded rows of tasks with the columns that a campaign reads; None if one is not recorded."""
+    ids = [task.spec.episode_id for task in tasks]
+    done = store.done_ids()
+    return None if any(i not in done for i in ids) else store.rows_of(ids, campaign.columns)
+
+
+def execute(plan: RunPlan, on_row: OnRow, on_round: OnRound | None = None) -> Effort:
     """Runs what is missing of a plan and records it; safe to call again after any interruption.
 
     Args:
         plan: The plan.
         on_row: Told about each row when it is final (recorded with the next part).
+        on_round: Told at each round how many episodes the run has come to so far, recorded ones included.
 
     Returns:
         How many episodes were run now, and the CPU seconds that they took.
@@ -74,21 +115,35 @@ def execute(plan: RunPlan, on_row: OnRow) -> Effort:
     """
     with _writing(plan.folder):
         opened = RunStore.create_or_open(plan.folder, plan.manifest)
-    with opened as store:
-        done = store.done_ids()
-        todo = [task for task in plan.tasks if task.spec.episode_id not in done]
-        if not todo:
-            return Effort(num_episodes=0, cpu_s=wall_clock.cpu_s())
+    with opened as store, contextlib.ExitStack() as stack:
         recorder = _PartWriter(store)
-        executor = make_executor(plan.runner, plan.facts)
-        try:
-            while todo:
-                todo = _pass(executor, todo, plan.runner.max_tries, recorder, on_row)
-        finally:
+        executor: TaskExecutor | None = None
+        planned: set[str] = set()
+
+        def rows_of(campaign: Campaign, tasks: Sequence[Task]) -> list[Row] | None:
+            return recorded_rows(store, campaign, tasks)
+
+        campaign = plan.make_campaign()
+        for tasks in rounds(plan, campaign, rows_of):
+            planned.update(task.spec.episode_id for task in tasks)
+            with _writing(plan.folder):
+                store.plan(len(planned))
+            if on_round is not None:
+                on_round(len(planned))
+            done = store.done_ids()
+            todo = list({t.spec.episode_id: t for t in tasks if t.spec.episode_id not in done}.values())
+            if todo and executor is None:
+                executor = make_executor(plan.runner, plan.facts)
+                stack.callback(executor.close)
             try:
-                recorder.flush()
+                while todo and executor is not None:
+                    todo = _pass(executor, todo, plan.runner.max_tries, recorder, on_row)
             finally:
-                executor.close()
+                recorder.flush()
+        findings = campaign.findings()
+        if findings:
+            with _writing(plan.folder):
+                store.write_findings(findings)
         return Effort(num_episodes=recorder.num_rows, cpu_s=recorder.cpu_s())
 
 
@@ -121,13 +176,14 @@ def _pass(
 
 
 class _PartWriter:
-    """Collects rows and writes them as parts, at least every few seconds."""
+    """Collects rows and writes them as parts, at least every few seconds; parts grow, so that many rows make few."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._rows: list[Row] = []
         self._since_s = wall_clock.now_s()
         self._worker_cpu_s: dict[str, float] = {}
+        self._part_rows = _FIRST_PART_ROWS
         self.num_rows = 0
 
     def cpu_s(self) -> float:
@@ -139,15 +195,18 @@ class _PartWriter:
         row = result.row
         worker = str(row["worker"])
         self._worker_cpu_s[worker] = max(self._worker_cpu_s.get(worker, 0.0), result.worker_cpu_s)
-        if result.log is not None and self._store.wants_log(row):
+        if result.log is not None and (result.keep_log or self._store.wants_log(row)):
             with _writing(self._store.path):
                 self._store.write_episode_log(str(row["episode_id"]), result.log)
             row["has_log"] = True
             self._store.note_log(row)
+        if result.trace is not None:
+            write_trace(self._store.path / TRACES / f"{row['episode_id']}{JSONL_SUFFIX}", result.trace)
         self._rows.append(row)
         self.num_rows += 1
-        if len(self._rows) >= _PART_ROWS or wall_clock.now_s() - self._since_s > _PART_SECONDS:
+        if len(self._rows) >= self._part_rows or wall_clock.now_s() - self._since_s > _PART_SECONDS:
             self.flush()
+            self._part_rows = min(2 * self._part_rows, _MAX_PART_ROWS)
 
     def flush(self) -> None:
         rows, self._rows = self._rows, []

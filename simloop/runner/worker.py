@@ -14,17 +14,23 @@ from typing import TypeVar
 from simloop import wall_clock
 from simloop.agent import Agent, InferenceReply, InferenceRequest
 from simloop.compose import make_agent, make_strategy, make_timing, make_world
-from simloop.errors import AgentError, CallTimeoutError
+from simloop.errors import AgentError, CallTimeoutError, ConfigurationError
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop, EpisodeGenerator
 from simloop.metrics.evaluate import evaluate, unevaluated
 from simloop.metrics.metric import Metric
 from simloop.plugins import load_metrics
 from simloop.runner.announcement import AnnouncedWorld, Announcer, silent
-from simloop.spec import Component, EpisodeSpec, canonical_json
+from simloop.runner.rare_collection import rare_collection
+from simloop.runner.trace_facts import trace_facts
+from simloop.spec import Component, EpisodeSpec
 from simloop.store.row import EpisodeStatus, Row, episode_row
 from simloop.strategies.strategy import Strategy
+from simloop.timing.measurement import InferenceMeter
+from simloop.timing.settings import Mode
 from simloop.timing.stage_graph import Timing
+from simloop.timing.trace import Trace
+from simloop.timing.trace_from_log import trace_from_log
 from simloop.world import OutcomeState
 
 _T = TypeVar("_T")
@@ -42,30 +48,50 @@ class Task:
         spec: The episode.
         world: The composed world.
         try_number: How often it was started, this time included.
+        keep_log: Whether the log is kept; None leaves it to the store. One that is not kept is not handed over.
     """
 
     number: int
     spec: EpisodeSpec
     world: Component
     try_number: int = 1
+    keep_log: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task: its row, the log if the episode left one, and the worker's CPU seconds so far."""
+    """What became of a task.
+
+    Attributes:
+        number: Number of the task.
+        row: Its row.
+        log: The log, if the episode left one and its task does not say that it is not kept.
+        worker_cpu_s: CPU seconds of a worker process so far; now and then, 0 otherwise.
+        keep_log: Whether the task says that the log is kept.
+        trace: What every stage took, of measured episodes.
+    """
 
     number: int
     row: Row
     log: EpisodeLog | None
     worker_cpu_s: float = 0.0
+    keep_log: bool = False
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What every row of a run says about the run."""
+    """What every row of a run says about the run, and the metrics that it is judged by.
+
+    Attributes:
+        run_id: Name of the run.
+        suite: Name of the suite.
+        metrics: Names of the metrics that are computed; all if empty.
+    """
 
     run_id: str
     suite: str
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -78,6 +104,7 @@ class _Playing:
     loop: ClosedLoop
     generator: EpisodeGenerator
     started_s: float
+    meter: InferenceMeter | None = None
     request: InferenceRequest | None = None
 
 
@@ -89,7 +116,7 @@ class EpisodeWorker:
         name: Name of the worker, for the rows.
         interleave: Episodes held at once at most.
         announce: Is told before each uninterrupted call.
-        metrics: The metrics to judge by; those of every plug-in by default.
+        metrics: The metrics to judge by; those that ``facts`` names by default.
     """
 
     def __init__(
@@ -105,26 +132,34 @@ class EpisodeWorker:
         self._name = name
         self._interleave = interleave
         self._announce = announce
-        self._metrics = tuple(metrics) if metrics is not None else load_metrics()
+        self._metrics = tuple(metrics) if metrics is not None else load_metrics(facts.metrics)
         self._agents: dict[str, Agent] = {}
+        self._meters: dict[str, InferenceMeter] = {}
         self._timings: dict[str, Timing] = {}
         self._strategies: dict[str, Strategy] = {}
         self._idle: dict[str, list[AnnouncedWorld]] = {}
 
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Plays the tasks, interleaved, and yields each result when its episode has ended."""
+        with rare_collection() as collect_if_due:
+            yield from self._run(tasks, collect_if_due)
+
+    def _run(self, tasks: Sequence[Task], collect_if_due: Callable[[], None]) -> Iterator[TaskResult]:
         waiting = list(reversed(tasks))
         playing: list[_Playing] = []
         while waiting or playing:
-            while waiting and len(playing) < self._limit(playing):
+            limit = self._limit(playing)
+            while waiting and len(playing) < limit:
                 started = self._start(waiting.pop())
                 if isinstance(started, TaskResult):
                     yield started
                 else:
                     playing.append(started)
+                    limit = min(limit, started.world.spec.max_interleaved)
             for agent in {id(p.agent): p.agent for p in playing}.values():
                 yield from self._answer(agent, [p for p in playing if p.agent is agent])
             playing = [p for p in playing if p.request is not None]
+            collect_if_due()
         self._announce(-1, "idle")
 
     def close(self) -> None:
@@ -136,15 +171,15 @@ class EpisodeWorker:
             agent.close()
         self._idle.clear()
         self._agents.clear()
+        self._meters.clear()
 
     # --- playing ---------------------------------------------------------------------------------------------
 
     def _limit(self, playing: Sequence[_Playing]) -> int:
-        allowed = [p.world.spec.max_interleaved for p in playing]
-        return min([self._interleave, *allowed])
+        return min([self._interleave, *{p.world.spec.max_interleaved for p in playing}])
 
     def _take_world(self, chosen: Component) -> AnnouncedWorld:
-        idle = self._idle.setdefault(_key(chosen), [])
+        idle = self._idle.setdefault(chosen.key, [])
         return idle.pop() if idle else AnnouncedWorld(make_world(chosen), self._announce)
 
     def _start(self, task: Task) -> _Playing | TaskResult:
@@ -154,22 +189,37 @@ class EpisodeWorker:
         world: AnnouncedWorld | None = None
         try:
             agent = _made_once(self._agents, spec.agent, make_agent)
+            timing = _made_once(self._timings, spec.timing, make_timing)
+            meter = self._meter(spec.agent, agent) if timing.mode is Mode.MEASURED else None
             world = self._take_world(task.world)
             world.episode = task.number
             loop = ClosedLoop(
                 world=world,
                 case=spec.case,
                 agent=agent.spec,
-                timing=_made_once(self._timings, spec.timing, make_timing),
+                timing=timing,
                 strategy=_made_once(self._strategies, spec.strategy, make_strategy),
                 episode_id=spec.episode_id,
             )
         except Exception as error:  # noqa: BLE001 - becomes the episode's status, with its traceback
             return self._failed(task, _after_closing(world, error), None, started_s)
         playing = _Playing(
-            task=task, agent=agent, world=world, loop=loop, generator=loop.run(), started_s=started_s
+            task=task,
+            agent=agent,
+            world=world,
+            loop=loop,
+            generator=loop.run(),
+            started_s=started_s,
+            meter=meter,
         )
         return self._advance(playing, None) or playing
+
+    def _meter(self, chosen: Component, agent: Agent) -> InferenceMeter:
+        if self._interleave != 1:
+            raise ConfigurationError(
+                f"runner.interleave is {self._interleave}; timing.mode=measured needs 1: an inference is timed alone."
+            )
+        return self._meters.setdefault(chosen.key, InferenceMeter(agent))
 
     def _advance(self, playing: _Playing, reply: InferenceReply | None) -> TaskResult | None:
         """Runs an episode to its next request; returns its result when it ends."""
@@ -203,7 +253,8 @@ class EpisodeWorker:
         requests = [p.request for p in batch if p.request is not None]
         self._announce(batch[0].task.number if len(batch) == 1 else -1, "infer")
         try:
-            replies = list(agent.infer(requests))
+            meter = batch[0].meter
+            replies = list(agent.infer(requests) if meter is None else meter.infer(requests))
             if len(replies) != len(requests):
                 raise AgentError(
                     f"Agent {agent.spec.name!r} gave {len(replies)} replies to {len(requests)} requests."
@@ -241,7 +292,7 @@ class EpisodeWorker:
 
     def _give_back(self, playing: _Playing) -> None:
         playing.world.episode = -1
-        self._idle.setdefault(_key(playing.task.world), []).append(playing.world)
+        self._idle.setdefault(playing.task.world.key, []).append(playing.world)
 
     def _failed(
         self,
@@ -288,7 +339,27 @@ class EpisodeWorker:
             wall_s_wall=wall_clock.now_s() - started_s,
         )
         self._announce(-1, "idle")
-        return TaskResult(number=task.number, row=row, log=log, worker_cpu_s=wall_clock.cpu_s())
+        return TaskResult(
+            number=task.number,
+            row=row,
+            log=None if task.keep_log is False else log,
+            keep_log=bool(task.keep_log),
+            trace=self._trace(task, log),
+        )
+
+    def _trace(self, task: Task, log: EpisodeLog | None) -> Trace | None:
+        """What the stages of a measured episode took; a replay reproduces it."""
+        meter = self._meters.get(task.spec.agent.key)
+        timing = self._timings.get(task.spec.timing.key)
+        if log is None or meter is None or timing is None or timing.mode is not Mode.MEASURED:
+            return None
+        facts = trace_facts(
+            self._agents[task.spec.agent.key],
+            origin="measured",
+            num_warm_up=meter.num_warm_up,
+            source=f"run {self._facts.run_id}",
+        )
+        return trace_from_log(log, facts, episode=task.spec.episode_id)
 
 
 def _after_closing(world: AnnouncedWorld | None, error: Exception) -> Exception:
@@ -301,13 +372,9 @@ def _after_closing(world: AnnouncedWorld | None, error: Exception) -> Exception:
     return error
 
 
-def _key(chosen: Component) -> str:
-    return canonical_json([chosen.name, chosen.config])
-
-
 def _made_once(made: dict[str, _T], chosen: Component, make: Callable[[Component], _T]) -> _T:
     """Making is slow beside an episode; agents, timings and strategies keep nothing of one."""
-    key = _key(chosen)
+    key = chosen.key
     if key not in made:
         made[key] = make(chosen)
     return made[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from scipy.integrate import trapezoid
@@ -11,7 +12,7 @@ from simloop.errors import ParameterError
 
 def check_curve(latencies_ms: Sequence[float], *columns: Sequence[float]) -> None:
     """Raises ParameterError unless the latencies rise strictly and every column has one value a latency."""
-    if not latencies_ms or any(b <= a for a, b in zip(latencies_ms, latencies_ms[1:], strict=False)):
+    if not latencies_ms or any(b <= a for a, b in itertools.pairwise(latencies_ms)):
         raise ParameterError(f"The latencies of a curve must rise strictly; got {list(latencies_ms)}.")
     for column in columns:
         if len(column) != len(latencies_ms):

@@ -40,6 +40,8 @@ class Manifest:
         git: Commit and state of the working tree, where there is one.
         lock_digest: Hash of the names and versions of everything that is installed, see
             ``simloop.store.platform_key.distributions_digest``.
+        is_deterministic: False if inference times were measured: the same command gives other results, and other
+            hardware gives other ones (they depend on ``platform`` and ``machine``).
         created_at: UTC date and time of the first start, ISO 8601.
         schema_version: Version of this file's layout.
     """
@@ -59,6 +61,7 @@ class Manifest:
     command: str = ""
     git: str = ""
     lock_digest: str = ""
+    is_deterministic: bool = True
     created_at: str = ""
     schema_version: int = SCHEMA_VERSION
 

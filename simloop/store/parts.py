@@ -70,7 +70,7 @@ def set_aside_torn(folder: Path) -> list[Path]:
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Reads a part.
+    """Reads a part, or those of ``columns`` that it has.
 
     Raises:
         ResultsError: It cannot be read, or its bytes are not those that were written.
@@ -81,4 +81,7 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise ResultsError(
             f"{path} is torn: its checksum is {_digest(data)}. Run the same command again to redo it."
         )
-    return pq.read_table(pa.BufferReader(data), columns=columns)
+    file = pq.ParquetFile(pa.BufferReader(data))
+    if columns is not None:
+        columns = [c for c in columns if c in file.schema_arrow.names]
+    return file.read(columns=columns)

@@ -6,9 +6,11 @@ episode twice, so readers have nothing to de-duplicate.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +27,7 @@ from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.parts import list_parts, part_number, read_part, set_aside_torn, write_part
 from simloop.store.row import EpisodeStatus, rows_to_table
 
+FINDINGS_NAME = "findings.json"
 _LOCK_NAME = ".lock"
 _CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
 
@@ -125,7 +128,7 @@ class RunStore:
             return None
         table = rows_to_table(rows)
         ids = [str(row["episode_id"]) for row in rows]
-        twice = sorted(self._done.intersection(ids) | {i for i in ids if ids.count(i) > 1})
+        twice = sorted(self._done.intersection(ids) | {i for i, n in Counter(ids).items() if n > 1})
         if twice:
             raise ResultsError(f"Episodes {', '.join(twice[:3])} would be recorded twice in {self.path}.")
         path = write_part(self._parts, self._next_part, table)
@@ -166,18 +169,66 @@ class RunStore:
         """Reads the log of an episode; ResultsError if it was not kept."""
         return read_log(self.log_folder(episode_id))
 
-    def read_rows(self) -> pa.Table:
-        """Returns one row an episode, in the order of recording; columns that a part lacks are null."""
-        tables = [read_part(part) for part in list_parts(self._parts)]
+    def read_rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Returns one row an episode, in the order of recording; columns that a part lacks are null.
+
+        Args:
+            columns: Only these, as far as there are any of them; all if None.
+        """
+        wanted = None if columns is None else list(dict.fromkeys(columns))
+        tables = [read_part(part, wanted) for part in list_parts(self._parts)]
         if not tables:
             return rows_to_table([])
         return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+
+    def rows_of(self, episode_ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Returns some columns of the rows of recorded episodes, in the order of ``episode_ids``.
+
+        A column that the run does not have is None in every row.
+
+        Raises:
+            ResultsError: An episode is not recorded.
+        """
+        table = self.read_rows(("episode_id", *columns))
+        place = {episode_id: n for n, episode_id in enumerate(table.column("episode_id").to_pylist())}
+        missing = next((i for i in episode_ids if i not in place), None)
+        if missing is not None:
+            raise ResultsError(f"{self.path} has no episode {missing}.")
+        values = {name: table.column(name).to_pylist() for name in columns if name in table.column_names}
+        absent = dict.fromkeys(c for c in columns if c not in values)
+        return [
+            {**{name: column[place[i]] for name, column in values.items()}, **absent} for i in episode_ids
+        ]
+
+    def plan(self, num_planned: int) -> None:
+        """Notes in the manifest that the run shall have at least so many episodes."""
+        self._check_writable()
+        if num_planned > self.manifest.num_planned:
+            self.manifest = dataclasses.replace(self.manifest, num_planned=num_planned)
+            self.manifest.write(self.path)
 
     def query(self, sql: str) -> pa.Table:
         """Runs SQL over the table ``episodes`` (DuckDB), for example ``SELECT avg(success_held) FROM episodes``."""
         with duckdb.connect() as connection:
             connection.register("episodes", self.read_rows())
             return connection.sql(sql).to_arrow_table()
+
+    def write_findings(self, findings: Mapping[str, Any]) -> Path:
+        """Writes what a campaign found as ``findings.json`` and returns its path."""
+        path = self.path / FINDINGS_NAME
+        write_atomically(path, (json.dumps(findings, indent=1, allow_nan=False) + "\n").encode())
+        return path
+
+    def read_findings(self) -> dict[str, Any]:
+        """Returns what the campaign found; nothing for a suite, or before the run is complete."""
+        path = self.path / FINDINGS_NAME
+        if not path.is_file():
+            return {}
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise ResultsError(f"{path} cannot be read as JSON: {error}.") from error
+        return found
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Writes ``summary.json`` atomically and returns its path."""

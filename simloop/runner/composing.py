@@ -1,0 +1,141 @@
+"""The words of a command line, sorted, and every choice that they name, composed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from simloop.agent import AgentSpec
+from simloop.compose import component, make_agent, make_world, split_overrides, world_component
+from simloop.errors import UnknownNameError
+from simloop.plugins import agent_class
+from simloop.scenario_files import load_family
+from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
+from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
+from simloop.world import WorldSpec
+
+AXES = ("scenario", "agent", "timing", "strategy")
+PLAIN_KEYS = ("suite", "run_id", "results", "runner", "seeds.first", "seeds.count", *AXES)
+_GROUPS = ("runner", "agent", "timing", "strategy", "world")
+
+
+@dataclass(slots=True)
+class Words:
+    """The command line's words, sorted by what they mean."""
+
+    plain: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=lambda: {g: {} for g in _GROUPS})
+    world: dict[str, Any] = field(default_factory=dict)
+
+
+def sort_words(words: Sequence[str], keys: Sequence[str] = PLAIN_KEYS) -> Words:
+    """Sorts ``key=value`` words.
+
+    Args:
+        words: As typed.
+        keys: The keys that stand for themselves.
+
+    Raises:
+        UnknownNameError: A key is neither one of ``keys`` nor belongs to a group.
+    """
+    sorted_words = Words()
+    for key, value in split_overrides(words).items():
+        group, _, rest = key.partition(".")
+        if key in keys:
+            sorted_words.plain[key] = value
+        elif key == "agent.target":
+            sorted_words.plain["agent"] = value
+        elif group == "world" and rest:
+            sorted_words.world[rest] = yaml.safe_load(value)
+        elif group in _GROUPS and rest:
+            sorted_words.groups[group][rest] = value
+        else:
+            allowed = [*keys, "agent.target", *(f"{g}.KEY" for g in _GROUPS)]
+            raise UnknownNameError("key", key, allowed, where="the command line")
+    return sorted_words
+
+
+class Composer:
+    """Composes each choice once and remembers what was learnt about it."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._components: dict[tuple[str, str], Component] = {}
+        self._agents: dict[str, AgentSpec] = {}
+        self._worlds: dict[str, tuple[Component, WorldSpec]] = {}
+        self._families: dict[str, ScenarioFamily] = {}
+
+    def component(self, group: str, name: str) -> Component:
+        """Composes a choice, with the overrides of the command line."""
+        if (group, name) not in self._components:
+            self._components[group, name] = component(group, name, self._words.groups[group])
+        return self._components[group, name]
+
+    def family(self, name: str) -> ScenarioFamily:
+        """Reads a family; its world config takes the overrides of the command line."""
+        if name not in self._families:
+            family = load_family(name)
+            config = {**family.world_config, **self._words.world}
+            values = {f: getattr(family, f) for f in ScenarioFamily.__dataclass_fields__}
+            self._families[name] = ScenarioFamily(**{**values, "world_config": config})
+        return self._families[name]
+
+    def agent(self, name: str) -> AgentSpec:
+        """Returns what an agent is."""
+        if name not in self._agents:
+            agent = make_agent(self.component("agent", name))
+            self._agents[name] = agent.spec
+            agent.close()
+        return self._agents[name]
+
+    def agent_digest(self, name: str) -> str:
+        """What results of an agent are kept by; for ``module:Class`` the file that holds the class counts too."""
+        stated = self.agent(name).digest
+        target = self.component("agent", name).config.get("target")
+        if target is None:
+            return stated
+        return digest([stated, module_digest(target.partition(":")[0], agent_class(target).__module__)])
+
+    def world(self, family: ScenarioFamily) -> tuple[Component, WorldSpec]:
+        """Returns the composed world of a family and what it is."""
+        key = canonical_json([family.world, family.world_config])
+        if key not in self._worlds:
+            chosen = world_component(family.world, family.world_config)
+            world = make_world(chosen)
+            self._worlds[key] = (chosen, world.spec)
+            world.close()
+        return self._worlds[key]
+
+    @property
+    def world_versions(self) -> dict[str, str]:
+        """Versions of every world that was composed."""
+        return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
+
+    def composed(self) -> dict[str, list[dict[str, Any]]]:
+        """Every distinct choice with its composed configuration, by group."""
+        worlds = (chosen for chosen, _ in self._worlds.values())
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for chosen in (*self._components.values(), *worlds):
+            groups.setdefault(chosen.group, []).append({"name": chosen.name, "config": chosen.config})
+        return groups
+
+    def add(self, chosen: Component) -> None:
+        """Takes a choice that was composed elsewhere into ``composed``."""
+        self._components[chosen.group, f"{chosen.name}/{chosen.config_digest}"] = chosen
+
+    def versions(self, family: ScenarioFamily, versions_of_metrics: str) -> dict[str, str]:
+        """Returns the versions that the verdicts of a family depend on."""
+        return {**core_versions(), **self.world(family)[1].versions, "metrics": versions_of_metrics}
+
+    def world_of(self, spec: EpisodeSpec) -> Component:
+        """Returns the composed world of an episode."""
+        key = canonical_json([spec.case.scenario.world, spec.case.world_config])
+        return self._worlds[key][0]
+
+
+def core_versions() -> dict[str, str]:
+    """Returns the digest of the core's source that decides the course of an episode."""
+    return {"simloop": source_digest("simloop", EPISODE_SOURCES)}

@@ -1,0 +1,1 @@
+"""Latency sweeps: strategies by latencies on paired cases, critical latencies, causes of failure and twins."""
