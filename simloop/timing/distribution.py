@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,18 @@ FloatArray = npt.NDArray[np.float64]
 Key = tuple[object, ...]
 Sampler = Callable[[int, int], float]
 """The duration in ns of the event ``index`` that falls into control tick ``tick``: ``sampler(index, tick)``."""
+
+
+class Durations(Protocol):
+    """Durations in whole ns, never negative, by number of the event."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """Returns the duration of event ``index`` >= 0."""
+        ...
+
+
+LONGEST_NS = 10**17
+"""Durations end here (three years), so that no tail leaves the whole numbers of 64 bits."""
 
 
 class Distribution(ABC):
@@ -61,9 +73,31 @@ class Distribution(ABC):
         stream = IndexedStream(stream_key(*key), self.draw)
         return lambda index, tick: stream[index]
 
+    def durations(self, key: Key) -> Durations:
+        """Returns the durations of a stage whose events are control ticks (or, if independent, any events)."""
+        if self.is_independent:
+            return cast("Durations", IndexedStream(stream_key(*key), self._whole))
+        return _TickDurations(self.sampler(key))
+
+    def _whole(self, generator: np.random.Generator, count: int) -> FloatArray:
+        whole = np.clip(np.rint(self.draw(generator, count)), 0, LONGEST_NS).astype(np.int64)
+        return cast("FloatArray", whole)
+
     def extra_ns(self, observation: Mapping[str, npt.NDArray[Any]]) -> float:
         """Returns what an observation adds to the duration, in ns."""
         return 0.0
+
+
+class _TickDurations:
+    """The durations of a process, by control tick."""
+
+    __slots__ = ("_sampler",)
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def __getitem__(self, index: int, /) -> int:
+        return min(max(0, round(self._sampler(index, index))), LONGEST_NS)
 
 
 @dataclass(frozen=True, slots=True)

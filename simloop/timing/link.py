@@ -12,7 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 from simloop.clock import NS_PER_S
-from simloop.timing.distribution import ZERO, Distribution, Key, Sampler
+from simloop.timing.distribution import ZERO, Distribution, Durations, Key, Sampler
 from simloop.timing.loss import Loss, LossDraw
 
 
@@ -66,13 +66,13 @@ class LinkModel(ABC):
 class DelayLink(Link):
     """A link that only delays, with one draw a tick."""
 
-    __slots__ = ("_constant_ns", "_distribution", "_key", "_sampler")
+    __slots__ = ("_constant_ns", "_distribution", "_durations", "_key")
 
     def __init__(self, distribution: Distribution, key: Key) -> None:
         self._constant_ns = distribution.constant_ns
         self._distribution = distribution
         self._key = key
-        self._sampler: Sampler | None = None
+        self._durations: Durations | None = None
 
     @property
     def constant_ns(self) -> int | None:
@@ -83,9 +83,9 @@ class DelayLink(Link):
         """Returns the one instant of arrival."""
         if self._constant_ns is not None:
             return (t_ns + self._constant_ns,)
-        if self._sampler is None:
-            self._sampler = self._distribution.sampler(self._key)
-        return (t_ns + max(0, round(self._sampler(tick, tick))),)
+        if self._durations is None:
+            self._durations = self._distribution.durations(self._key)
+        return (t_ns + self._durations[tick],)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

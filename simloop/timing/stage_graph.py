@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simloop.agent import Call
 from simloop.clock import NS_PER_S
-from simloop.timing.distribution import Distribution, Key, Sampler
+from simloop.timing.distribution import Distribution, Durations, Key, Sampler
 from simloop.timing.link import DelayLink, Link
 from simloop.timing.settings import (
     CALL_STAGES,
@@ -57,13 +57,13 @@ class StageDuration:
         constant_ns: The duration if it is always the same, else None.
     """
 
-    __slots__ = ("_distribution", "_key", "_sampler", "constant_ns")
+    __slots__ = ("_distribution", "_durations", "_key", "constant_ns")
 
     def __init__(self, distribution: Distribution, key: Key) -> None:
         self.constant_ns = distribution.constant_ns
         self._distribution = distribution
         self._key = key
-        self._sampler: Sampler | None = None
+        self._durations: Durations | None = None
 
     def ns(self, index: int, t_ns: int) -> int:
         """Returns the duration for event ``index``, in whole ns, never negative.
@@ -74,9 +74,9 @@ class StageDuration:
         """
         if self.constant_ns is not None:
             return self.constant_ns
-        if self._sampler is None:
-            self._sampler = self._distribution.sampler(self._key)
-        return max(0, round(self._sampler(index, index)))
+        if self._durations is None:
+            self._durations = self._distribution.durations(self._key)
+        return self._durations[index]
 
 
 class SensorPath:
@@ -95,6 +95,7 @@ class SensorPath:
         "_control_period_ns",
         "_delay_ns",
         "_dropped",
+        "_durations",
         "_fixed_ns",
         "_lost",
         "_rate_bps",
@@ -115,11 +116,17 @@ class SensorPath:
         self._fixed_ns = capture.latency_ns
         self._rate_bps = transport.rate_bps
         self._delay_ns = transport.delay.constant_ns
-        self._sampler = transport.delay.sampler(key) if self._delay_ns is None else None
         drop = capture.drop if timing.losses else None
         loss = transport.loss if timing.losses else None
         self._dropped = drop.draws((*key, "drop")) if drop is not None else None
         self._lost = loss.draws((*key, "loss")) if loss is not None else None
+        self._durations: Durations | None = None
+        self._sampler: Sampler | None = None
+        if self._delay_ns is None:
+            if transport.delay.is_independent and loss is None and self._rate_bps is None:
+                self._durations = transport.delay.durations(key)
+            else:
+                self._sampler = transport.delay.sampler(key)
         self.constant_delay_ns = None
         if self._delay_ns is not None and drop is None and loss is None:
             self.constant_delay_ns = self._fixed_ns + self._delay_ns + self._sending_ns(sensor.payload_bytes)
@@ -137,6 +144,8 @@ class SensorPath:
 
     def arrival_ns(self, index: int, t_ns: int, payload_bytes: int) -> int:
         """Returns the instant at which capture ``index``, made at ``t_ns``, reaches the assembly; -1 if it is lost."""
+        if self._durations is not None:
+            return t_ns + self._fixed_ns + self._durations[index]
         if self._lost is not None and self._lost(index, self._tick(index)):
             return -1
         delay_ns = self._delay_ns
