@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from simloop.clock import Phase
 from simloop.compose import component, make_timing
 from simloop.timing.compound import JitterShape
@@ -84,12 +86,19 @@ def _values(value: Any) -> set[str]:
 def test_every_documented_setting_is_accepted_and_every_key_and_value_is_documented(repository: Path) -> None:
     page = _page(repository)
     examples = _examples(repository)
-    chosen = [component("timing", "constant", example) for example in examples]
-    configs = [c.config for c in chosen]
+    parser = OverridesParser.create()
+    configs = [
+        {key: parser.parse_override(f"{key}={value}").value() for key, value in example.items()}
+        for example in examples
+    ]
     defaults = {k: p.default for k, p in inspect.signature(timing_from_config).parameters.items()}
-    for made, config in zip(map(make_timing, chosen), configs, strict=True):
-        given = {k: v for k, v in config.items() if v != defaults.get(k) and k != "_target_"}
-        assert dict(made.config) == given
+    for config in configs:
+        made = timing_from_config(name="documented", **config)
+        assert dict(made.config) == {"name": "documented"} | {
+            k: v for k, v in config.items() if v != defaults[k]
+        }
+    on_the_command_line = make_timing(component("timing", "constant", examples[-1] | examples[0]))
+    assert on_the_command_line.config.items() >= (configs[-1] | configs[0]).items()
 
     documented = set().union(*(set(example) for example in examples))
     assert documented == set(inspect.signature(timing_from_config).parameters) - {"name", "source"}
