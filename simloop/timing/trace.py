@@ -132,6 +132,19 @@ class Trace:
 
 
 EVENT_KEYS = Event._fields
+_HEADER_TYPES: Mapping[str, type[Any]] = {
+    "num_events": int,
+    "warm_up": int,
+    "control_period_ns": int,
+    "model": str,
+    "dtype": str,
+    "strategy": str,
+    "source": str,
+    "hardware": dict,
+    "versions": dict,
+    "timing": dict,
+    "episodes": dict,
+}
 
 
 def header_values(header: TraceHeader, num_events: int) -> dict[str, Any]:
@@ -174,9 +187,18 @@ def header_from_values(values: Any, where: str) -> tuple[TraceHeader, int, str]:
         )
     if values["origin"] not in ORIGINS:
         raise TraceError(f"{where}: origin is {values['origin']!r}; allowed: {', '.join(ORIGINS)}.")
-    episodes = {name: TraceEpisode(**facts) for name, facts in values["episodes"].items()}
+    for key, kind in _HEADER_TYPES.items():
+        if not isinstance(values[key], kind) or isinstance(values[key], bool):
+            raise TraceError(f"{where}: {key} is {values[key]!r}; allowed: {kind.__name__}.")
+    try:
+        episodes = {name: TraceEpisode(**facts) for name, facts in values["episodes"].items()}
+    except TypeError as error:
+        raise TraceError(
+            f"{where}: episodes is {values['episodes']!r} ({error}); allowed: by name a mapping of "
+            f"{', '.join(TraceEpisode.__dataclass_fields__)}."
+        ) from error
     fields = {key: value for key, value in rest.items() if key not in ("format_version", "num_events")}
-    return TraceHeader(**{**fields, "episodes": episodes}), int(values["num_events"]), expected
+    return TraceHeader(**{**fields, "episodes": episodes}), values["num_events"], expected
 
 
 def checksums(events: Sequence[Event], start: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ _NOT_ASKED = (QUEUE, CHUNK)
 
 
 def replay_timing(*, trace: str, name: str = "replay", source: str = "") -> Timing:
-    """Builds the timing of a replay from ``conf/timing/replay.yaml``.
+    """Builds the timing of a replay from ``conf/timing/replay.yaml``; every event of every trace is checked.
 
     Args:
         trace: Trace file, or a folder of them (``results/runs/<run>/traces``); all of one timing.
@@ -47,7 +47,7 @@ def replay_timing(*, trace: str, name: str = "replay", source: str = "") -> Timi
             "timing.trace is empty; allowed: a trace file or a folder of traces, for example "
             "timing.trace=results/runs/RUN/traces."
         )
-    headers = [header for _, header in _headers(trace)]
+    headers = [read_trace(path).header for path, _ in _headers(trace)]
     for header in headers:
         if not header.timing:
             raise TraceError(

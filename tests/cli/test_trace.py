@@ -106,6 +106,25 @@ def test_a_replay_without_a_trace_is_refused(walls: Any, simloop: Any) -> None:
     assert "timing.trace is empty; allowed: a trace file or a folder of traces" in ended.err
 
 
+def test_an_altered_trace_is_refused_before_the_first_episode(simloop: Any, measured: Path) -> None:
+    last = sorted((measured / "traces").iterdir())[-1]
+    header, *lines = last.read_text().splitlines()
+    event = json.loads(lines[5])
+    lines[5] = json.dumps({**event, "start_ns": event["start_ns"] + 1, "end_ns": -1})
+    last.write_text("\n".join([header, *lines]))
+    ended = simloop(
+        "run",
+        "suite=walls.yaml",
+        "run_id=r",
+        "timing=replay",
+        f"timing.trace={measured}/traces",
+        "seeds.count=2",
+    )
+    assert ended.code == 4
+    assert f"stage '{event['stage']}', sequence {event['sequence']}) was altered" in ended.err
+    assert not (RUNS / "r").exists()
+
+
 def test_a_changed_trace_is_another_episode(walls: Any, measured: Path) -> None:
     words = ("timing=replay", f"timing.trace={measured}/traces", "strategy=naive_async", "runner=in_process")
     plan, rows = walls.run("run_id=r1", *words, "seeds.count=2")

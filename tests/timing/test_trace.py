@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simloop.errors import TraceError
-from simloop.timing.trace import Event, Trace, TraceEpisode, TraceHeader
+from simloop.timing.trace import Event, Trace, TraceEpisode, TraceHeader, canonical
 from simloop.timing.trace_files import read_header, read_trace, trace_bytes
 from simloop.timing.trace_samples import durations_ns, read_durations_ns, trace_of_durations
 
@@ -163,6 +164,28 @@ def test_an_altered_header_is_refused(tmp_path: Path, key: str, value: Any, mess
     for read in (read_trace, read_header):
         with pytest.raises(TraceError, match=message):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("origin", "guessed", r"origin is 'guessed'; allowed: modelled, measured, probe, imported"),
+        ("num_events", "4", r"num_events is '4'; allowed: int"),
+        ("timing", ["zero"], r"timing is \['zero'\]; allowed: dict"),
+        ("episodes", {"e": {"speed": 1}}, r"episodes is .*allowed: by name a mapping of case_id, scenario"),
+        ("warm_up", True, r"warm_up is True; allowed: int"),
+    ],
+)
+def test_a_wrong_header_is_refused_even_if_it_is_sealed(
+    tmp_path: Path, key: str, value: Any, message: str
+) -> None:
+    path = written(tmp_path)
+    first, *lines = path.read_text().splitlines()
+    header = {k: v for k, v in json.loads(first).items() if k != "checksum"} | {key: value}
+    checksum = hashlib.blake2b(canonical(header).encode(), digest_size=8).hexdigest()
+    path.write_text("\n".join([json.dumps({**header, "checksum": checksum}), *lines]))
+    with pytest.raises(TraceError, match=message):
+        read_trace(path)
 
 
 @pytest.mark.parametrize(
