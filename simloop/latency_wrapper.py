@@ -19,6 +19,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from simloop.agent import Call
+from simloop.clock import ceil_to
 from simloop.compose import component, make_timing
 from simloop.errors import ConfigurationError, ParameterError
 from simloop.gym_env import Frames, PeriodPlayer, WorldEnv
@@ -300,28 +301,32 @@ class LatencyWrapper(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         return self._augmented(observation), reward, terminated, truncated, {**info, "latency": self._facts()}
 
     def _longest_way_ticks(self) -> int:
-        """Returns the longest time from a capture to the effect of an action decided on it, in ticks."""
-        timing = self._timing
-        graph = make_stage_graph(timing, "", control_period_ns=self._period_ns)
+        """Returns the longest time from a capture to the effect of an action decided on it, in ticks.
+
+        A decision waits for a tick, so does the action once it has arrived, and so does the next action after the
+        dead time: each of the three parts counts in whole ticks.
+        """
+        timing, period_ns = self._timing, self._period_ns
+        graph = make_stage_graph(timing, "", control_period_ns=period_ns)
         inner = self.env.unwrapped
         sensors = inner.world.spec.sensors if isinstance(inner, WorldEnv) else self._sensors
-        parts = [
-            *(graph.sensor(s).constant_delay_ns for s in sensors),
-            *(stage.constant_ns for stage in (graph.preprocess, graph.control_jitter, graph.actuation)),
-            *(link.constant_ns for link in (graph.uplink, graph.downlink)),
-            inference_ns := graph.inference(Call.POLICY).constant_ns,
-        ]
-        is_queueing = timing.num_servers(Call.POLICY) > 0 and (inference_ns or 0) > self._period_ns
-        if None in parts or (is_queueing and timing.queue is QueueRule.FIFO):
+        paths = [graph.sensor(sensor) for sensor in sensors]
+        inference_ns = graph.inference(Call.POLICY).constant_ns
+        links_ns = (graph.uplink.constant_ns, graph.downlink.constant_ns)
+        seen = [path.constant_delay_ns for path in paths]
+        sent = [graph.preprocess.constant_ns, *links_ns, inference_ns]
+        acted = [graph.control_jitter.constant_ns, graph.actuation.constant_ns]
+        is_queueing = timing.num_servers(Call.POLICY) > 0 and (inference_ns or 0) > period_ns
+        if None in (*seen, *sent, *acted) or (is_queueing and timing.queue is not QueueRule.LATEST_WINS):
             raise ConfigurationError(
                 f"num_actions is missing; timing {timing.name!r} varies, so no way is the longest. Give the number of "
                 "control ticks that an observation and the action decided on it take together at most."
             )
-        longest_ns = max(ns or 0 for ns in parts[: len(sensors)]) + sum(
-            ns or 0 for ns in parts[len(sensors) :]
-        )
-        longest_ns += (inference_ns or 0) if is_queueing else 0
-        return max(1, -(-longest_ns // self._period_ns))
+        if is_queueing:
+            sent.append(inference_ns)
+        waits = [(path.constant_delay_ns or 0) + max(0, path.period_ns - period_ns) for path in paths]
+        parts = (max(waits), sum(ns or 0 for ns in sent), sum(ns or 0 for ns in acted))
+        return max(1, sum(ceil_to(part, period_ns) // period_ns for part in parts))
 
     def _begin_steps(self, observation: Any) -> Any:
         assert self._steps is not None
