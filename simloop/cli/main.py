@@ -39,6 +39,8 @@ _CORE: dict[str, Callable[..., None]] = {
 def build_app(wanted: str | None = None) -> typer.Typer:
     """Returns the command-line app.
 
+    A plug-in command is a function, or a Typer app whose commands become subcommands.
+
     Args:
         wanted: The command that will be called, if known: a plug-in's module is imported only when it is asked for.
 

@@ -89,6 +89,14 @@ def test_the_other_strategies_run_with_pipelined_servers(strategy: str) -> None:
     assert 0.0 < with_delay <= points("fork", 0, strategy, 0, 64) + 5.0
 
 
+def test_two_discs_cost_more_than_one() -> None:
+    lost = {
+        task: points(task, 0, "prefix", 4, 64) - points(task, 0, "naive_async", 4, 64)
+        for task in ("fork", "fork_two")
+    }
+    assert lost["fork_two"] > lost["fork"] > 20.0
+
+
 def test_paused_does_not_feel_the_delay() -> None:
     paused = succeeded("fork", 0, "paused", 2, 64)
     family = load_family("fork")

@@ -15,6 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from simloop.agent import Agent, Call, Capability, Conditioning, InferenceRequest
+from simloop.cli.main import main
 from simloop.errors import MissingWeightsError, ParameterError, UnknownNameError
 from simloop.randomness import generator, stream_key
 from simloop.strategies.rtc import soft_mask
@@ -360,3 +361,13 @@ def test_the_command_trains_and_says_where(
     train_command.train_toys(task=["lander"], seed=[5], output=tmp_path)
     assert "the expert succeeds in 100.0%" in capsys.readouterr().out
     assert ToyPolicy(task="lander", seed=5, weights=str(tmp_path)).spec.name == "toy-lander-5"
+
+
+def test_the_command_line_offers_both_models(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert "unified" in shown and "toys" in shown
+    with pytest.raises(SystemExit, match="4"):
+        main(["train", "toys", "--task", "forc"])
+    assert "fork_two" in capsys.readouterr().err
