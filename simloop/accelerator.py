@@ -24,6 +24,7 @@ class Job(Protocol):
 
 
 JobT = TypeVar("JobT", bound=Job)
+_T = TypeVar("_T")
 
 
 class Accelerator(Generic[JobT]):
@@ -57,11 +58,6 @@ class Accelerator(Generic[JobT]):
         return tuple(self._waiting)
 
     @property
-    def keeps_newest_only(self) -> bool:
-        """Whether a request that arrives drops those that wait."""
-        return self._rule is QueueRule.LATEST_WINS
-
-    @property
     def servers(self) -> int:
         """Servers; 0 is without bound."""
         return self._servers
@@ -72,18 +68,26 @@ class Accelerator(Generic[JobT]):
             self._num_running += 1
             job.batch = 1
             return job
-        waiting = self._waiting
-        if self._rule is QueueRule.LATEST_WINS:
-            while waiting:
-                waiting.popleft().drop_in_queue()
-        elif self._rule is QueueRule.DROP_OLDEST:
-            while len(waiting) >= self._queue_size:
-                waiting.popleft().drop_in_queue()
-        elif self._rule is QueueRule.DROP_NEWEST and len(waiting) >= self._queue_size:
+        dropped = self.make_room(self._waiting)
+        if dropped is None:
             job.drop_in_queue()
             return None
-        waiting.append(job)
+        for old in dropped:
+            old.drop_in_queue()
+        self._waiting.append(job)
         return None
+
+    def make_room(self, waiting: deque[_T]) -> list[_T] | None:
+        """Takes out of a queue what a newcomer drops and returns it; None if the newcomer is not let in."""
+        if self._rule is QueueRule.LATEST_WINS:
+            num_dropped = len(waiting)
+        elif self._rule is QueueRule.FIFO:
+            num_dropped = 0
+        else:
+            num_dropped = max(len(waiting) - self._queue_size + 1, 0)
+            if num_dropped and self._rule is QueueRule.DROP_NEWEST:
+                return None
+        return [waiting.popleft() for _ in range(num_dropped)]
 
     def cancel(self) -> None:
         """Empties the queue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from typing import TYPE_CHECKING
 
 from simloop.agent import Call
@@ -11,6 +12,9 @@ from simloop.timing.stage_graph import ControlClock, FirstChunk, InferenceDurati
 
 if TYPE_CHECKING:
     from simloop.channel import Channel
+
+_ITSELF = -1
+"""Stands for the request that is foretold, among the observation ticks of the others."""
 
 
 class Foresight:
@@ -49,33 +53,52 @@ class Foresight:
         """Returns d for a request with observation tick ``tick`` that is sealed now."""
         channel = self._channel
         now_ns = self._queue.now_ns
-        t_ns = now_ns + self._graph.preprocess.ns(tick, now_ns)
-        if channel.is_on_link:
-            t_ns = min(self._graph.uplink.arrivals(tick, t_ns, self._uplink_bytes), default=t_ns)
-        t_ns = self._start_ns(channel, t_ns)
+        t_ns = self._start_ns(channel, self._arrival_ns(tick, now_ns, channel))
         is_first = not channel.num_started and self._graph.timing.first_chunk is FirstChunk.CHARGED
         t_ns += self._inference_ns(tick, t_ns, is_first=is_first)
         if channel.is_on_link:
             t_ns = min(self._graph.downlink.arrivals(tick, t_ns, self._downlink_bytes), default=t_ns)
         return -(-t_ns // self._period_ns) - tick
 
+    def _arrival_ns(self, tick: int, trigger_ns: int, channel: Channel) -> int:
+        """Returns when a request that was sealed at ``trigger_ns`` reaches the accelerator."""
+        t_ns = trigger_ns + self._graph.preprocess.ns(tick, trigger_ns)
+        if channel.is_on_link:
+            t_ns = min(self._graph.uplink.arrivals(tick, t_ns, self._uplink_bytes), default=t_ns)
+        return t_ns
+
     def _start_ns(self, channel: Channel, arrives_ns: int) -> int:
-        """Returns when a server takes up a request that arrives at ``arrives_ns``."""
-        servers = channel.accelerator.servers
-        if not servers:
+        """Returns when a server takes up a request that arrives at ``arrives_ns``; plays the queue until then."""
+        accelerator = channel.accelerator
+        if not accelerator.servers:
             return arrives_ns
-        free_ns = [f.done_at_ns for f in channel.in_flight.values() if f.start_ns >= 0 > f.done_ns]
-        ahead = [f for f in channel.in_flight.values() if f.start_ns < 0]
-        heapq.heapify(free_ns)
-        waiting = {f.request for f in channel.accelerator.waiting}
-        if channel.accelerator.keeps_newest_only:
-            ahead = []
-        for flight in sorted(ahead, key=lambda f: (f.request not in waiting, f.request)):
-            start_ns = heapq.heappop(free_ns) if len(free_ns) >= servers else self._queue.now_ns
-            heapq.heappush(free_ns, start_ns + self._inference_ns(flight.observation_tick, start_ns))
-        while len(free_ns) >= servers and free_ns[0] <= arrives_ns:
-            heapq.heappop(free_ns)
-        return arrives_ns if len(free_ns) < servers else free_ns[0]
+        flights = channel.in_flight.values()
+        running = [f.done_at_ns for f in flights if f.start_ns >= 0 > f.done_ns]
+        heapq.heapify(running)
+        waiting = deque(f.observation_tick for f in accelerator.waiting)
+        coming = sorted(
+            (self._arrival_ns(f.observation_tick, f.trigger_ns, channel), f.observation_tick)
+            for f in flights
+            if f.arrived_ns < 0
+        )
+        arrivals = deque([*(c for c in coming if c[0] <= arrives_ns), (arrives_ns, _ITSELF)])
+        while True:
+            # At one instant a request arrives before a server is freed.
+            if arrivals and (not running or arrivals[0][0] <= running[0]):
+                t_ns, tick = arrivals.popleft()
+                is_started = len(running) < accelerator.servers
+                if not is_started and accelerator.make_room(waiting) is not None:
+                    waiting.append(tick)
+                elif not is_started and tick == _ITSELF:
+                    return running[0]
+            else:
+                t_ns = heapq.heappop(running)
+                is_started = bool(waiting)
+                tick = waiting.popleft() if waiting else _ITSELF
+            if is_started and tick == _ITSELF:
+                return t_ns
+            if is_started:
+                heapq.heappush(running, t_ns + self._inference_ns(tick, t_ns))
 
     def _inference_ns(self, tick: int, t_ns: int, *, is_first: bool = False) -> int:
         return self._channel.inference.ns(tick, t_ns, is_first=is_first, batch=1, observation=None)
