@@ -117,6 +117,8 @@ def _shifted_gamma(config: Config, where: str) -> Distribution:
 
 def _part(config: Any, where: str) -> Distribution:
     """Builds a part of another distribution, which must not be a process or look at the scene itself."""
+    if config is None:
+        raise ParameterError(f"{where} is missing; allowed: a distribution ({', '.join(sorted(_SIMPLE))}).")
     part = distribution_from_config(config, where)
     if not part.is_independent or part.needs_observation:
         raise ParameterError(
