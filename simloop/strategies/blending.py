@@ -41,6 +41,6 @@ def blend(
     num_blended[:overlap] += counts
     mixed = placed.actions.copy()
     change = shortest_change(mixed[:overlap] - old, angles)
-    change *= new_share if isinstance(new_share, float) else new_share(counts)[:, None]
+    change *= new_share(counts)[:, None] if callable(new_share) else new_share
     np.add(old, change, out=mixed[:overlap])
     buffer.write(request, placed._replace(actions=mixed), num_blended=num_blended)
