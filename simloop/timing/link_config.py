@@ -92,7 +92,8 @@ def _four_state(value: Mapping[str, Any], where: str) -> Loss:
 
 def _bernoulli(value: Any, where: str, *more_keys: str) -> Bernoulli:
     if not isinstance(value, Mapping):
-        return Bernoulli(probability=probability({"value": value}, "value", where))
+        place, _, key = where.rpartition(".")
+        return Bernoulli(probability=probability({key: value}, key, place))
     mapping(value, where, {"probability", "correlation", *more_keys})
     return Bernoulli(
         probability=probability(value, "probability", where),
@@ -142,6 +143,7 @@ def _slots(config: Any, where: str) -> Slots:
 
 def _packet_link(config: Mapping[str, Any], where: str) -> PacketLink:
     mapping(config, where, PACKET_KEYS, "a link")
+    delay = _packet_delay(config, where)
     more: dict[str, Any] = {}
     for key in ("corrupt", "duplicate"):
         if key in config:
@@ -151,6 +153,8 @@ def _packet_link(config: Mapping[str, Any], where: str) -> PacketLink:
         more["reorder"] = _bernoulli(given, here, "gap")
         if isinstance(given, Mapping):
             more["reorder_gap"] = whole(given, "gap", here, 1, low=1)
+        if delay == ZERO:
+            raise ParameterError(f"{where}: reorder is given without a delay that could be overtaken.")
     if "slot" in config:
         more["slots"] = _slots(config["slot"], f"{where}.slot")
     if "rate_mbps" in config:
@@ -158,9 +162,7 @@ def _packet_link(config: Mapping[str, Any], where: str) -> PacketLink:
     for key, low in (("limit", 1), ("seed", 0)):
         if key in config:
             more[key] = whole(config, key, where, low=low)
-    return PacketLink(
-        delay=_packet_delay(config, where), loss=loss_from_config(config.get("loss"), f"{where}.loss"), **more
-    )
+    return PacketLink(delay=delay, loss=loss_from_config(config.get("loss"), f"{where}.loss"), **more)
 
 
 @functools.cache
