@@ -11,6 +11,7 @@ import typer
 from simloop.compose import choices, description
 from simloop.plugins import entry_points, load_metrics, world_class
 from simloop.scenario_files import load_family, shipped_families
+from simloop.strategies.catalogue import STRATEGIES
 from simloop.suites import load_suite, shipped_suites
 
 
@@ -42,7 +43,12 @@ def _rows(kind: Kind) -> list[dict[str, str]]:
         return [
             {"name": n, "description": _first_line(world_class(n).__doc__)} for n in entry_points("worlds")
         ]
-    group = {Kind.AGENTS: "agent", Kind.STRATEGIES: "strategy", Kind.TIMINGS: "timing"}[kind]
+    if kind is Kind.STRATEGIES:
+        return [
+            {"name": n, "description": description("strategy", n), "source": STRATEGIES[n].source}
+            for n in choices("strategy")
+        ]
+    group = {Kind.AGENTS: "agent", Kind.TIMINGS: "timing"}[kind]
     return [{"name": n, "description": description(group, n)} for n in choices(group)]
 
 
@@ -57,4 +63,5 @@ def list_names(
         return
     width = max((len(r["name"]) for r in rows), default=0)
     for row in rows:
-        typer.echo(f"{row['name']:<{width}}  {row['description']}")
+        source = f" [{row['source']}]" if "source" in row else ""
+        typer.echo(f"{row['name']:<{width}}  {row['description']}{source}")

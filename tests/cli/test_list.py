@@ -11,7 +11,7 @@ EXPECTED = {
     "scenarios": {"cut_in", "lead_deceleration", "two_arm_lift"},
     "suites": {"smoke"},
     "agents": {"expert", "unified", "unified_scratch"},
-    "strategies": {"blocking", "naive_async", "paused", "prefix"},
+    "strategies": {"blocking", "fast_slow", "naive_async", "paused", "prefix", "rtc"},
     "timings": {"constant", "pi05_4090_mobile", "xr0_4090", "zero"},
     "metrics": {"success_once", "min_ttc_s", "max_pot_tilt_rad", "path_length_m"},
     "worlds": {"bimanual", "braking_wall", "delayed_integrator", "driving", "faulty_wall"},
@@ -31,7 +31,18 @@ def test_every_kind_lists_names_with_a_sentence(simloop: Any, kind: str) -> None
     machine = simloop("list", kind, "--json")
     assert machine.code == 0
     rows = json.loads(machine.out)
-    assert {r["name"]: r["description"] for r in rows} == by_name
+    assert [r["name"] for r in rows] == list(by_name)
+    for row in rows:
+        source = f" [{row['source']}]" if "source" in row else ""
+        assert by_name[row["name"]] == row["description"] + source
+
+
+def test_strategies_carry_their_source(simloop: Any) -> None:
+    sources = {r["name"]: r["source"] for r in json.loads(simloop("list", "strategies", "--json").out)}
+    assert "2506.07339" in sources["rtc"]
+    assert "2304.13705" in sources["temporal_ensemble"]
+    assert all(sources.values())
+    assert sources["rtc"] in simloop("list", "strategies").out
 
 
 def test_metrics_carry_their_unit(simloop: Any) -> None:
