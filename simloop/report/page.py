@@ -15,7 +15,7 @@ from simloop.metrics.metric import MISSING_TABLE
 from simloop.report.cells import Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.episode_view import episode_view
-from simloop.report.summary import CELL_COLUMNS, metric_names
+from simloop.report.summary import CELL_COLUMNS, measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
@@ -145,6 +145,7 @@ def build_page(store: RunStore, rows: Rows, verdict: Verdict, swept: SweepResult
         manifest=store.manifest,
         config=json.dumps(store.manifest.config, indent=2, sort_keys=True),
         verdict=verdict,
+        measured=measured_note(store.manifest),
         num_unjudged=sum(not EpisodeStatus(s).is_judged and n for s, n in verdict.counts.items()),
         scenario_cells=cells(rows, ("scenario", "agent")),
         strategies=_names(rows, "strategy"),

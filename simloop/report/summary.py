@@ -34,6 +34,17 @@ def metric_names(rows: Rows) -> list[str]:
     ]
 
 
+def measured_note(manifest: Manifest) -> str:
+    """Returns what has to be said of a run whose inference times were measured; nothing of any other."""
+    if manifest.is_deterministic:
+        return ""
+    machine = manifest.machine.get("cpu") or manifest.platform.get("cpu") or "this machine"
+    return (
+        f"Inference times were measured on {machine}: the run is not deterministic and depends on the hardware. "
+        "Its traces replay it exactly."
+    )
+
+
 def rows_by_cell(rows: Rows) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
     """Returns the rows of each combination of ``CELL_COLUMNS``."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -126,6 +137,8 @@ def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict, swept: Swee
         f"episodes recorded ({_counts_text(verdict.counts)}).",
         "",
     ]
+    if not manifest.is_deterministic:
+        lines += [_escape(measured_note(manifest)), ""]
     if verdict.criteria:
         lines += ["## Criteria", ""]
         lines += _table(

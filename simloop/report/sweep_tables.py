@@ -132,9 +132,10 @@ def _overview(curves: Sequence[Curve]) -> TextTable:
         ),
         body=tuple(body),
         note=(
-            "Mean: over the range of latencies (trapezoid). S_ref: success of the paused world, or of the first strategy "
-            "without latency. L95: largest latency that keeps 95 % of the strategy's own success without latency; vouched "
-            "for: by the lower bound of the paired difference; ≥ where it was never crossed. Slope: isotonic fit."
+            "Mean: over the range of latencies (trapezoid). S_ref: success of the paused world, or of the first "
+            "strategy without latency. L95: largest latency that keeps 95 % of the strategy's own success without "
+            "latency; vouched for: by the lower bound of the paired difference; ≥ where it was never crossed. Slope: "
+            "isotonic fit."
         ),
     )
 
@@ -221,9 +222,9 @@ def _critical(result: SweepResult, scenario: str, agent: str) -> TextTable | Non
             for c in found
         ),
         note=(
-            f"Each case is bisected to {result.definition['critical_tolerance_ms']:g} ms between the last latency of the "
-            "grid that it survives and the next. Median over cases with a distribution-free 95 % interval; a case that "
-            "fails at the first latency counts as 0."
+            f"Each case is bisected to {result.definition['critical_tolerance_ms']:g} ms between the last latency of "
+            "the grid that it survives and the next. Median over cases with a distribution-free 95 % interval; a case "
+            "that fails at the first latency counts as 0."
         ),
     )
 
@@ -246,9 +247,9 @@ def _causes(result: SweepResult, scenario: str, agent: str) -> TextTable | None:
             for c in found
         ),
         note=(
-            f"At most {result.definition['num_causes']} failures of each strategy, run again with one cause taken out at a "
-            "time, in this order; the first that cures the case counts. Wrong plan: fails without latency too. Combined: "
-            "cured by zero latency only."
+            f"At most {result.definition['num_causes']} failures of each strategy, run again with one cause taken out "
+            "at a time, in this order; the first that cures the case counts. Wrong plan: fails without latency too. "
+            "Combined: cured by zero latency only."
         ),
     )
 

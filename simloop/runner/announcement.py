@@ -15,7 +15,7 @@ import numpy.typing as npt
 from simloop import wall_clock
 from simloop.log import Columns
 from simloop.spec import Scenario
-from simloop.world import Anchor, Frame, Outcome, World, WorldSpec
+from simloop.world import Anchor, Frame, Outcome, SensorKind, World, WorldSpec
 
 CALLS = (
     "idle",
@@ -92,6 +92,7 @@ class AnnouncedWorld(World):
     def __init__(self, world: World, announce: Announcer) -> None:
         self._world = world
         self._announce = announce
+        self._cameras = frozenset(s.name for s in world.spec.sensors if s.kind is SensorKind.CAMERA)
         self.episode = -1
 
     @property
@@ -110,10 +111,12 @@ class AnnouncedWorld(World):
         self._world.advance(until_ns)
 
     def capture(self, sensor: str, index: int) -> Frame:
-        """Announces and captures; rendering is announced when it happens."""
-        self._announce(self.episode, "capture")
-        frame = self._world.capture(sensor, index)
+        """Announces and captures; a camera's rendering is announced when it happens."""
         episode = self.episode
+        self._announce(episode, "capture")
+        frame = self._world.capture(sensor, index)
+        if sensor not in self._cameras:
+            return frame
 
         def render() -> npt.NDArray[np.generic]:
             self._announce(episode, "render")

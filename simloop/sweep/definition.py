@@ -16,20 +16,16 @@ from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.suites import whole_number
 
 _HORIZON_RULE = re.compile(r"max\(d,\s*(\d+)\)")
+DELAY_METRICS = ("realised_delay_p50_ticks", "realised_delay_p95_ticks", "realised_delay_max_ticks")
+"""Metrics that every curve is printed with; a sweep always computes them."""
 SWEEP_METRICS = (
-    "realised_delay_mean_ticks",
-    "realised_delay_p50_ticks",
-    "realised_delay_p95_ticks",
-    "realised_delay_max_ticks",
+    *DELAY_METRICS,
     "starvation_s",
     "action_age_mean_ms",
     "reaction_mean_ms",
     "reaction_p95_ms",
-    "event_reaction_ms",
 )
 """Metrics that a sweep computes unless it names others; each costs time in every episode."""
-DELAY_METRICS = SWEEP_METRICS[:4]
-"""Metrics that every curve is printed with; a sweep always computes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ WRONG = [
     (["seeds.count=1.5"], ParameterError, "seeds.count is '1.5'; allowed: a whole number >= 1"),
     (["run_id=../x"], ParameterError, "run_id is '../x'; allowed: letters, digits"),
     (["timing=constant", "timing.inference.value_ms=-3"], ParameterError, r"timing.inference.value_ms is -3"),
-    (["timing=constant", "timing.inference.mean_ms=3"], ConfigurationError, "timing.inference: unknown keys .'mean_ms'"),
+    (["timing=constant", "timing.inference.mean_ms=3"], ConfigurationError, "inference: unknown keys .'mean_ms'"),
     (["strategy.execution_horizon=0"], ParameterError, "strategy.execution_horizon is 0; allowed: a whole number >= 1"),
     (["strategy.execution_horizon=9"], IncompatibleAgentError, "plans chunks of 8 actions; strategy .* executes 9"),
     (["strategy._target_=os.system"], ConfigurationError, "keys that start with _ belong to conf/ alone"),

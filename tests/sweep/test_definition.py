@@ -94,7 +94,7 @@ def test_a_wrong_block_is_refused(block: Any, error: type[Exception], message: s
 
 def test_strategies_that_an_agent_cannot_run_are_refused_with_those_that_it_can(wall_sweep: Any) -> None:
     with pytest.raises(
-        IncompatibleAgentError, match=r"cannot run rtc, fast_slow; it can run: paused, blocking, .*prefix"
+        IncompatibleAgentError, match=r"cannot run rtc, fast_slow; it can run: paused, .*prefix"
     ):
         wall_sweep.plan("strategy=naive_async,rtc,fast_slow")
     with pytest.raises(UnknownNameError, match="Unknown strategy 'naive_asink'"):

@@ -39,13 +39,17 @@ def test_cases_that_never_or_always_fail_are_not_bisected(wall_sweep: Any) -> No
     assert {c["state"] for c in findings["critical"]} == {"always_fails"}
 
 
+def sensors_take(ms: int) -> str:
+    return f"timing.transport={{proprioception: {{distribution: constant, value_ms: {ms}}}}}"
+
+
 CAUSES = [
     ("wrong_plan", "30.0", ["latency_ms=0,100"]),
     ("stale", "45.0", ["latency_ms=0,700"]),
     # A chunk of 8 actions that is asked for every 8 ticks leaves the hold for the length of the delay.
     ("starved", "36.0", ["latency_ms=0,100", "s=8", "timing.first_chunk=free"]),
-    ("late_perception", "45.0", ["latency_ms=0,10", "timing.transport={proprioception: {distribution: constant, value_ms: 700}}"]),
-    ("combined", "45.0", ["latency_ms=0,400", "timing.transport={proprioception: {distribution: constant, value_ms: 400}}"]),
+    ("late_perception", "45.0", ["latency_ms=0,10", sensors_take(700)]),
+    ("combined", "45.0", ["latency_ms=0,400", sensors_take(400)]),
     ("boundary_jump", "38.0", ["latency_ms=0,200", "s=4", "agent=slow_starter:HalfBraking", "timing.first_chunk=free"]),
 ]  # fmt: skip
 
