@@ -90,7 +90,8 @@ class InferenceRequest:
             ``observation_tick`` on, in the agent's frame (anchored like the reply).
         base_row: Row, in the chunk it comes from, of ``base_actions[0]``; -1 without base actions.
         rolled_actions: (n, A) committed actions for the ticks ``observation_tick`` .. + n - 1 in the agent's frame,
-            over which the agent rolls its state; its reply then has ``first_index = n``. None if nothing is rolled.
+            over which the agent rolls its state, n >= 0; its reply then has ``first_index = n``. None under
+            strategies that roll nothing.
         draw_key: Key of everything random in this reply; see ``simloop.randomness.generator``.
     """
 

@@ -344,6 +344,7 @@ def _facts(spec: WorldSpec) -> dict[str, Any]:
         "control_period_ns": spec.control_period_ns,
         "physics_period_ns": spec.physics_period_ns,
         "motion_points": list(spec.motion_points),
+        "sensor_kinds": {s.name: s.kind.value for s in spec.sensors},
         "action_space": spec.action.name,
         "action_dimensions": [d.name for d in spec.action.dimensions],
         "action_low": [d.low for d in spec.action.dimensions],

@@ -525,7 +525,8 @@ class ClosedLoop:
     def _deliver(self, t_ns: int, flight: Flight) -> None:
         if flight.channel.in_flight.pop(flight.request, None) is None:
             return
-        self._delivery.take(t_ns, flight, self._next_tick)
+        # A tick may be so late that its successor's observation is there before it: that is the successor's.
+        self._delivery.take(t_ns, flight, max(self._next_tick, flight.observation_tick))
         is_played = flight.channel is self._main and flight.state in ("installed", "elapsed")
         if is_played and not self._is_locked and t_ns != self._next_tick_ns:
             self._restart_clock(t_ns)

@@ -114,9 +114,9 @@ class Sealer:
         predicted, horizon = flight.predicted_delay_ticks, self._horizon
         if self._strategy.rolls_state:
             committed = self._buffer.committed(tick, min(predicted, horizon))
-            if len(committed):
-                flight.rolled_actions = self._action.from_world(committed, anchor)
-                flight.num_committed = len(committed)
+            is_rolled = len(committed) > 0
+            flight.rolled_actions = self._action.from_world(committed, anchor) if is_rolled else committed
+            flight.num_committed = len(committed)
         if not self._has_weights:
             return
         given = self._strategy.weights(predicted, self._buffer.remaining(tick), horizon)

@@ -427,7 +427,8 @@ def test_a_bad_reply_to_any_call_is_an_agent_error(
     good = agent._reply
 
     def answer(request: InferenceRequest) -> InferenceReply:
-        is_rolled = request.rolled_actions is not None or name != "future_state"
+        rolled = request.rolled_actions
+        is_rolled = name != "future_state" or (rolled is not None and len(rolled) > 0)
         return reply if request.call is call and is_rolled else good(request)
 
     agent._reply_with = answer
