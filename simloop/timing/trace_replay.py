@@ -114,6 +114,10 @@ class RecordedEvents:
         """Leaves out a stage that the loop does not ask for."""
         self._by_key = {key: events for key, events in self._by_key.items() if key[0] != stage}
 
+    def last_number(self, stage: str) -> int:
+        """Returns the largest number of a stage's events; -1 if there are none."""
+        return max((number for name, number in self._by_key if name == stage), default=-1)
+
     def find(self, stage: str, sequence: int) -> Event | None:
         """Returns the recorded event of that number without ticking it off; None if there is none."""
         events = self._by_key.get((stage, sequence))
@@ -203,6 +207,22 @@ class _ReplayedDuration(StageDuration):
     def ns(self, index: int, t_ns: int) -> int:
         """Returns the recorded duration of event ``index``; its start is checked."""
         return self._events.duration_ns(self._stage, index, t_ns)
+
+
+class _ReplayedLateness(_ReplayedDuration):
+    """Lateness of the control ticks, which is asked for a tick ahead: the log has no row of one that never came."""
+
+    __slots__ = ("_last_tick",)
+
+    def __init__(self, events: RecordedEvents) -> None:
+        super().__init__(events, CONTROL)
+        self._last_tick = events.last_number(CONTROL)
+
+    def ns(self, index: int, t_ns: int) -> int:
+        """Returns the recorded lateness of tick ``index``; one after the last recorded tick comes after the end."""
+        if index > self._last_tick:
+            return self._events.after_end_ns(t_ns) - t_ns
+        return super().ns(index, t_ns)
 
 
 class _ReplayedSensor(SensorPath):
@@ -299,7 +319,7 @@ class ReplayStageGraph(StageGraph):
         if self.control_jitter.constant_ns == 0:
             self._events.ignore(CONTROL)
         else:
-            self.control_jitter = _ReplayedDuration(self._events, CONTROL)
+            self.control_jitter = _ReplayedLateness(self._events)
         self.uplink = _ReplayedLink(self._events, Stage.UPLINK)
         self.downlink = _ReplayedLink(self._events, Stage.DOWNLINK)
 

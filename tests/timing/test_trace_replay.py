@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simloop.agent import AgentSpec, Call, Capability, InferenceReply
 from simloop.errors import ParameterError, TraceDivergenceError, TraceError
@@ -180,6 +182,75 @@ def test_a_modelled_episode_is_replayed_as_well(tmp_path: Path, rules: Mapping[s
     assert play_out(replay_timing(trace=str(path)), NaiveAsync()).episode_hash == log.episode_hash
     again = trace_from_log(play_out(replay_timing(trace=str(path)), NaiveAsync()), FACTS, episode="e")
     assert again == read_trace(path)
+
+
+DURATIONS = st.sampled_from(
+    [
+        {"distribution": "constant", "value_ms": 0},
+        {"distribution": "constant", "value_ms": 37},
+        {"distribution": "constant", "value_ms": 50},
+        {"distribution": "uniform", "low_ms": 0, "high_ms": 260},
+        JITTER,
+        {"distribution": "jitter", "delay_ms": 40, "jitter_ms": 60, "correlation": 0.9, "shape": "normal"},
+        {
+            "distribution": "markov",
+            "calm": {"distribution": "constant", "value_ms": 20},
+            "busy": JITTER,
+            "enter_probability": 0.1,
+            "leave_probability": 0.3,
+        },
+    ]
+)
+LINKS = st.one_of(
+    DURATIONS,
+    st.sampled_from(
+        [
+            {"netem": "delay 60ms 50ms 40% distribution normal loss 10% duplicate 20%"},
+            {"netem": "delay 30ms loss gemodel 10% 30% reorder 30% 50% gap 2"},
+            {"mahimahi": [0, 40, 40, 90], "random_phase": True},
+            {"delay_ms": 5, "rate_mbps": 0.01, "limit": 3},
+        ]
+    ),
+)
+TIMINGS = st.fixed_dictionaries(
+    {
+        "mode": st.sampled_from(["modelled", "measured"]),
+        "first_chunk": st.sampled_from(["free", "blocking", "charged"]),
+        "servers": st.sampled_from([0, 1, 2]),
+        "seed": st.integers(0, 5),
+    },
+    optional={
+        "preprocess": DURATIONS,
+        "inference": DURATIONS,
+        "cold_start": DURATIONS,
+        "actuation": DURATIONS,
+        "uplink": LINKS,
+        "downlink": LINKS,
+        "transport": st.fixed_dictionaries({"proprioception": DURATIONS}),
+        "capture": st.sampled_from(
+            [
+                {"proprioception": {"period_ms": 30, "phase_ms": 7, "exposure_ms": 10, "readout_ms": 3}},
+                {"proprioception": {"drop": {"gemodel": {"p": 0.1, "r": 0.4}}}},
+            ]
+        ),
+        "control": st.fixed_dictionaries({"jitter": DURATIONS.filter(lambda d: "low_ms" not in d)}),
+        "assembly": st.sampled_from(["captured_since", "latest", "nearest"]),
+        "queue": st.sampled_from(["latest_wins", "fifo", "drop_oldest", "drop_newest"]),
+    },
+)
+
+
+@settings(max_examples=40)
+@given(rules=TIMINGS, name=st.sampled_from(list(STRATEGIES)), seed=st.integers(0, 3))
+def test_any_episode_is_replayed_to_the_last_bit(
+    tmp_path_factory: Any, rules: Mapping[str, Any], name: str, seed: int
+) -> None:
+    case = toy_case(time_limit_s=2, seed=seed)
+    timing = timing_from_config(name="any", **rules)
+    log = play_out(timing, STRATEGIES[name](), case=case, agent_delay=True)
+    path = recorded(tmp_path_factory.mktemp("any"), log)
+    replayed = play_out(replay_timing(trace=str(path)), STRATEGIES[name](), case=case)
+    assert replayed.episode_hash == log.episode_hash
 
 
 @pytest.fixture
