@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from simloop.errors import ParameterError
 from simloop.randomness import generator, stream_key
-from simloop.timing.distribution import Bounded, Distribution, FloatArray, Key, Sampler
-from simloop.timing.process import TickProcess, correlated_normals, two_states
+from simloop.timing.distribution import Bounded, Distribution, FloatArray, Sampler
+from simloop.timing.process import Key, TickProcess, correlated_normals, special, two_states
 
 NUM_QUANTILES = 4096
 """Points at which a jitter shape without a closed form is averaged: the length of netem's own tables."""
@@ -143,7 +142,7 @@ def shape_quantiles(shape: JitterShape, shares: FloatArray) -> FloatArray:
     if shape is JitterShape.UNIFORM:
         values = 2.0 * shares - 1.0
         return values
-    normal: FloatArray = special.ndtri(shares)
+    normal: FloatArray = special().ndtri(shares)
     if shape is JitterShape.NORMAL:
         values = normal
     else:
@@ -203,7 +202,7 @@ class Jitter(Bounded):
 
         def step(bits: np.random.Generator, last: float | None) -> tuple[list[float], float]:
             values, last = normals(bits, last)
-            return self._bounded(self._at(special.ndtr(np.array(values)))).tolist(), last
+            return self._bounded(self._at(special().ndtr(np.array(values)))).tolist(), last
 
         process = TickProcess(key, step)
         return lambda index, tick: process[tick]

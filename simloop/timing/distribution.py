@@ -15,12 +15,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from simloop.randomness import IndexedStream, stream_key
+from simloop.timing.process import Key, special
 
 FloatArray = npt.NDArray[np.float64]
-Key = tuple[object, ...]
 Sampler = Callable[[int, int], float]
 """The duration in ns of the event ``index`` that falls into control tick ``tick``: ``sampler(index, tick)``."""
 
@@ -223,7 +222,7 @@ class TruncatedNormal(_Continuous):
     @property
     def share_inside(self) -> float:
         """Probability that the normal lies between ``low_ns`` and ``high_ns``."""
-        return float(special.ndtr(self._scaled(self.high_ns)) - special.ndtr(self._scaled(self.low_ns)))
+        return float(special().ndtr(self._scaled(self.high_ns)) - special().ndtr(self._scaled(self.low_ns)))
 
     @property
     def _raw_mean(self) -> float:
@@ -234,9 +233,9 @@ class TruncatedNormal(_Continuous):
         return (x_ns - self.normal_mean_ns) / self.normal_sd_ns
 
     def _raw(self, generator: np.random.Generator, count: int) -> FloatArray:
-        first = special.ndtr(self._scaled(self.low_ns))
+        first = special().ndtr(self._scaled(self.low_ns))
         shares = first + generator.random(count) * self.share_inside
-        values = self.normal_mean_ns + self.normal_sd_ns * special.ndtri(shares)
+        values = self.normal_mean_ns + self.normal_sd_ns * special().ndtri(shares)
         inside: FloatArray = np.clip(values, self.low_ns, self.high_ns)
         return inside
 
@@ -246,7 +245,7 @@ class TruncatedNormal(_Continuous):
         if x_ns >= self.high_ns:
             return 1.0, self._raw_mean
         low, x = self._scaled(self.low_ns), self._scaled(x_ns)
-        share = float(special.ndtr(x) - special.ndtr(low)) / self.share_inside
+        share = float(special().ndtr(x) - special().ndtr(low)) / self.share_inside
         edges = (_normal_density(low) - _normal_density(x)) / self.share_inside
         return share, self.normal_mean_ns * share + self.normal_sd_ns * edges
 
@@ -277,9 +276,9 @@ class ShiftedLognormal(_Continuous):
         if x_ns <= self.shift_ns:
             return 0.0, 0.0
         z = math.log((x_ns - self.shift_ns) / self.median_ns) / self.sigma
-        share = float(special.ndtr(z))
+        share = float(special().ndtr(z))
         tail_mean = self._raw_mean - self.shift_ns
-        return share, self.shift_ns * share + tail_mean * float(special.ndtr(z - self.sigma))
+        return share, self.shift_ns * share + tail_mean * float(special().ndtr(z - self.sigma))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,8 +303,8 @@ class ShiftedGamma(_Continuous):
         if x_ns <= self.shift_ns:
             return 0.0, 0.0
         y = (x_ns - self.shift_ns) / self.scale_ns
-        share = float(special.gammainc(self.shape, y))
-        tail_mean = self.shape * self.scale_ns * float(special.gammainc(self.shape + 1.0, y))
+        share = float(special().gammainc(self.shape, y))
+        tail_mean = self.shape * self.scale_ns * float(special().gammainc(self.shape + 1.0, y))
         return share, self.shift_ns * share + tail_mean
 
 

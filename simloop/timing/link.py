@@ -12,8 +12,9 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 from simloop.clock import NS_PER_S
-from simloop.timing.distribution import ZERO, Distribution, Durations, Key, Sampler
+from simloop.timing.distribution import ZERO, Distribution, Durations, Sampler
 from simloop.timing.loss import Loss, LossDraw
+from simloop.timing.process import Key
 
 
 class Link(ABC):

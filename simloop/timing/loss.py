@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from simloop.randomness import BLOCK_SIZE, IndexedStream, stream_key
-from simloop.timing.process import Key, TickProcess, correlated_normals, two_states
+from simloop.timing.process import Key, TickProcess, correlated_normals, special, two_states
 
 LossDraw = Callable[[int, int], bool]
 """Whether the event ``index`` that falls into control tick ``tick`` is lost: ``is_lost(index, tick)``."""
@@ -66,7 +65,7 @@ class Bernoulli(Loss):
             shares = _uniform(key)
             return lambda index, tick: shares[index] < probability
         normals = TickProcess(key, correlated_normals(self.correlation))
-        threshold = float(special.ndtri(probability))
+        threshold = float(special().ndtri(probability))
         return lambda index, tick: normals[tick] < threshold
 
 

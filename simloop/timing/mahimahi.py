@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from simloop.clock import NS_PER_MS
 from simloop.errors import ParameterError
 from simloop.randomness import generator, stream_key
-from simloop.timing.distribution import ZERO, Distribution, Key, Sampler
+from simloop.timing.distribution import ZERO, Distribution, Sampler
 from simloop.timing.link import Link, LinkModel
+from simloop.timing.process import Key
 
 OPPORTUNITY_BYTES = 1500
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,6 +18,14 @@ from simloop.randomness import BLOCK_SIZE, generator, stream_key
 Key = tuple[object, ...]
 T = TypeVar("T")
 S = TypeVar("S")
+
+
+def special() -> ModuleType:
+    """Returns ``scipy.special``, which is loaded only where a distribution needs it: the core stays light."""
+    from scipy import special as loaded
+
+    module: ModuleType = loaded
+    return module
 
 
 class TickProcess(Generic[S, T]):

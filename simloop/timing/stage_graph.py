@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from simloop.agent import Call
 from simloop.clock import NS_PER_S
-from simloop.timing.distribution import Distribution, Durations, Key, Sampler
+from simloop.timing.distribution import Distribution, Durations, Sampler
 from simloop.timing.link import DelayLink, Link
+from simloop.timing.process import Key
 from simloop.timing.settings import (
     CALL_STAGES,
     Assembly,
