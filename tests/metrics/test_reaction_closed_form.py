@@ -13,6 +13,7 @@ import pytest
 
 from simloop.log import EpisodeLog
 from simloop.metrics.core_metrics import core_metrics
+from simloop.metrics.evaluate import evaluate
 from simloop.metrics.reaction import reaction_ms
 from simloop.strategies.blocking import Blocking
 from simloop.strategies.naive_async import NaiveAsync
@@ -20,6 +21,7 @@ from simloop.strategies.strategy import Strategy
 from simloop.testing import DelayedIntegrator, ScriptedAgent, play, toy_case
 from simloop.timing.distribution import Constant
 from simloop.timing.stage_graph import ControlClock, FirstChunk, Stage, Timing
+from simloop.world import SensorKind
 
 PERIOD_NS = 33_333_333
 PERIOD_MS = PERIOD_NS * 1e-6
@@ -88,3 +90,17 @@ def test_restart_on_arrival_reproduces_the_published_means(
         assert got["reaction_mean_ms"] == pytest.approx(delay_ms + wait_ms / 2, rel=1e-6)
         assert got["reaction_mean_ms"] == pytest.approx(published_ms, abs=0.1)
         assert got["reaction_p95_ms"] == pytest.approx(delay_ms + 0.95 * wait_ms, rel=1e-6)
+
+
+def test_age_of_information_of_an_episode() -> None:
+    """Captures every dt that take delta have a mean age of delta + dt / 2 and a peak of delta + dt (Kaul et al.)."""
+    world = Still()
+    agent = ScriptedAgent(world.spec, lambda request: np.zeros((HORIZON, 1)), horizon=HORIZON)
+    transport = {SensorKind.PROPRIOCEPTION: Constant(45_000_000)}
+    timing = Timing(name="transport", transport=transport)
+    log = play(world, agent, case=toy_case(time_limit_s=20), timing=timing, strategy=NaiveAsync())
+    got = evaluate(core_metrics(), log).values
+    # From the first delivery to the end; the last interval is cut by the end, where an age of one period is reached.
+    assert got["information_age_proprioception_peak_ms"] == pytest.approx(45 + PERIOD_MS)
+    assert got["information_age_proprioception_mean_ms"] == pytest.approx(45 + PERIOD_MS / 2, rel=1e-3)
+    assert got["information_age_camera_mean_ms"] is None
