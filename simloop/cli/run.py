@@ -12,6 +12,7 @@ from rich.table import Table
 from simloop import wall_clock
 from simloop.cli.exit_code import ExitCode
 from simloop.cli.progress import RunProgress
+from simloop.report.summary import measured_note
 from simloop.runner.planning import RunPlan
 from simloop.runner.run import execute
 from simloop.store.manifest import MANIFEST_NAME
@@ -76,6 +77,9 @@ def _announce(console: Console, plan: RunPlan) -> None:
     console.print(
         f"Run {plan.run_id}: suite {plan.suite.name}, {len(plan.tasks)} episodes, {where} -> {plan.folder}"
     )
+    note = measured_note(plan.manifest)
+    if note:
+        console.print(note, soft_wrap=True)
 
 
 def _num_recorded(plan: RunPlan) -> int:

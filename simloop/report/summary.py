@@ -38,7 +38,7 @@ def measured_note(manifest: Manifest) -> str:
     """Returns what has to be said of a run whose inference times were measured; nothing of any other."""
     if manifest.is_deterministic:
         return ""
-    machine = manifest.machine.get("cpu") or manifest.platform.get("cpu") or "this machine"
+    machine = manifest.machine.get("cpu_model") or manifest.platform.get("cpu") or "this machine"
     return (
         f"Inference times were measured on {machine}: the run is not deterministic and depends on the hardware. "
         "Its traces replay it exactly."

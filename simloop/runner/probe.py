@@ -18,6 +18,7 @@ from simloop.suites import whole_number
 from simloop.timing.measurement import InferenceMeter
 from simloop.timing.settings import CALL_STAGES
 from simloop.timing.trace import Event, Trace, TraceEpisode
+from simloop.timing.trace_files import check_suffix
 
 PROBE_KEYS = ("agent", "scenario", "strategy", "count", "seed", "out")
 _EPISODE = "probe"
@@ -53,6 +54,8 @@ def probe_agent(words: Sequence[str]) -> Probe:
             f"simloop probe needs {' and '.join(f'{key}=' for key in missing)}, for example: simloop probe "
             "agent=expert scenario=cut_in count=50 out=trace.jsonl."
         )
+    path = Path(plain.get("out", "trace.jsonl"))
+    check_suffix(path.suffix)
     count = whole_number(plain.get("count", "50"), "count", low=1)
     seed = whole_number(plain.get("seed", "0"), "seed", low=0)
     composer = Composer(sorted_words)
@@ -85,7 +88,7 @@ def probe_agent(words: Sequence[str]) -> Probe:
         control_period_ns=world.spec.control_period_ns,
         episodes=episodes,
     )
-    return Probe(trace=Trace(header=header, events=tuple(events)), path=Path(plain.get("out", "trace.jsonl")))
+    return Probe(trace=Trace(header=header, events=tuple(events)), path=path)
 
 
 def _play(loop: ClosedLoop, meter: InferenceMeter, events: list[Event], count: int, label: str) -> int:

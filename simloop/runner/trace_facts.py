@@ -30,7 +30,7 @@ def trace_facts(agent: Agent, *, origin: str, num_warm_up: int, source: str) -> 
     platform = {name: value for name, value in platform_key().items() if name not in versions}
     return TraceHeader(
         origin=origin,
-        hardware={**platform, **machine_facts(), "cpu_model": cpu_model(), **_without(facts, "dtype")},
+        hardware={**platform, **machine_facts(), **_without(facts, "dtype")},
         model=agent.spec.name,
         dtype=facts.get("dtype", ""),
         steps=int(steps) if steps.isdecimal() else None,
@@ -42,15 +42,6 @@ def trace_facts(agent: Agent, *, origin: str, num_warm_up: int, source: str) -> 
 
 def _without(facts: dict[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in facts.items() if key != name}
-
-
-def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Returns the processor's name, or "unknown" where ``/proc/cpuinfo`` does not say it."""
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return "unknown"
 
 
 def write_trace(path: Path, trace: Trace) -> None:

@@ -52,6 +52,15 @@ def cpu_feature_level(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return machine
 
 
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns the processor's name, or "unknown" where ``/proc/cpuinfo`` does not say it."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return "unknown"
+
+
 @functools.cache
 def distributions_digest() -> str:
     """Returns 32 hex digits of blake2b over the names and versions of all installed distributions, sorted."""
@@ -88,4 +97,5 @@ def machine_facts() -> dict[str, str]:
         "num_cpus": str(os.cpu_count() or 0),
         "kernel": platform.release(),
         "architecture": platform.machine(),
+        "cpu_model": cpu_model(),
     }

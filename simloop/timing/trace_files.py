@@ -42,10 +42,7 @@ def trace_bytes(trace: Trace, suffix: str = JSONL_SUFFIX) -> bytes:
     Raises:
         TraceError: The suffix is neither, or an event's values are out of range.
     """
-    if suffix not in (JSONL_SUFFIX, PARQUET_SUFFIX):
-        raise TraceError(
-            f"A trace cannot be written as {suffix!r}; allowed: {JSONL_SUFFIX}, {PARQUET_SUFFIX}."
-        )
+    check_suffix(suffix)
     for event in trace.events:
         check_event(event, "trace")
     header = header_values(trace.header, len(trace.events))
@@ -58,6 +55,14 @@ def trace_bytes(trace: Trace, suffix: str = JSONL_SUFFIX) -> bytes:
         for event, checksum in zip(trace.events, sums, strict=True)
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+def check_suffix(suffix: str) -> None:
+    """Raises TraceError unless a trace can be written to a file of that suffix."""
+    if suffix not in (JSONL_SUFFIX, PARQUET_SUFFIX):
+        raise TraceError(
+            f"A trace cannot be written as {suffix!r}; allowed: {JSONL_SUFFIX}, {PARQUET_SUFFIX}."
+        )
 
 
 def _parquet_bytes(header: Mapping[str, Any], events: Iterable[Event], sums: list[str]) -> bytes:
