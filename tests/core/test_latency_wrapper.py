@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
 from collections.abc import Iterator
@@ -16,13 +15,11 @@ from gymnasium.wrappers import DelayObservation, RescaleAction, TimeLimit
 
 from simloop import LatencyWrapper
 from simloop.agent import Call
-from simloop.errors import ConfigurationError, ParameterError
 from simloop.gym_env import WorldEnv
 from simloop.spec import Case, ScenarioFamily
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.testing import BrakingWall, DelayedIntegrator, ScriptedAgent, play
 from simloop.timing.stage_graph import make_stage_graph, timing_from_config
-from simloop.world import ActionSpec, Anchor, SensorKind
 
 MS = 1_000_000
 PERIOD_NS = 50 * MS
@@ -172,26 +169,10 @@ def test_the_seed_of_the_reset_repeats_an_episode_and_the_root_seed_moves_the_dr
 # --- against the closed loop ---------------------------------------------------------------------------------
 
 
-class Recorded(DelayedIntegrator):
-    """A clock that is seen in seconds, moves by 1 ms, and notes when which action took effect."""
-
-    def __init__(self) -> None:
-        super().__init__(control_period_ns=PERIOD_NS, initial=0.0)
-        self._spec = dataclasses.replace(self._spec, physics_period_ns=MS)
-        self.effects: list[tuple[int, float]] = []
-
-    def next_state(self, period_s: float) -> Any:
-        return self._state + period_s
-
-    def actuate(self, action: Any) -> None:
-        super().actuate(action)
-        self.effects.append((self._now_ns, float(action[0])))
-
-
-def recorded(env: gymnasium.Env[Any, Any]) -> Recorded:
+def effects_of(env: gymnasium.Env[Any, Any]) -> list[tuple[int, float]]:
     inner: Any = env.unwrapped
-    world: Recorded = inner.world
-    return world
+    effects: list[tuple[int, float]] = inner.world.effects
+    return effects
 
 
 PIPELINED = {"servers": "pipelined"}
@@ -233,26 +214,27 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_over_a_world_effects_are_those_of_the_closed_loop(name: str) -> None:
+def test_over_a_world_effects_are_those_of_the_closed_loop(recorded_clock: Any, name: str) -> None:
     """An agent that repeats one action over its chunk, asked at every tick, is a policy whose action is held."""
     timing = timing_from_config(name="loop", assembly="latest", first_chunk="charged", seed=3, **LOOPS[name])
     case = Case(scenario=FAMILY.scenario(6), seed=6)
 
-    looped = Recorded()
+    looped = recorded_clock()
     agent = ScriptedAgent(looped.spec, lambda r: np.full((64, 1), policy(r.observation["state"])), horizon=64)
     log = play(looped, agent, case=case, timing=timing, strategy=NaiveAsync(execution_horizon=1))
 
-    env = LatencyWrapper(WorldEnv(Recorded, FAMILY, normalise_actions=False), timing=timing, hold="repeat")
+    env = LatencyWrapper(
+        WorldEnv(recorded_clock, FAMILY, normalise_actions=False), timing=timing, hold="repeat"
+    )
     observation, _ = env.reset(seed=6)
     ages = []
     for _ in range(40):
         observation, *_, info = env.step(policy(observation["agent_pos"]))
         ages.append(info["latency"]["action_age_ns"])
-    stepped = recorded(env)
     # The loop cannot ask before the first item has arrived; here the state at the reset is known.
     begin_ns = 250 * MS if name.startswith("from then on") else 0
     theirs = [e for e in looped.effects if begin_ns <= e[0] < 40 * PERIOD_NS]
-    assert [e for e in stepped.effects if begin_ns <= e[0] < 40 * PERIOD_NS] == theirs
+    assert [e for e in effects_of(env) if begin_ns <= e[0] < 40 * PERIOD_NS] == theirs
     assert len({action for _, action in theirs}) > 10
     assert set(ages[10:]) - {-1} <= set(log.column("ticks", "action_age_ns").tolist())
 
@@ -261,16 +243,16 @@ def policy(state: Any) -> Any:
     return np.array([7.0 - 3.0 * state[0]])
 
 
-def test_over_a_case_of_a_run_the_draws_are_the_runs() -> None:
+def test_over_a_case_of_a_run_the_draws_are_the_runs(recorded_clock: Any) -> None:
     """The wrapper's episode of a seed is keyed by the case that a run makes of the same scenario and seed."""
     timing = timing_from_config(name="draws", transport={"proprioception": JITTER})
-    env = LatencyWrapper(WorldEnv(Recorded, FAMILY), timing=timing)
+    env = LatencyWrapper(WorldEnv(recorded_clock, FAMILY), timing=timing)
     env.reset(seed=6)
     zero = np.zeros(1, np.float32)
     ages = [env.step(zero)[4]["latency"]["age_ns"]["state"] for _ in range(30)]
     case = FAMILY.case(6)
     path = make_stage_graph(timing, case.case_id, control_period_ns=PERIOD_NS).sensor(
-        Recorded().spec.sensors[0]
+        recorded_clock().spec.sensors[0]
     )
     arrivals = [path.arrival_ns(k, k * PERIOD_NS, 8) for k in range(31)]
     for tick, age_ns in enumerate(ages, start=1):
@@ -371,243 +353,3 @@ def test_augmented_observations_hold_the_last_submitted_actions() -> None:
     # Age in ticks of the observation; d of what acts: ceil(30 / 20) of the decision and 1 of its observation.
     assert [s["delay_ticks"].tolist() for s in seen] == [[1, 0], [1, -1], [1, 2], [1, 3]]
     assert env.observation_space.contains(seen[3])
-
-
-def test_a_reset_cancels_what_is_under_way() -> None:
-    env = LatencyWrapper(
-        WorldEnv(Recorded, FAMILY, normalise_actions=False),
-        timing={"inference": constant(120), "servers": 0, "first_chunk": "charged"},
-        augment_actions=True,
-    )
-    env.reset(seed=1)
-    for _ in range(5):
-        env.step(np.array([9.0]))
-    observation, info = env.reset(seed=1)
-    world = recorded(env)
-    world.effects.clear()
-    assert info["latency"]["age_ns"] == {"state": 0}
-    assert not observation["submitted_actions"].any()
-    infos = [env.step(np.array([1.0]))[4]["latency"] for _ in range(4)]
-    assert [i["acting_step"] for i in infos] == [-1, -1, -1, 0]
-    assert [a for _, a in world.effects] == [0.0, 0.0, 0.0, 1.0]
-
-
-# --- what happens inside a step ------------------------------------------------------------------------------
-
-
-def test_effects_and_captures_lie_inside_the_period_only_over_a_world() -> None:
-    """7 ms of dead time: the world waits 7 ms, any other environment a whole step."""
-    timing = {"actuation": constant(7), "capture": {"proprioception": {"period_ms": 20}}}
-    env = LatencyWrapper(WorldEnv(Recorded, FAMILY, normalise_actions=False), timing=timing)
-    env.reset(seed=0)
-    infos = [env.step(np.array([float(k)]))[4]["latency"] for k in range(5)]
-    world = recorded(env)
-    assert world.effects == [(k * PERIOD_NS + 7 * MS, float(k)) for k in range(5)]
-    # Captures at 0, 20, 40, ...: at 50 ms the newest is 10 ms old, at 100 ms it is new.
-    assert [i["age_ns"]["state"] // MS for i in infos] == [10, 0, 10, 0, 10]
-    assert [i["observation_tick"] for i in infos] == [0, 2, 2, 4, 4]
-    assert not infos[0]["is_quantised"]
-
-    applied = _Applied()
-    env = LatencyWrapper(applied, timing=timing, control_period_ns=PERIOD_NS)
-    env.reset(seed=0)
-    infos = [env.step(np.array([float(k + 1)], dtype=np.float32))[4]["latency"] for k in range(5)]
-    assert applied.actions == [0.0, 1.0, 2.0, 3.0, 4.0]
-    # What is due between two steps shows the state of the earlier one.
-    assert [i["age_ns"]["observation"] // MS for i in infos] == [50, 0, 50, 0, 50]
-    assert infos[0]["is_quantised"]
-
-
-class _Applied(gymnasium.Env[Any, Any]):
-    """Notes the actions; observes their number as a camera and as proprioception."""
-
-    observation_space: Any = gymnasium.spaces.Box(0, 1e3, (1,))
-    action_space: Any = gymnasium.spaces.Box(-10, 10, (1,))
-
-    def __init__(self) -> None:
-        self.actions: list[float] = []
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        self.actions.clear()
-        return self._observe(), {}
-
-    def step(self, action: Any) -> Any:
-        self.actions.append(float(action[0]))
-        return self._observe(), 0.0, False, False, {}
-
-    def _observe(self) -> Any:
-        return np.array([len(self.actions)], dtype=np.float32)
-
-
-class _TwoSensors(_Applied):
-    observation_space = gymnasium.spaces.Dict(
-        {"eye": gymnasium.spaces.Box(0, 1e3, (1,)), "joints": gymnasium.spaces.Box(0, 1e3, (1,))}
-    )
-
-    def _observe(self) -> Any:
-        return {"eye": super()._observe(), "joints": super()._observe()}
-
-
-def test_the_parts_of_an_observation_have_ages_of_their_own() -> None:
-    env = LatencyWrapper(
-        _TwoSensors(),
-        timing={"transport": {"camera": constant(100), "proprioception": constant(10)}},
-        control_period_ns=PERIOD_NS,
-        sensor_kinds={"eye": "camera"},
-    )
-    env.reset(seed=0)
-    for _ in range(6):
-        observation, *_, info = env.step(np.zeros(1, np.float32))
-    assert (observation["eye"][0], observation["joints"][0]) == (4, 5)
-    assert info["latency"]["age_ns"] == {"eye": 100 * MS, "joints": 50 * MS}
-
-
-def test_actions_are_relative_to_the_pose_of_the_observation_that_they_were_decided_on() -> None:
-    """Also if the observation leaves the proprioception out, whose capture freezes the pose."""
-
-    class Moving(Recorded):
-        def __init__(self) -> None:
-            super().__init__()
-            camera = dataclasses.replace(self._spec.sensors[0], name="eye", kind=SensorKind.CAMERA)
-            action = _Relative(
-                **{f.name: getattr(self._spec.action, f.name) for f in dataclasses.fields(ActionSpec)}
-            )
-            self._spec = dataclasses.replace(self._spec, sensors=(camera, *self._spec.sensors), action=action)
-
-        def anchor(self) -> Anchor:
-            return Anchor(captured_at_ns=self._now_ns, pose=self._state.copy())
-
-    env = LatencyWrapper(
-        WorldEnv(Moving, FAMILY, normalise_actions=False, sensors=("eye",)),
-        timing={"transport": {"proprioception": constant(100)}},
-    )
-    env.reset(seed=0)
-    for _ in range(5):
-        env.step(np.array([1.0]))
-    world = recorded(env)
-    assert [a for _, a in world.effects] == pytest.approx([1.0, 1.0, 1.0, 1.05, 1.1])
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Relative(ActionSpec):
-    """An offset from the state at the anchor's instant."""
-
-    def to_world(self, actions: Any, anchor: Anchor) -> Any:
-        return actions + anchor.pose[0]
-
-
-@pytest.mark.parametrize(
-    ("hold", "expected"),
-    [("repeat", [0, 0, 0, 1, 1, 1, 3, 3, 3, 6]), ("null", [0, 0, 0, 1, 0, 0, 3, 0, 0, 6])],
-)
-def test_a_busy_server_drops_actions_and_the_hold_acts(hold: str, expected: list[int]) -> None:
-    """140 ms on one server: submitted in steps 0, 2 and 5, started at 0, 140 and 280 ms, there at 140, 280, 420."""
-    applied = _Applied()
-    timing = {"inference": constant(140), "first_chunk": "charged"}
-    env = LatencyWrapper(applied, timing=timing, control_period_ns=PERIOD_NS, hold=hold)
-    env.reset(seed=0)
-    infos = [env.step(np.array([float(k + 1)], dtype=np.float32))[4]["latency"] for k in range(10)]
-    assert applied.actions == expected
-    assert [i["acting_step"] for i in infos] == [-1, -1, -1, 0, -1, -1, 2, -1, -1, 5]
-    assert [i["delay_ticks"] for i in infos] == [-1, -1, -1, 3, -1, -1, 4, -1, -1, 4]
-    assert [i["num_dropped_actions"] for i in infos] == [0, 0, 1, 0, 1, 1, 0, 1, 1, 0]
-
-
-def test_over_a_world_its_own_hold_acts_by_default() -> None:
-    timing = {"inference": constant(140), "first_chunk": "charged"}
-    effects = []
-    for hold in (None, "repeat"):
-        env = LatencyWrapper(WorldEnv(Recorded, FAMILY, normalise_actions=False), timing=timing, hold=hold)
-        env.reset(seed=0)
-        for k in range(7):
-            env.step(np.array([float(k + 1)]))
-        world = recorded(env)
-        effects.append([a for _, a in world.effects])
-    # The integrator's hold is the null action.
-    assert effects == [[0, 0, 0, 1, 0, 0, 3], [0, 0, 0, 1, 1, 1, 3]]
-
-
-def test_losses_and_overtaking_are_counted() -> None:
-    timing = timing_from_config(
-        name="lossy",
-        capture={"proprioception": {"drop": 0.2}},
-        transport={"proprioception": {**constant(0), "loss": 0.3}},
-        uplink={"netem": "delay 10ms loss 30%"},
-        inference=JITTER,
-        servers=0,
-    )
-    env = LatencyWrapper(_Applied(), timing=timing, control_period_ns=PERIOD_NS)
-    env.reset(seed=0)
-    infos = [env.step(np.zeros(1, np.float32))[4]["latency"] for _ in range(2000)]
-    names = ("num_dropped_captures", "num_lost_captures", "num_lost_actions", "num_dropped_actions")
-    shares = [np.mean([i[name] for i in infos]) for name in names]
-    assert shares == pytest.approx([0.2, 0.8 * 0.3, 0.3, 0.0], abs=0.04)
-    acting = [i["acting_step"] for i in infos if i["acting_step"] >= 0]
-    assert acting == sorted(acting)
-    num_stale = sum(i["num_stale_actions"] for i in infos)
-    num_lost = sum(i["num_lost_actions"] for i in infos)
-    assert num_stale > 50
-    # Of those that were neither lost nor overtaken some share a tick with a newer one.
-    assert len(acting) <= 2000 - num_lost - num_stale
-
-
-def test_the_first_action_is_free_unless_it_is_charged() -> None:
-    for first_chunk, expected in (("free", 0), ("blocking", -1), ("charged", -1)):
-        env = LatencyWrapper(
-            _Applied(),
-            timing={"inference": constant(60), "servers": 0, "first_chunk": first_chunk},
-            control_period_ns=PERIOD_NS,
-        )
-        env.reset(seed=0)
-        assert env.step(np.zeros(1, np.float32))[4]["latency"]["acting_step"] == expected
-
-
-# --- what is refused -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, r"control_period_ns is None; .* does not say how much virtual time a step takes"),
-        ({"control_period_ns": 0}, r"control_period_ns is 0"),
-        ({"hold": "coast"}, r"hold is 'coast'; allowed: repeat, null"),
-        (
-            {"sensor_kinds": {"eyes": "camera"}},
-            r"sensor_kinds holds \{'eyes': 'camera'\}; allowed: one of camera, ",
-        ),
-        ({"sensor_kinds": "lidar"}, r"sensor_kinds holds \{'observation': 'lidar'\}"),
-        ({"augment_actions": True, "num_actions": 0}, r"num_actions is 0; allowed: a whole number >= 1"),
-        (
-            {"timing": {"control": {"clock": "restart_on_arrival"}}},
-            r"clock is 'restart_on_arrival'; .* tick_locked",
-        ),
-        ({"timing": {"mode": "measured"}}, r"timing.mode is 'measured'; steps allow: modelled"),
-        (
-            {"timing": {"uplink": {"netem": "delay 5ms 2ms"}}, "augment_actions": True},
-            r"num_actions is missing",
-        ),
-        ({"timing": "4g"}, r"4g"),
-    ],
-)
-def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str) -> None:
-    given = {"timing": {}, "control_period_ns": PERIOD_NS if settings else None, **settings}
-    with pytest.raises((ConfigurationError, ParameterError), match=message):
-        LatencyWrapper(_Applied(), **given)
-
-
-def test_a_world_has_a_period_and_one_wrapper() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"control_period_ns is 1; the world 'braking_wall' has its own"
-    ):
-        LatencyWrapper(WorldEnv(BrakingWall, FAMILY), timing={}, control_period_ns=1)
-    wrapped = LatencyWrapper(WorldEnv(BrakingWall, FAMILY), timing={})
-    with pytest.raises(
-        ConfigurationError, match=r"has a period player already .*; wrap the environment once"
-    ):
-        LatencyWrapper(wrapped, timing={})
-    with pytest.raises(gymnasium.error.ResetNeeded, match="Call reset before step"):
-        LatencyWrapper(_Applied(), timing={}, control_period_ns=1).step(np.zeros(1))
-    twice = LatencyWrapper(_Applied(), timing={}, control_period_ns=1, augment_actions=True)
-    with pytest.raises(ConfigurationError, match=r"has keys \['delay_ticks', 'submitted_actions'\] already"):
-        LatencyWrapper(twice, timing={}, control_period_ns=1, augment_actions=True)
