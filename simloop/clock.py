@@ -35,8 +35,10 @@ class Phase(enum.IntEnum):
 class EventQueue:
     """A heap of events in the published order.
 
+    Events that happen at every control tick need not be scheduled: who handles them sets ``now_ns`` and ``phase``.
+
     Attributes:
-        now_ns: Instant of the last event that was popped.
+        now_ns: Instant of the present event.
         phase: Phase of that event.
         heap: The events, as ``heapq`` orders them.
     """
@@ -78,11 +80,6 @@ class EventQueue:
         self.now_ns = event[0]
         self.phase = event[1]
         return event
-
-    def enter(self, t_ns: int, phase: int) -> None:
-        """Moves the present to an event that happens without having been scheduled (one of every control tick)."""
-        self.now_ns = t_ns
-        self.phase = phase
 
 
 def floor_to(t_ns: int, period_ns: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -188,10 +189,11 @@ class EpisodeRecorder:
     """
 
     __slots__ = (
+        "_changes",
         "_is_played_on_arrival",
         "_names",
         "_outcomes",
-        "_polls",
+        "_polls_ns",
         "captures",
         "chunks",
         "consumed",
@@ -209,13 +211,16 @@ class EpisodeRecorder:
         self.consumed: list[int] = []
         self.chunks: list[ArrivedChunk] = []
         self.ticks = TickColumns(action_size)
-        self._polls: list[int] = []
+        self._polls_ns: list[int] = []
         self._outcomes: list[Outcome] = []
+        self._changes: list[int] = []
 
-    def add_outcome(self, tick: int, t_ns: int, outcome: Outcome) -> None:
-        """Records the verdict polled at a tick."""
-        self._polls += (tick, t_ns)
-        self._outcomes.append(outcome)
+    def add_outcome(self, t_ns: int, outcome: Outcome) -> None:
+        """Records the verdict polled at the next tick; polling begins with tick 1."""
+        if not self._outcomes or outcome is not self._outcomes[-1]:
+            self._outcomes.append(outcome)
+            self._changes.append(len(self._polls_ns))
+        self._polls_ns.append(t_ns)
 
     def log(
         self,
@@ -263,7 +268,7 @@ class EpisodeRecorder:
 
     def _inference_columns(self) -> dict[str, Any]:
         flights = self.inferences
-        numbers = np.array([_numbers_of(f) for f in flights], dtype=np.int64)
+        numbers = np.array(list(itertools.chain.from_iterable(map(_numbers_of, flights))), dtype=np.int64)
         columns: dict[str, Any] = dict(
             zip(_INFERENCE_NUMBERS, numbers.reshape(-1, len(_INFERENCE_NUMBERS)).T, strict=True)
         )
@@ -279,15 +284,16 @@ class EpisodeRecorder:
         return {"request": request, "sensor": names[sensor], "index": index, "age_ns": age_ns}
 
     def _outcome_columns(self) -> dict[str, Any]:
-        tick, t_ns = np.array(self._polls, dtype=np.int64).reshape(-1, 2).T
+        count = len(self._polls_ns)
         found = self._outcomes
+        lengths = np.diff([*self._changes, count])
         return {
-            "tick": tick,
-            "t_ns": t_ns,
-            "state": _texts([o.state.value for o in found]),
-            "reason": _texts([o.reason for o in found]),
-            "stage": np.array([o.stage for o in found], dtype=np.int64),
-            "is_goal_met": np.array([o.is_goal_met for o in found], dtype=bool),
+            "tick": np.arange(1, count + 1),
+            "t_ns": np.array(self._polls_ns, dtype=np.int64),
+            "state": _texts([o.state.value for o in found]).repeat(lengths),
+            "reason": _texts([o.reason for o in found]).repeat(lengths),
+            "stage": np.array([o.stage for o in found], dtype=np.int64).repeat(lengths),
+            "is_goal_met": np.array([o.is_goal_met for o in found], dtype=bool).repeat(lengths),
         }
 
     def _chunk_columns(self, spec: WorldSpec, end_ns: int) -> dict[str, Any]:

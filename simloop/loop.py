@@ -118,6 +118,7 @@ class ClosedLoop:
         self._graph = graph
         self._preprocess, self._jitter = graph.preprocess, graph.control_jitter
         self._uplink, self._downlink = graph.uplink, graph.downlink
+        self._reaches_at_once = self._preprocess.constant_ns == 0 and self._uplink.constant_ns == 0
         if not self._is_locked:
             check_restarting_clock(timing, strategy, has_jitter=self._jitter.constant_ns != 0)
         self._queue = EventQueue()
@@ -293,7 +294,7 @@ class ClosedLoop:
                     else:
                         is_regular = True
                         t_ns = now_ns
-                        queue.enter(t_ns, phase)
+                        queue.now_ns, queue.phase = t_ns, phase
                         handler(t_ns, stream, tick)
                     while asks or triggers:
                         if asks:
@@ -326,7 +327,7 @@ class ClosedLoop:
         else:
             self._is_over = True
         self._outcome = outcome
-        self._recorder.add_outcome(tick, t_ns, outcome)
+        self._recorder.add_outcome(t_ns, outcome)
 
     # --- sensors and triggers --------------------------------------------------------------------------------
 
@@ -399,6 +400,11 @@ class ClosedLoop:
             self._start(t_ns, flight)
             return
         channel.last_observation_tick = tick
+        if self._reaches_at_once:
+            flight.sent_ns = flight.arrived_ns = t_ns
+            if channel.accelerator.arrive(flight) is not None:
+                self._start(t_ns, flight)
+            return
         preprocess = self._preprocess
         duration_ns = preprocess.constant_ns
         if duration_ns is None:

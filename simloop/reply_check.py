@@ -60,9 +60,8 @@ def checked_actions(
             f"Agent {agent.name!r} replied with {_got(actions)}; a chunk for {action.name!r} has shape "
             f"{expected} (horizon, action entries)."
         )
-    flat = actions.reshape(-1)
     # A sum of squares is finite only if all are: the cheap test for the usual case.
-    if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+    if not math.isfinite(np.vdot(actions, actions)) and not np.isfinite(actions).all():
         row, column = (int(v) for v in np.argwhere(~np.isfinite(actions))[0])
         raise AgentError(
             f"Agent {agent.name!r} replied with {actions[row, column]} in row {row}, entry "
