@@ -120,7 +120,7 @@ def _part(config: Any, where: str) -> Distribution:
     if config is None:
         raise ParameterError(f"{where} is missing; allowed: a distribution ({', '.join(sorted(_SIMPLE))}).")
     part = distribution_from_config(config, where)
-    if not part.is_independent or part.needs_observation:
+    if not part.is_independent:
         raise ParameterError(
             f"{where}.distribution is {config['distribution']!r}; allowed inside another distribution: "
             f"{', '.join(sorted(_SIMPLE))}."
@@ -231,7 +231,7 @@ def distribution_keys() -> Mapping[str, frozenset[str]]:
     }
 
 
-def distribution_from_config(config: Config | None, where: str) -> Distribution:
+def distribution_from_config(config: Config | None, where: str, *, may_observe: bool = False) -> Distribution:
     """Builds a distribution from plain values with units in the keys; None is zero.
 
     Args:
@@ -239,6 +239,7 @@ def distribution_from_config(config: Config | None, where: str) -> Distribution:
             them), for example ``{"distribution": "constant", "value_ms": 80}``. All but ``scene_dependent`` take
             ``floor_ms``, ``ceiling_ms`` and ``performance_factor``.
         where: Key path for messages, for example ``"timing.inference"``.
+        may_observe: Whether the duration may depend on what the agent observes: inferences only.
 
     Raises:
         UnknownNameError: The distribution's name is unknown.
@@ -251,4 +252,9 @@ def distribution_from_config(config: Config | None, where: str) -> Distribution:
         raise ParameterError(f"{where} is {config!r}; allowed: a mapping with the key distribution.")
     kind = one_of(config.get("distribution", ""), tuple(_KINDS), "distribution", where)
     mapping(config, where, {*distribution_keys()[kind], "distribution"}, kind)
+    if kind == "scene_dependent" and not may_observe:
+        raise ParameterError(
+            f"{where}.distribution is {kind!r}; allowed in inference, context_inference, expert_inference and "
+            "corrector_inference, and not inside another distribution."
+        )
     return _KINDS[kind][0](config, where)

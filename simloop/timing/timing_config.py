@@ -16,6 +16,7 @@ from simloop.timing.distribution_config import distribution_from_config
 from simloop.timing.link import LinkModel
 from simloop.timing.link_config import link_from_config, loss_from_config
 from simloop.timing.settings import (
+    CALL_STAGES,
     Assembly,
     Batching,
     Capture,
@@ -37,12 +38,6 @@ CONTROL_KEYS = frozenset({"clock", "jitter"})
 TRANSPORT_KEYS = frozenset({"rate_mbps", "loss"})
 """Keys of a transport besides those of its distribution."""
 PIPELINED = "pipelined"
-_INFERENCES = (
-    Stage.INFERENCE,
-    Stage.CONTEXT_INFERENCE,
-    Stage.EXPERT_INFERENCE,
-    Stage.CORRECTOR_INFERENCE,
-)
 
 
 def _by_kind(given: Any, where: str) -> dict[SensorKind, Any]:
@@ -130,18 +125,15 @@ def _strategy_cost(config: Any) -> dict[str, float]:
     return {name: number(config, name, where, above=True) for name in names}
 
 
-def _stages(given: Mapping[Stage, Any]) -> dict[Stage, Distribution]:
+def _stages(given: Mapping[Stage, tuple[str, Any]]) -> dict[Stage, Distribution]:
+    """Builds the stages that are given, each as (key, plain values)."""
     stages: dict[Stage, Distribution] = {}
-    for stage, config in given.items():
+    for stage, (key, config) in given.items():
         if config is None:
             continue
-        made = distribution_from_config(config, f"timing.{stage.value}")
-        if made.needs_observation and stage not in _INFERENCES:
-            raise ParameterError(
-                f"timing.{stage.value}.distribution is {config['distribution']!r}; allowed in: "
-                f"{', '.join(s.value for s in _INFERENCES)}."
-            )
-        stages[stage] = made
+        stages[stage] = distribution_from_config(
+            config, f"timing.{key}", may_observe=stage in CALL_STAGES.values()
+        )
     return stages
 
 
@@ -232,21 +224,20 @@ def timing_from_config(
         if isinstance(made, LinkModel):
             links[stage] = made
         else:
-            stages |= _stages({stage: config})
+            stages |= _stages({stage: (stage.value, config)})
     controlled = mapping({} if control is None else control, "timing.control", CONTROL_KEYS)
     stages |= _stages(
         {
-            Stage.PREPROCESS: preprocess,
-            Stage.INFERENCE: inference,
-            Stage.CONTEXT_INFERENCE: context_inference,
-            Stage.EXPERT_INFERENCE: expert_inference,
-            Stage.CORRECTOR_INFERENCE: corrector_inference,
-            Stage.COLD_START: cold_start,
-            Stage.ACTUATION: actuation,
+            Stage.PREPROCESS: ("preprocess", preprocess),
+            Stage.INFERENCE: ("inference", inference),
+            Stage.CONTEXT_INFERENCE: ("context_inference", context_inference),
+            Stage.EXPERT_INFERENCE: ("expert_inference", expert_inference),
+            Stage.CORRECTOR_INFERENCE: ("corrector_inference", corrector_inference),
+            Stage.COLD_START: ("cold_start", cold_start),
+            Stage.ACTUATION: ("actuation", actuation),
+            Stage.CONTROL_JITTER: ("control.jitter", controlled.get("jitter")),
         }
     )
-    if controlled.get("jitter") is not None:
-        stages[Stage.CONTROL_JITTER] = distribution_from_config(controlled["jitter"], "timing.control.jitter")
     num_servers = {
         Call.POLICY: _servers(servers, "servers"),
         Call.CONTEXT: _servers(context_servers, "context_servers"),

@@ -121,6 +121,7 @@ def test_a_scene_costs_by_the_rows_of_a_sensor() -> None:
             "expected_rows": 1.5,
         },
         WHERE,
+        may_observe=True,
     )
     assert isinstance(scene, SceneDependent)
     assert scene.cost == RowCost(sensor="objects", per_row_ns=2e6, column=0)
@@ -242,7 +243,7 @@ INVALID: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("config", "message"), INVALID)
 def test_a_wrong_value_is_named_with_its_key(config: Any, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        distribution_from_config(config, WHERE)
+        distribution_from_config(config, WHERE, may_observe=True)
 
 
 @pytest.mark.parametrize("config", [{"distribution": "constnat", "value_ms": 1}, {"value_ms": 1}])
