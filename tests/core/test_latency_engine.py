@@ -14,7 +14,9 @@ from simloop.errors import ConfigurationError, ParameterError
 from simloop.gym_env import WorldEnv
 from simloop.spec import ScenarioFamily
 from simloop.testing import BrakingWall, DelayedIntegrator
-from simloop.timing.stage_graph import timing_from_config
+from simloop.timing.compound import SceneDependent
+from simloop.timing.distribution import Constant
+from simloop.timing.stage_graph import FirstChunk, Stage, Timing, timing_from_config
 from simloop.world import ActionSpec, Anchor, SensorKind
 
 MS = 1_000_000
@@ -234,6 +236,58 @@ def test_the_first_action_is_free_unless_it_is_charged() -> None:
         )
         env.reset(seed=0)
         assert env.step(np.zeros(1, np.float32))[4]["latency"]["acting_step"] == expected
+
+
+@pytest.mark.parametrize(
+    ("first_chunk", "expected", "num_stale"),
+    [("charged", [-1, -1, -1, 1, 2, 3], 1), ("blocking", [-1, -1, 0, 1, 2, 3], 0)],
+)
+def test_every_charged_start_pays_a_cold_start(first_chunk: str, expected: list[int], num_stale: int) -> None:
+    """60 ms, and 100 ms more for the first: it is there at 160 ms, behind the second, which is there at 110 ms."""
+    timing = {
+        "inference": constant(60),
+        "cold_start": constant(100),
+        "servers": "pipelined",
+        "first_chunk": first_chunk,
+    }
+    env = LatencyWrapper(_Applied(), timing=timing, control_period_ns=PERIOD_NS)
+    for _ in range(2):
+        env.reset(seed=0)
+        infos = [env.step(np.zeros(1, np.float32))[4]["latency"] for _ in range(6)]
+        assert [i["acting_step"] for i in infos] == expected
+        assert sum(i["num_stale_actions"] for i in infos) == num_stale
+
+
+def test_an_inference_may_depend_on_what_is_observed() -> None:
+    """60 ms plus 50 ms for each step that the observation counts, over a world and over anything else."""
+
+    def cost(observation: Any) -> float:
+        (count,) = observation["state" if "state" in observation else "observation"]
+        return 50e6 * (count if "observation" in observation else round(count / 0.05))
+
+    scene = SceneDependent(base=Constant(60 * MS), cost=cost)
+    timing = Timing(name="scene", stages={Stage.INFERENCE: scene}, servers=0, first_chunk=FirstChunk.CHARGED)
+    step = LatencyWrapper(_Applied(), timing=timing, control_period_ns=PERIOD_NS)
+    world = LatencyWrapper(WorldEnv(_Moving, FAMILY, normalise_actions=False), timing=timing)
+    for env in (step, world):
+        env.reset(seed=0)
+        infos = [env.step(np.zeros(1, np.float32))[4]["latency"] for _ in range(9)]
+        # Step k is answered at 60 + 100 k ms.
+        assert [i["acting_step"] for i in infos] == [-1, -1, 0, -1, 1, -1, 2, -1, 3]
+
+
+def test_a_batch_is_answered_together() -> None:
+    """One server, 100 ms + 20 ms a request, up to three at once: 0 at 120 ms; 1 and 2 at 260 ms; 3, 4, 5 at 420 ms."""
+    applied = _Applied()
+    timing = {
+        "queue": "fifo",
+        "batching": {"max_batch": 3, "base_ms": 100, "per_item_ms": 20},
+        "first_chunk": "charged",
+    }
+    env = LatencyWrapper(applied, timing=timing, control_period_ns=PERIOD_NS)
+    env.reset(seed=0)
+    infos = [env.step(np.zeros(1, np.float32))[4]["latency"] for _ in range(10)]
+    assert [i["acting_step"] for i in infos] == [-1, -1, -1, 0, -1, -1, 2, -1, -1, 5]
 
 
 # --- what is refused -----------------------------------------------------------------------------------------
