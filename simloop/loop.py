@@ -348,8 +348,8 @@ class ClosedLoop:
             items: list[Item] = self._feed.first_items  # type: ignore[assignment] # none is missing
             free = [c for c in self._in_order if c is self._main or c.call is Call.CONTEXT]
             self._triggers.extend((channel, items, True) for channel in free)
-        if completed:
-            self._triggers.extend((self._in_order[number], items, False) for number, items in completed)
+        for number, observed in completed:
+            self._triggers.append((self._in_order[number], observed, False))
 
     def _item_arrived(self, t_ns: int, stream: int, item: Item) -> None:
         for number, items in self._feed.arrived(item):
@@ -521,9 +521,10 @@ class ClosedLoop:
                     flight.delivers_at_ns = self._delivery_ns(flight)
                 if flight.delivers_at_ns == t_ns:
                     due.append(flight)
-        if due:
-            for flight in sorted(due, key=lambda f: f.request):
-                self._deliver(t_ns, flight)
+        if len(due) > 1:
+            due.sort(key=lambda f: f.request)
+        for flight in due:
+            self._deliver(t_ns, flight)
 
     def _deliver_event(self, t_ns: int, stream: int, flight: Flight) -> None:
         self._deliver(t_ns, flight)
