@@ -262,8 +262,9 @@ def test_an_inference_may_depend_on_what_is_observed() -> None:
     """60 ms plus 50 ms for each step that the observation counts, over a world and over anything else."""
 
     def cost(observation: Any) -> float:
-        (count,) = observation["state" if "state" in observation else "observation"]
-        return 50e6 * (count if "observation" in observation else round(count / 0.05))
+        # The world counts seconds, the other environment steps.
+        count = observation["state"][0] / 0.05 if "state" in observation else observation["observation"][0]
+        return 50e6 * round(float(count))
 
     scene = SceneDependent(base=Constant(60 * MS), cost=cost)
     timing = Timing(name="scene", stages={Stage.INFERENCE: scene}, servers=0, first_chunk=FirstChunk.CHARGED)
