@@ -466,7 +466,8 @@ class ClosedLoop:
                     f"Agent {self._agent.name!r} replied without a measured time under timing mode 'measured'; play "
                     "the episode with the runner, which measures, or set timing.mode=modelled."
                 )
-            return max(0, round(reply.measured_ns * self._timing.measured_factor))
+            taken_ns = max(0, round(reply.measured_ns * self._timing.measured_factor))
+            return taken_ns + self._timing.added_ns(channel.call)
         if channel.inference_constant_ns is not None:
             return channel.inference_constant_ns
         inference = channel.inference

@@ -166,11 +166,11 @@ def test_losses_drops_and_overtaken_actions_are_in_the_trace(trace: Trace) -> No
 
 
 def test_measured_times_are_charged_with_their_factor_and_the_first_is_free() -> None:
-    timing = timing_from_config(name="m", mode="measured", measured_factor=2.0)
+    timing = timing_from_config(name="m", mode="measured", measured_factor=2.0, added_inference_ms=30)
     log = play_out(timing, Blocking(), agent_delay=True)
     is_paid = ~log.column("inferences", "is_free") & (log.column("inferences", "done_ns") >= 0)
     taken = (log.column("inferences", "done_ns") - log.column("inferences", "start_ns"))[is_paid]
-    expected = [2 * (10_000_000 + n * 53_000_017 % 300_000_000) for n in range(1, len(taken) + 1)]
+    expected = [30_000_000 + 2 * (10_000_000 + n * 53_000_017 % 300_000_000) for n in range(1, len(taken) + 1)]
     assert taken.tolist() == expected
 
 
