@@ -7,7 +7,8 @@ from simloop.errors import ConfigurationError, IncompatibleAgentError
 from simloop.strategies.catalogue import check_agent
 from simloop.strategies.rules import Align
 from simloop.strategies.strategy import Strategy
-from simloop.timing.settings import Assembly, Timing
+from simloop.timing.rules import Assembly
+from simloop.timing.settings import Timing
 from simloop.world import WorldSpec
 
 

@@ -9,7 +9,7 @@ from simloop.compose import split_overrides
 from simloop.errors import ConfigurationError
 from simloop.runner.config import Executor, RunnerConfig
 from simloop.spec import Component
-from simloop.timing.settings import Mode
+from simloop.timing.rules import Mode
 
 
 def is_measured(timing: Component) -> bool:

@@ -16,7 +16,7 @@ from simloop.runner.composing import Composer, sort_words
 from simloop.runner.trace_facts import trace_facts
 from simloop.suites import whole_number
 from simloop.timing.measurement import InferenceMeter
-from simloop.timing.settings import CALL_STAGES
+from simloop.timing.rules import CALL_STAGES
 from simloop.timing.trace import Event, Trace, TraceEpisode
 from simloop.timing.trace_files import check_suffix
 

@@ -27,7 +27,7 @@ from simloop.spec import Component, EpisodeSpec
 from simloop.store.row import EpisodeStatus, Row, episode_row
 from simloop.strategies.strategy import Strategy
 from simloop.timing.measurement import InferenceMeter
-from simloop.timing.settings import Mode
+from simloop.timing.rules import Mode
 from simloop.timing.stage_graph import Timing
 from simloop.timing.trace import Trace
 from simloop.timing.trace_from_log import trace_from_log

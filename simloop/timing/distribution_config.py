@@ -12,8 +12,6 @@ from simloop.clock import NS_PER_MS
 from simloop.errors import ParameterError
 from simloop.timing.compound import (
     Empirical,
-    Jitter,
-    JitterShape,
     Mixture,
     RowCost,
     SceneDependent,
@@ -38,6 +36,7 @@ from simloop.timing.distribution import (
     TruncatedNormal,
     Uniform,
 )
+from simloop.timing.jitter import Jitter, JitterShape
 from simloop.timing.trace_samples import read_durations_ns
 
 Config = Mapping[str, Any]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from simloop.errors import ParameterError
-from simloop.timing.compound import Jitter
 from simloop.timing.config_values import flag, mapping, milliseconds, number, probability, whole
 from simloop.timing.distribution import ZERO, Constant, Distribution, Uniform
 from simloop.timing.distribution_config import distribution_from_config
 from simloop.timing.importers.mahimahi import read_mahimahi
+from simloop.timing.jitter import Jitter
 from simloop.timing.link import LinkModel, PacketLink, Slots
 from simloop.timing.loss import Bernoulli, FourState, GilbertElliott, Loss
 from simloop.timing.mahimahi import MahimahiLink

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simloop.agent import Call
-from simloop.timing.settings import CALL_STAGES, Stage
+from simloop.timing.rules import CALL_STAGES, Stage
 from simloop.timing.trace import NOT_REACHED, Event, Trace
 from simloop.timing.trace_from_log import CHUNK, CONTROL, QUEUE
 

@@ -15,20 +15,17 @@ from simloop.timing.distribution import Distribution
 from simloop.timing.distribution_config import distribution_from_config
 from simloop.timing.link import LinkModel
 from simloop.timing.link_config import link_from_config, loss_from_config
-from simloop.timing.settings import (
+from simloop.timing.rules import (
     CALL_STAGES,
     Assembly,
-    Batching,
-    Capture,
     ControlClock,
     FirstChunk,
     Mode,
     QueueRule,
     Stage,
     Stamp,
-    Timing,
-    Transport,
 )
+from simloop.timing.settings import Batching, Capture, Timing, Transport
 from simloop.world import SensorKind
 
 Config = Mapping[str, Any]

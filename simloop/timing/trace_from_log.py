@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from simloop.agent import Call
 from simloop.channel import IS_ON_LINK
 from simloop.log import EpisodeLog
-from simloop.timing.settings import CALL_STAGES, Mode, Stage
+from simloop.timing.rules import CALL_STAGES, Mode, Stage
 from simloop.timing.trace import NOT_REACHED, Event, Trace, TraceEpisode, TraceHeader
 
 SENSOR_PREFIX = "sensor/"

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from simloop.agent import Call
 from simloop.errors import ParameterError, TraceDivergenceError, TraceError
 from simloop.timing.link import Link
-from simloop.timing.settings import CALL_STAGES, Mode, Stage, Timing
+from simloop.timing.rules import CALL_STAGES, Mode, Stage
+from simloop.timing.settings import Timing
 from simloop.timing.stage_graph import InferenceDuration, SensorPath, StageDuration, StageGraph
 from simloop.timing.timing_config import timing_from_config
 from simloop.timing.trace import NOT_REACHED, Event, Trace, TraceHeader

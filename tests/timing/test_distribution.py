@@ -13,14 +13,11 @@ from simloop.errors import ParameterError
 from simloop.randomness import generator, stream_key
 from simloop.timing.compound import (
     Empirical,
-    Jitter,
-    JitterShape,
     Mixture,
     SceneDependent,
     SequentialEmpirical,
     TwoStateMarkov,
     mean_between,
-    shape_quantiles,
 )
 from simloop.timing.distribution import (
     LONGEST_NS,
@@ -33,6 +30,7 @@ from simloop.timing.distribution import (
     TruncatedNormal,
     Uniform,
 )
+from simloop.timing.jitter import Jitter, JitterShape, shape_quantiles
 
 KEY = stream_key("test_distribution")
 MS = 1e6

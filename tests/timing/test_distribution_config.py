@@ -13,8 +13,6 @@ import pytest
 from simloop.errors import ParameterError, TraceError, UnknownNameError
 from simloop.timing.compound import (
     Empirical,
-    Jitter,
-    JitterShape,
     Mixture,
     RowCost,
     SceneDependent,
@@ -30,6 +28,7 @@ from simloop.timing.distribution import (
     Uniform,
 )
 from simloop.timing.distribution_config import distribution_from_config
+from simloop.timing.jitter import Jitter, JitterShape
 
 WHERE = "timing.inference"
 CONSTANT = {"distribution": "constant", "value_ms": 3}
@@ -37,7 +36,7 @@ CONSTANT = {"distribution": "constant", "value_ms": 3}
 
 def test_values_are_milliseconds_and_bounds_go_with_all() -> None:
     bounds = {"floor_ms": 1, "ceiling_ms": 60, "performance_factor": 0.5}
-    made_of = {
+    made_of: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
         "uniform": ({"low_ms": 1, "high_ms": 2}, Uniform, {"low_ns": 1e6, "high_ns": 2e6}),
         "truncated_normal": (
             {"mean_ms": 5, "sd_ms": 2, "high_ms": 9},
@@ -72,8 +71,7 @@ def test_values_are_milliseconds_and_bounds_go_with_all() -> None:
     }
     for name, (keys, kind, fields) in made_of.items():
         made = distribution_from_config({"distribution": name, **keys, **bounds}, WHERE)
-        expected: Any = kind
-        assert made == expected(**fields, floor_ns=1e6, ceiling_ns=60e6, performance_factor=0.5)
+        assert made == kind(**fields, floor_ns=1e6, ceiling_ns=60e6, performance_factor=0.5)
 
     jitter = distribution_from_config(
         {"distribution": "jitter", "delay_ms": 20, "jitter_ms": 5, "correlation": 0.25, "shape": "pareto"},

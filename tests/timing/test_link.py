@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from simloop.errors import ParameterError
-from simloop.timing.compound import Jitter, JitterShape
 from simloop.timing.distribution import Constant, ShiftedGamma
+from simloop.timing.jitter import Jitter, JitterShape
 from simloop.timing.link import DelayLink, Link, LinkModel, PacketLink, Slots
 from simloop.timing.link_config import link_from_config, loss_from_config
 from simloop.timing.loss import Bernoulli, FourState, GilbertElliott

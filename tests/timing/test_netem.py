@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from simloop.errors import ParameterError, TraceError
-from simloop.timing.compound import Jitter, JitterShape
 from simloop.timing.distribution import ZERO, Constant, Uniform
+from simloop.timing.jitter import Jitter, JitterShape
 from simloop.timing.link import PacketLink, Slots
 from simloop.timing.loss import Bernoulli, FourState, GilbertElliott
 from simloop.timing.netem import WORDS, netem_link

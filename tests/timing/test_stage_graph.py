@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from simloop.agent import Call
-from simloop.timing.compound import Jitter, SceneDependent
+from simloop.timing.compound import SceneDependent
 from simloop.timing.distribution import Constant, Distribution, ShiftedLognormal
+from simloop.timing.jitter import Jitter
 from simloop.timing.link import PacketLink
 from simloop.timing.loss import Bernoulli, GilbertElliott
-from simloop.timing.settings import Assembly, Batching, Capture, Stamp, Transport
+from simloop.timing.rules import Assembly, Stamp
+from simloop.timing.settings import Batching, Capture, Transport
 from simloop.timing.stage_graph import FirstChunk, Mode, Stage, StageGraph, Timing, make_stage_graph
 from simloop.world import SensorKind, SensorSpec
 

@@ -14,19 +14,8 @@ from simloop.timing.distribution import Constant
 from simloop.timing.link import PacketLink
 from simloop.timing.loss import Bernoulli, GilbertElliott
 from simloop.timing.mahimahi import MahimahiLink
-from simloop.timing.settings import (
-    Assembly,
-    Batching,
-    Capture,
-    ControlClock,
-    FirstChunk,
-    Mode,
-    QueueRule,
-    Stage,
-    Stamp,
-    Timing,
-    Transport,
-)
+from simloop.timing.rules import Assembly, ControlClock, FirstChunk, Mode, QueueRule, Stage, Stamp
+from simloop.timing.settings import Batching, Capture, Timing, Transport
 from simloop.timing.timing_config import timing_from_config
 from simloop.world import SensorKind
 

@@ -14,11 +14,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from simloop.clock import Phase
 from simloop.compose import component, make_timing
-from simloop.timing.compound import JitterShape
 from simloop.timing.distribution_config import BOUND_KEYS, distribution_keys
+from simloop.timing.jitter import JitterShape
 from simloop.timing.link_config import MAHIMAHI_KEYS, PACKET_KEYS
 from simloop.timing.netem import LOSS_WORDS, WORDS
-from simloop.timing.settings import Assembly, ControlClock, FirstChunk, Mode, QueueRule, Stamp
+from simloop.timing.rules import Assembly, ControlClock, FirstChunk, Mode, QueueRule, Stamp
 from simloop.timing.timing_config import (
     BATCHING_KEYS,
     CAPTURE_KEYS,
@@ -87,7 +87,7 @@ def test_every_documented_setting_is_accepted_and_every_key_and_value_is_documen
     page = _page(repository)
     examples = _examples(repository)
     parser = OverridesParser.create()
-    configs = [
+    configs: list[dict[str, Any]] = [
         {key: parser.parse_override(f"{key}={value}").value() for key, value in example.items()}
         for example in examples
     ]
