@@ -110,7 +110,7 @@ class PacketLink(LinkModel):
     """A link in netem's terms.
 
     Attributes:
-        delay: Delay; correlated jitter is a ``simloop.timing.compound.Jitter``.
+        delay: Delay; correlated jitter is a ``simloop.timing.jitter.Jitter``.
         loss: Messages that are lost.
         corrupt: Messages with a wrong bit: the receiver's checksum refuses them, so they are lost too.
         duplicate: Messages that are sent twice; the second copy has a delay of its own.

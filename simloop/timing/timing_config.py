@@ -96,10 +96,14 @@ def _servers(value: Any, key: str) -> int:
     return value
 
 
-def _batching(config: Any, servers: int) -> Batching | None:
+def _batching(config: Any, servers: int, mode: Mode) -> Batching | None:
     if config is None:
         return None
     where = "timing.batching"
+    if mode is Mode.MEASURED:
+        raise ParameterError(
+            f"{where} is given with mode measured; allowed: with mode modelled, because each inference is timed alone."
+        )
     given = mapping(config, where, BATCHING_KEYS)
     if servers == 0:
         raise ParameterError(
@@ -244,6 +248,7 @@ def timing_from_config(
     is_plain = all(n == 1 for call, n in num_servers.items() if call is not Call.POLICY)
     assembly_rule = choice(Assembly, assembly, "timing.assembly")
     queue_rule = choice(QueueRule, queue, "timing.queue")
+    chosen_mode = _mode(mode, trace)
     return Timing(
         name=name,
         source=source,
@@ -263,7 +268,7 @@ def timing_from_config(
             {"added_inference_ms": added_inference_ms}, "added_inference_ms", "timing"
         ),
         losses=flag(losses, "timing.losses"),
-        batching=_batching(batching, num_servers[Call.POLICY]),
+        batching=_batching(batching, num_servers[Call.POLICY], chosen_mode),
         servers=num_servers[Call.POLICY] if is_plain else num_servers,
         queue=queue_rule,
         queue_size=_queue_size(queue_rule, queue_size),
@@ -271,7 +276,7 @@ def timing_from_config(
         assembly_timeout_ns=_timeout_ns(assembly_rule, assembly_timeout_ms),
         first_chunk=choice(FirstChunk, first_chunk, "timing.first_chunk"),
         control_clock=choice(ControlClock, controlled.get("clock", "tick_locked"), "timing.control.clock"),
-        mode=_mode(mode, trace),
+        mode=chosen_mode,
         trace=trace,
         measured_factor=number(rates, "measured_factor", "timing", above=True),
         seed=seed,
