@@ -23,7 +23,7 @@ from simloop.testing.brake_agent import BrakeAgent
 class SlowAgent(BrakeAgent):
     calls = 0
     def infer(self, requests):
-        time.sleep(0.3 if SlowAgent.calls == 0 else 0.02)
+        time.sleep(1.0 if SlowAgent.calls == 0 else 0.02)
         SlowAgent.calls += 1
         return super().infer(requests)
     def facts(self):
@@ -42,8 +42,8 @@ def test_the_measured_durations_are_those_of_the_agent_without_its_first_call(
     trace = read_trace("probe.jsonl")
     durations_ms = read_durations_ns("probe.jsonl") * 1e-6
     assert len(durations_ms) == 12
-    assert 20.0 <= durations_ms.min() < 30.0
-    assert 20.0 <= durations_ms.mean() < 150.0
+    assert 20.0 <= durations_ms.min() < 100.0
+    assert durations_ms.max() < 1000.0
     header = trace.header
     assert (header.origin, header.model, header.warm_up) == ("probe", "brake", 1)
     assert (header.dtype, header.steps, header.hardware["device"]) == ("bfloat16", 10, "test")
