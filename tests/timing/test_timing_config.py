@@ -251,6 +251,10 @@ INVALID: list[tuple[Mapping[str, Any], str]] = [
         r"timing\.batching is given with servers = 0; allowed",
     ),
     (
+        {"mode": "measured", "batching": {"max_batch": 2, "base_ms": 1, "per_item_ms": 1}},
+        r"timing\.batching is given with mode measured; allowed: with mode modelled",
+    ),
+    (
         {"assembly": "first"},
         r"timing\.assembly is 'first'; allowed: captured_since, latest, nearest, wait_all",
     ),
