@@ -12,6 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 from simloop.clock import NS_PER_S
+from simloop.randomness import generator, stream_key
 from simloop.timing.distribution import ZERO, Distribution, Durations, Sampler
 from simloop.timing.loss import Loss, LossDraw
 from simloop.timing.process import Key
@@ -152,7 +153,9 @@ class PacketLink(LinkModel):
     def mean_ns(self, payload_bytes: int) -> float:
         """Returns the mean delay of a message that arrives and meets no queue; a slot counts half its gap."""
         slot_ns = 0.5 * self.slots.gap.mean_ns if self.slots is not None else 0.0
-        at_once = self.reorder.long_run_share / self.reorder_gap if self.reorder is not None else 0.0
+        share = self.reorder.long_run_share if self.reorder is not None else 0.0
+        # After gap - 1 ticks that cannot be reordered come 1 / share on average until one is.
+        at_once = share / (1.0 + (self.reorder_gap - 1) * share)
         return (1.0 - at_once) * (self.delay.mean_ns + self.transmission_ns(payload_bytes)) + slot_ns
 
     def make(self, key: Key, control_period_ns: int) -> Link:
@@ -249,8 +252,8 @@ class _SlotRun:
     def __init__(self, slots: Slots, key: Key) -> None:
         self._slots = slots
         self._gap = slots.gap.sampler(key)
-        phase = slots.gap.sampler((*key, "phase"))
-        self._instants = [round(phase(0, 0)) % max(1, self._gap_ns(0))]
+        phase = generator(stream_key(*key, "phase")).random()
+        self._instants = [int(phase * self._gap_ns(0))]
         self._packets: dict[int, int] = {}
         self._bytes: dict[int, int] = {}
 

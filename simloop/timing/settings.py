@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simloop.agent import Call
+from simloop.clock import NS_PER_S
 from simloop.errors import ParameterError
 from simloop.timing.distribution import ZERO, Distribution
 from simloop.timing.link import LinkModel
@@ -189,32 +190,36 @@ class Timing:
             config=self.config,
         )
 
-    def nominal_ns(
-        self,
-        kinds: Iterable[SensorKind],
-        call: Call = Call.POLICY,
-        *,
-        strategy_name: str = "",
-        payload_bytes: int = 0,
-    ) -> float:
-        """Returns the mean time from a capture to the reply's arrival; queueing and the cold start aside.
-
-        Policy and context are asked over the links; expert and corrector run beside the controller.
+    def nominal_ns(self, kinds: Iterable[SensorKind], call: Call = Call.POLICY) -> float:
+        """Returns the mean time from a capture to the reply's arrival, sizes, queueing and the cold start aside.
 
         Args:
             kinds: Kinds of the sensors that are captured; the slowest of them counts, all others are left out.
             call: What is asked of the agent.
+        """
+        return max((self.sensor_mean_ns(k, 0) for k in kinds), default=0.0) + self.chain_mean_ns(call)
+
+    def sensor_mean_ns(self, kind: SensorKind, payload_bytes: int) -> float:
+        """Returns the mean time from a capture of that size to its arrival at the assembly."""
+        transport = self.transport_of(kind)
+        sending_ns = 0.0 if transport.rate_bps is None else payload_bytes * 8 * NS_PER_S / transport.rate_bps
+        return self.capture_of(kind).latency_ns + transport.delay.mean_ns + sending_ns
+
+    def chain_mean_ns(self, call: Call, *, strategy_name: str = "", payload_bytes: int = 0) -> float:
+        """Returns the mean time from a complete observation to the reply's arrival; queueing and cold start aside.
+
+        Policy and context are asked over the links; expert and corrector run beside the controller.
+
+        Args:
+            call: What is asked of the agent.
             strategy_name: Strategy whose cost factor enters.
             payload_bytes: Size of what the uplink carries; the downlink's chunk is taken as negligible.
         """
-        sensors = max(
-            (self.capture_of(k).latency_ns + self.transport_of(k).delay.mean_ns for k in kinds), default=0.0
-        )
         links = 0.0
         if call in (Call.POLICY, Call.CONTEXT):
             links = self.link_mean_ns(Stage.UPLINK, payload_bytes) + self.link_mean_ns(Stage.DOWNLINK, 0)
         preprocess = self.stage(Stage.PREPROCESS).mean_ns
-        return sensors + preprocess + links + self.inference_mean_ns(call, strategy_name)
+        return preprocess + links + self.inference_mean_ns(call, strategy_name)
 
     def link_mean_ns(self, stage: Stage, payload_bytes: int) -> float:
         """Returns the mean delay of the uplink or downlink for a message of a size."""

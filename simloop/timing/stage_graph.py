@@ -199,12 +199,11 @@ class StageGraph:
     def nominal_ns(self, sensors: Iterable[SensorSpec], call: Call = Call.POLICY) -> float:
         """Returns the mean time from a capture of ``sensors`` to the reply's arrival, for the first d-hat."""
         chosen = tuple(sensors)
-        return self.timing.nominal_ns(
-            (s.kind for s in chosen),
-            call,
-            strategy_name=self._strategy_name,
-            payload_bytes=sum(s.payload_bytes for s in chosen),
+        sensors_ns = (self.timing.sensor_mean_ns(s.kind, s.payload_bytes) for s in chosen)
+        chain_ns = self.timing.chain_mean_ns(
+            call, strategy_name=self._strategy_name, payload_bytes=sum(s.payload_bytes for s in chosen)
         )
+        return max(sensors_ns, default=0.0) + chain_ns
 
     def finish(self, end_ns: int) -> None:
         """Is told the instant of the episode's regular end; a replay checks that nothing recorded is missing."""

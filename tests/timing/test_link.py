@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from simloop.errors import ParameterError
 from simloop.timing.distribution import Constant, ShiftedGamma
@@ -86,6 +87,7 @@ def test_reordered_messages_overtake() -> None:
     assert np.diff(at_once).min() == 3
     # Two ticks must pass, then each is reordered with one half: one in 2 + 2 = 4.
     assert len(at_once) / len(some) == pytest.approx(0.25, abs=0.02)
+    assert netem_link("delay 30ms reorder 50% gap 3", "x").mean_ns(0) == 0.75 * 30 * MS
     again = _link("delay 30ms reorder 50% gap 3")
     assert [again.arrivals(k, 0, 0)[0] for k in reversed(range(100))] == some[:100][::-1]
 
@@ -122,11 +124,9 @@ def test_messages_cross_together_at_slots() -> None:
     by_bytes = _link("slot 10ms bytes 1500")
     instants = [by_bytes.arrivals(k, 0, 1_000)[0] for k in range(4)]
     assert instants == [first, first, first + 10 * MS, first + 10 * MS]
-    phases = {
-        netem_link("slot 4ms 12ms", "x").make((0, case, "uplink"), PERIOD_NS).arrivals(0, 0, 1)[0]
-        for case in range(20)
-    }
-    assert len(phases) == 20
+    slots = netem_link("slot 10ms", "x")
+    phases = np.array([slots.make((0, case, "up"), PERIOD_NS).arrivals(0, 0, 1)[0] for case in range(400)])
+    assert stats.kstest(phases, stats.uniform(0, 10 * MS).cdf).pvalue > 1e-3
     assert PacketLink(slots=Slots(gap=Constant(10 * MS))).mean_ns(0) == 5 * MS
 
 

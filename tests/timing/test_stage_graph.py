@@ -259,6 +259,8 @@ def test_the_nominal_latency_is_the_sum_of_the_means_on_the_way() -> None:
     graph = _graph(timing, strategy_name="rtc")
     sensors = [_sensor("front", payload_bytes=5_000), _sensor("joints", joints)]
     assert graph.nominal_ns(sensors) == (9 + 4 + 20 + 6 + 120 + 6) * MS
+    bus = Timing(name="t", transport={camera: Transport(delay=Constant(2 * MS), rate_bps=8e6)})
+    assert _graph(bus).nominal_ns(sensors) == (2 + 5) * MS
 
 
 def test_a_frozen_world_keeps_only_the_actuation() -> None:
