@@ -7,6 +7,7 @@ Stage durations of real inference are nearly constant; jitter belongs to network
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -134,7 +135,7 @@ class Bounded(Distribution):
     @property
     def mean_ns(self) -> float:
         """Expected duration, clipping and performance factor included."""
-        return self.mean_between(-math.inf, math.inf)
+        return _mean_ns(self)
 
     def mean_between(self, low_ns: float, high_ns: float) -> float:
         """Returns the expected duration if it is clipped to ``low_ns`` and ``high_ns`` besides."""
@@ -160,6 +161,12 @@ class Bounded(Distribution):
     @abstractmethod
     def _raw_mean_between(self, low_ns: float, high_ns: float) -> float:
         """Returns the mean of a raw draw clipped to an interval, low < high."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _mean_ns(distribution: Bounded) -> float:
+    """Every episode asks for the mean; a table of quantiles is averaged once."""
+    return distribution.mean_between(-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
