@@ -209,7 +209,8 @@ class _PartWriter:
             self._part_rows = min(2 * self._part_rows, _MAX_PART_ROWS)
 
     def flush(self) -> None:
-        rows, self._rows = self._rows, []
-        self._since_s = wall_clock.now_s()
         with _writing(self._store.path):
-            self._store.write_part(rows)
+            self._store.write_part(self._rows)
+        # Only now: an interrupt in the middle of writing leaves the rows for the flush at the end.
+        self._rows = []
+        self._since_s = wall_clock.now_s()
