@@ -124,7 +124,7 @@ class Constant(Distribution):
 ZERO = Constant(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bounded(Distribution):
     """A raw duration times ``performance_factor``, clipped to ``floor_ns`` and ``ceiling_ns``."""
 
@@ -169,7 +169,7 @@ def _mean_ns(distribution: Bounded) -> float:
     return distribution.mean_between(-math.inf, math.inf)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Continuous(Bounded):
     """A raw duration with a known distribution function; the mean of its clipped value follows by parts."""
 

@@ -286,3 +286,11 @@ def test_only_bounded_and_constant_distributions_can_be_parts() -> None:
     with pytest.raises(ParameterError, match="Own cannot be part of another distribution"):
         mean_between(Own(), 0.0, 1.0)
     assert Own().extra_ns({}) == 0.0
+
+
+def test_distributions_with_arrays_are_themselves_alone() -> None:
+    one, two = (Jitter(delay_ns=1.0, jitter_ns=delay) for delay in (2.0, 3.0))
+    assert one != two
+    assert len({one, two, Empirical(np.ones(2)), Empirical(np.ones(2))}) == 4
+    assert Uniform(low_ns=1, high_ns=2) == Uniform(low_ns=1, high_ns=2)
+    assert Uniform(low_ns=1, high_ns=2) != Uniform(low_ns=1, high_ns=3)
