@@ -102,11 +102,6 @@ class Channel:
         self.in_flight: dict[int, Flight] = {}
         self.newest: Flight | None = None
 
-    @property
-    def num_pending(self) -> int:
-        """Requests that may still be answered: under way, or armed and waiting for their observation."""
-        return len(self.in_flight) + self.assembly.num_armed
-
     def cancel(self) -> None:
         """Lets go of everything that is under way; nothing of an episode outlives it."""
         self.in_flight.clear()

@@ -77,20 +77,18 @@ class Controller:
 
     def act(self, t_ns: int, tick: int) -> None:
         """Sends the action of ``tick`` at the instant ``t_ns``."""
-        buffer = self._buffer
-        request, row = buffer.provenance(tick)
-        if request == NO_REQUEST:
+        acting = self._buffer.acting(tick)
+        if acting is None:
             action = hold_action(self._action, self._last_action, self._starved_ticks, self._period_ns)
             self._starved_ticks += 1
-            correction = NO_REQUEST
+            acting = (NO_REQUEST, NO_REQUEST, NO_REQUEST, 0, action)
         else:
-            action = buffer.action(tick)
+            action = acting[4]
             self._starved_ticks = 0
-            correction = buffer.correction(tick)
         self._last_action = action
         constant_ns = self._constant_ns
         due_ns = t_ns + (self._actuation.ns(tick, t_ns) if constant_ns is None else constant_ns)
-        self._ticks.add(t_ns, request, row, correction, buffer.num_blended(tick), due_ns, action)
+        self._ticks.add(t_ns, acting, due_ns)
         effect_ns = -(-due_ns // self._physics_ns) * self._physics_ns
         if effect_ns == t_ns:
             self.effect(t_ns, tick, action)
@@ -102,6 +100,8 @@ class Controller:
         if tick < self._last_effect_tick:
             self._ticks.overtaken.append(tick)
             return
-        self._stepper.advance(t_ns)
-        self._stepper.world.actuate(action)
+        stepper = self._stepper
+        if t_ns > stepper.now_ns:
+            stepper.advance(t_ns)
+        stepper.world.actuate(action)
         self._last_effect_tick = tick

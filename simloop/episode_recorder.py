@@ -117,17 +117,15 @@ class TickColumns:
         self._count = 0
         self.overtaken: list[int] = []
 
-    def add(
-        self,
-        t_ns: int,
-        request: int,
-        row: int,
-        correction: int,
-        num_blended: int,
-        due_ns: int,
-        action: FloatArray,
-    ) -> None:
-        """Adds the next tick, whose (A,) action is due to take effect at ``due_ns``."""
+    def add(self, t_ns: int, acting: tuple[int, int, int, int, FloatArray], due_ns: int) -> None:
+        """Adds the next tick.
+
+        Args:
+            t_ns: Its instant.
+            acting: Request, row, correction, number of blended chunks and (A,) action, as ``ActionBuffer.acting``.
+            due_ns: Instant at which the action is due to take effect.
+        """
+        request, row, correction, num_blended, action = acting
         count = self._count
         if count == self._capacity:
             self._actions = np.concatenate([self._actions, np.empty_like(self._actions)])

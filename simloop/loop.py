@@ -556,7 +556,7 @@ class ClosedLoop:
                 tick,
                 channel.last_armed_tick,
                 self._buffer.remaining(tick),
-                channel.num_pending,
+                len(channel.in_flight) + channel.assembly.num_armed,
                 self._agent.horizon,
                 channel.last_delivered_tick,
             ),

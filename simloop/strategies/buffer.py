@@ -205,6 +205,25 @@ class ActionBuffer:
             return 0
         return int(self._blended[tick])
 
+    def acting(self, tick: int) -> tuple[int, int, int, int, FloatArray] | None:
+        """Returns what acts at ``tick``: request, row, correction, number of blended chunks and a copy of the action.
+
+        They are those of ``provenance``, ``correction``, ``num_blended`` and ``action``, at less than half the cost;
+        None if nothing is planned.
+        """
+        if tick >= self._end:
+            return None
+        request = self._requests[tick]
+        if request == NO_REQUEST:
+            return None
+        correction = NO_REQUEST
+        actions = self._actions
+        if tick < self._corrections_end and self._overlay is not None:
+            correction = self._corrections[tick]
+            if correction != NO_REQUEST:
+                actions = self._overlay
+        return request, self._rows[tick], correction, self._blended.item(tick), actions[tick].copy()
+
     def blended_counts(self, first_tick: int, count: int) -> IntArray:
         """Returns ``num_blended`` of ``count`` planned ticks, (count,) int64."""
         return self._blended[first_tick : first_tick + count].copy()

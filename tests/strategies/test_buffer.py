@@ -47,8 +47,12 @@ def test_writes_replace_everything_from_their_tick_on(writes: list[tuple[int, in
             committed = buffer.committed(tick, count)
             expected = [100.0 * plan[tick + n][0] + plan[tick + n][1] for n in range(min(count, remaining))]
             assert committed[:, 0].tolist() == expected
-        if tick in plan:
+        acting = buffer.acting(tick)
+        assert (acting is None) == (tick not in plan)
+        if acting is not None:
             assert buffer.action(tick).tolist() == [100.0 * request + row] * 2
+            assert acting[:4] == (request, row, NO_REQUEST, 1)
+            assert acting[4].tolist() == [100.0 * request + row] * 2
 
 
 def test_what_is_handed_out_is_a_copy() -> None:
@@ -58,6 +62,11 @@ def test_what_is_handed_out_is_a_copy() -> None:
     buffer.correct(2, _placed(2, 0, num_rows=1), 1)
     buffer.action(0)[:] = -1
     buffer.action(1)[:] = -1
+    for tick, expected in ((0, (1, 0, 2, 1)), (1, (1, 1, NO_REQUEST, 1))):
+        acting = buffer.acting(tick)
+        assert acting is not None
+        assert acting[:4] == expected
+        acting[4][:] = -1
     buffer.committed(0, 3)[:] = -1
     buffer.base(0, 3)[:] = -1
     buffer.blended_counts(0, 3)[:] = -1
