@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from simloop.report.junit import build_junit
 from simloop.report.page import build_page
 from simloop.report.scene import read_scene
 from simloop.report.summary import build_markdown, build_summary
+from simloop.report.sweep_charts import figure_svg
+from simloop.report.sweep_tables import SweepGroup, sweep_groups
 from simloop.report.verdict import Verdict, judge
 from simloop.report.video import FRAMES_PER_SECOND, MAX_SECONDS, write_video
 from simloop.store.atomic_file import write_atomically
@@ -48,7 +50,8 @@ class ReportFiles:
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
-    For a sweep also ``sweep.csv``, ``sweep.parquet`` and the CSV files of what else it found.
+    For a sweep also ``sweep.svg`` (``sweep_1.svg`` and so on for several scenarios or agents), ``sweep.csv``,
+    ``sweep.parquet`` and the CSV files of what else it found.
 
     The JUnit file and the summaries are written first and the films last, so that a full disk costs pictures only.
 
@@ -61,6 +64,7 @@ def build_report(run_dir: Path) -> ReportFiles:
     swept = read_sweep(store) if is_sweep(store) else None
     if swept is not None:
         write_sweep_files(store, swept)
+        _write_figures(store, sweep_groups(swept))
     junit, markdown, page = (store.path / name for name in ("junit.xml", "summary.md", "report.html"))
     write_atomically(junit, build_junit(rows, store.manifest, verdict))
     write_atomically(markdown, build_markdown(rows, store.manifest, verdict, swept).encode())
@@ -76,6 +80,12 @@ def build_report(run_dir: Path) -> ReportFiles:
         videos=videos,
         verdict=verdict,
     )
+
+
+def _write_figures(store: RunStore, groups: Sequence[SweepGroup]) -> None:
+    for number, group in enumerate(groups, 1):
+        name = "sweep.svg" if len(groups) == 1 else f"sweep_{number}.svg"
+        write_atomically(store.path / name, figure_svg(group.title, group.curves, group.axis).encode())
 
 
 def _case_order(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -168,7 +168,7 @@ def _sweep_groups(swept: SweepResult) -> list[dict[str, Any]]:
     return [
         {
             "group": group,
-            "svg": Markup(curve_svg(group.title, group.curves)),
+            "svg": Markup(curve_svg(group.title, group.curves, group.axis)),
             "tables": (group.overview, *group.further),
         }
         for group in sweep_groups(swept)

@@ -1,56 +1,89 @@
-"""Success-versus-latency curves as inline SVG: Wilson bars, one line a strategy, L95 marked."""
+"""Curves of a sweep as SVG, inline or as a file of their own: Wilson bars, one line a strategy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
+from simloop.sweep.axis import SweepAxis
 from simloop.sweep.curves import Curve, CurvePoint
 
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 44
 _SERIES = 10
+_LEGEND_WIDTH, _LINE_HEIGHT = 150, 20
+_COLOURS = (
+    "#1f5eff", "#d9480f", "#0c8599", "#9c36b5", "#5c940d", "#c2255c", "#5f3dc4", "#846358", "#2b8a3e", "#495057",
+)  # fmt: skip
+_STYLE = (
+    "text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:#1b1f24}"
+    ".tick{fill:#5d6570}.grid{stroke:#dcdad2}"
+    ".series polyline{fill:none;stroke:currentColor;stroke-width:1.5;opacity:.5}"
+    ".series circle{fill:currentColor}.series .bar{stroke:currentColor;stroke-width:2;opacity:.55}"
+    + "".join(f".s{number}{{color:{colour}}}" for number, colour in enumerate(_COLOURS))
+)
 
 
-def curve_svg(title: str, curves: Sequence[Curve]) -> str:
+def figure_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
+    """Returns the curves of one scenario and agent as an SVG file of its own, with title, legend and colours."""
+    width, top = _WIDTH + _LEGEND_WIDTH, 26
+    height = max(_HEIGHT, _TOP + _LINE_HEIGHT * len(curves)) + top
+    legend = "".join(
+        f'<g class="series s{number % _SERIES}"><circle cx="{_WIDTH + 12}" cy="{top + _TOP + _LINE_HEIGHT * number}" '
+        f'r="4"/><text x="{_WIDTH + 24}" y="{top + _TOP + _LINE_HEIGHT * number + 4}">{escape(c.strategy)}</text></g>'
+        for number, c in enumerate(curves)
+    )
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" xmlns="http://www.w3.org/2000/svg">'
+        f'<style>{_STYLE}</style><rect width="{width}" height="{height}" fill="#ffffff"/>'
+        f'<text x="12" y="20">{escape(title)}: success (%), Wilson 95 %</text>{legend}'
+        f'<svg y="{top}" width="{_WIDTH}" height="{_HEIGHT}">{"".join(_parts(curves, axis))}</svg></svg>\n'
+    )
+
+
+def curve_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
     """Returns the curves of one scenario and agent; every point can be reached by keyboard and says its figures."""
-    latencies = sorted({p.latency_ms for c in curves for p in c.points})
-    low, high = latencies[0], latencies[-1]
-    span = (high - low) or 1.0
+    label = escape(f"Success versus {axis.name}: {title}", quote=True)
+    head = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
+    return "".join([head, *_parts(curves, axis), "</svg>"])
 
-    def x(latency_ms: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (latency_ms - low) / span
+
+def _parts(curves: Sequence[Curve], axis: SweepAxis) -> list[str]:
+    levels = sorted({p.level for c in curves for p in c.points})
+    low, high = levels[0], levels[-1]
+    span = (high - low) or 1.0
+    spread = 4.0 if len(levels) > 1 else 0.0
+    margin = 0.5 * spread * (len(curves) - 1)
+
+    def x(level: float) -> float:
+        return _LEFT + margin + (_WIDTH - _LEFT - _RIGHT - 2.0 * margin) * (level - low) / span
 
     def y(rate: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1.0 - rate)
 
-    label = escape(f"Success versus latency: {title}", quote=True)
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
-    ]
+    parts = []
     for rate in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}"/>'
             f'<text class="tick" x="{_LEFT - 6}" y="{y(rate) + 3.5:.1f}" text-anchor="end">{100 * rate:g}</text>'
         )
-    for latency_ms in latencies:
+    for level in levels:
         parts.append(
-            f'<text class="tick" x="{x(latency_ms):.1f}" y="{_HEIGHT - 26}" text-anchor="middle">{latency_ms:g}</text>'
+            f'<text class="tick" x="{x(level):.1f}" y="{_HEIGHT - 26}" text-anchor="middle">{level:g}</text>'
         )
     parts.append(
         f'<text class="tick" x="{(_LEFT + _WIDTH - _RIGHT) / 2:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">'
-        "added latency (ms)</text>"
+        f"{escape(axis.name)}</text>"
     )
-    spread = 4.0 if len(latencies) > 1 else 0.0
     for number, curve in enumerate(curves):
         offset = (number - (len(curves) - 1) / 2.0) * spread
         line, marks = [], []
         for point in curve.points:
             if point.rate is None:
                 continue
-            at = x(point.latency_ms) + offset
+            at = x(point.level) + offset
             line.append(f"{at:.1f},{y(point.rate.rate):.1f}")
-            text = escape(_says(curve, point), quote=True)
+            text = escape(_says(curve, point, axis), quote=True)
             marks.append(
                 f'<g tabindex="0" role="img" aria-label="{text}"><title>{text}</title>'
                 f'<line class="bar" x1="{at:.1f}" x2="{at:.1f}" y1="{y(point.rate.low):.1f}" '
@@ -60,11 +93,11 @@ def curve_svg(title: str, curves: Sequence[Curve]) -> str:
         parts.append(
             f'<g class="series s{number % _SERIES}"><polyline points="{" ".join(line)}"/>{"".join(marks)}</g>'
         )
-    return "".join([*parts, "</svg>"])
+    return parts
 
 
-def _says(curve: Curve, point: CurvePoint) -> str:
+def _says(curve: Curve, point: CurvePoint, axis: SweepAxis) -> str:
     delay = "no chunk"
     if point.delay_ticks is not None:
         delay = "d p50 {:g}, p95 {:g}, max {:g} ticks".format(*point.delay_ticks)
-    return f"{curve.strategy}, {point.latency_ms:g} ms, s = {point.execution_horizon}, {delay}: {point.rate}"
+    return f"{curve.strategy}, {axis.text(point.level)}, s = {point.execution_horizon}, {delay}: {point.rate}"

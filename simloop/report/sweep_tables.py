@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simloop.stats.median import Median
+from simloop.sweep.axis import SweepAxis, sweep_axis
 from simloop.sweep.causes import CAUSES
 from simloop.sweep.curves import Curve, CurvePoint
 from simloop.sweep.results import SweepResult, sweep_table
@@ -37,6 +38,7 @@ class SweepGroup:
     Attributes:
         scenario, agent: Whose curves.
         title: Both in one line.
+        axis: What the levels are.
         conditions: What every curve of the group is printed with.
         curves: The curves.
         overview: One row a curve.
@@ -47,6 +49,7 @@ class SweepGroup:
     scenario: str
     agent: str
     title: str
+    axis: SweepAxis
     conditions: str
     curves: tuple[Curve, ...]
     overview: TextTable
@@ -60,6 +63,7 @@ def sweep_groups(result: SweepResult) -> list[SweepGroup]:
     for curve in result.curves:
         groups.setdefault((curve.scenario, curve.agent), []).append(curve)
     facts = {(f["scenario"], f["agent"]): f for f in result.facts}
+    axis = sweep_axis(result.definition)
     out = []
     for (scenario, agent), curves in groups.items():
         tables = (
@@ -72,10 +76,11 @@ def sweep_groups(result: SweepResult) -> list[SweepGroup]:
                 scenario=scenario,
                 agent=agent,
                 title=f"{scenario} / {agent}",
+                axis=axis,
                 conditions=_conditions(result.definition, facts[scenario, agent]),
                 curves=tuple(curves),
-                overview=_overview(curves),
-                points=_points(curves),
+                overview=_overview(curves, axis),
+                points=_points(curves, axis),
                 further=tuple(t for t in tables if t is not None),
             )
         )
@@ -84,9 +89,15 @@ def sweep_groups(result: SweepResult) -> list[SweepGroup]:
 
 def _conditions(definition: Mapping[str, Any], fact: Mapping[str, Any]) -> str:
     horizon = definition["execution_horizon"] or "as configured"
+    axis = sweep_axis(definition)
+    what = f"Latency added to timing {definition['timing']}"
+    if not axis.is_latency:
+        what = (
+            f"{axis.name}: timing.{definition['variation']['key']} varied over timing {definition['timing']}"
+        )
     overrides = "".join(f", {k} = {v}" for k, v in definition["overrides"])
     return (
-        f"Latency added to timing {definition['timing']}{overrides}; H = {fact['horizon']}, s = {horizon}, control "
+        f"{what}{overrides}; H = {fact['horizon']}, s = {horizon}, control "
         f"period {fact['control_period_ms']:g} ms, hold {fact['hold']}, first chunk {fact['first_chunk']}, seeds "
         f"{definition['first_seed']} to {definition['first_seed'] + definition['num_seeds'] - 1}."
     )
@@ -100,8 +111,26 @@ def _ms(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _overview(curves: Sequence[Curve]) -> TextTable:
-    latencies = [p.latency_ms for p in curves[0].points]
+def _monotone(curve: Curve, axis: SweepAxis) -> str:
+    rises = (f"rises {r.start:g} to {axis.text(r.end)} (p = {r.p_value:.2g})" for r in curve.rises)
+    return "; ".join(rises) or "yes"
+
+
+def _levels(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
+    return TextTable(
+        title="Success (%) at each level",
+        header=("strategy", *(axis.text(p.level) for p in curves[0].points), "monotone"),
+        body=tuple(
+            (c.strategy, *(_percent(p.rate.rate if p.rate else None) for p in c.points), _monotone(c, axis))
+            for c in curves
+        ),
+        note=f"Levels: {axis.name}.",
+    )
+
+
+def _overview(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
+    if not axis.is_latency:
+        return _levels(curves, axis)
     body = []
     for curve in curves:
         slope = curve.slope
@@ -114,15 +143,14 @@ def _overview(curves: Sequence[Curve]) -> TextTable:
                 _ms(curve.l95),
                 _ms(curve.l95_conservative),
                 "-" if slope is None else f"{slope.mean_points_per_100_ms:+.1f}",
-                "; ".join(f"rises {r.from_ms:g} to {r.to_ms:g} ms (p = {r.p_value:.2g})" for r in curve.rises)
-                or "yes",
+                _monotone(curve, axis),
             )
         )
     return TextTable(
         title="Success (%) at each latency, and what the curve comes to",
         header=(
             "strategy",
-            *(f"{ms:g} ms" for ms in latencies),
+            *(axis.text(p.level) for p in curves[0].points),
             "mean",
             "area/S_ref",
             "L95",
@@ -144,7 +172,7 @@ def _delay(point: CurvePoint) -> str:
     return "-" if point.delay_ticks is None else " / ".join(f"{d:g}" for d in point.delay_ticks)
 
 
-def _points(curves: Sequence[Curve]) -> TextTable:
+def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
     body = []
     for curve in curves:
         for point in curve.points:
@@ -154,7 +182,7 @@ def _points(curves: Sequence[Curve]) -> TextTable:
             body.append(
                 (
                     curve.strategy,
-                    f"{point.latency_ms:g}",
+                    f"{point.level:g}",
                     str(point.execution_horizon),
                     _delay(point),
                     (str(point.rate) if point.rate else "-") + (f", {lost} not judged" if lost else ""),
@@ -168,11 +196,11 @@ def _points(curves: Sequence[Curve]) -> TextTable:
         title="Every point",
         header=(
             "strategy",
-            "latency (ms)",
+            axis.name,
             "s",
             "d (ticks): p50 / p95 / max",
             "success",
-            "minus own first latency",
+            f"minus own first {'latency' if axis.is_latency else 'level'}",
             f"minus {curves[0].strategy}",
             "discordant",
             "McNemar p (Holm)",
@@ -236,11 +264,16 @@ def _causes(result: SweepResult, scenario: str, agent: str) -> TextTable | None:
     names = (*CAUSES, "lost")
     return TextTable(
         title="First cause of failure",
-        header=("strategy", "latency (ms)", "explained", *(n.replace("_", " ") for n in names)),
+        header=(
+            "strategy",
+            sweep_axis(result.definition).name,
+            "explained",
+            *(n.replace("_", " ") for n in names),
+        ),
         body=tuple(
             (
                 c.curve[2],
-                f"{c.latency_ms:g}",
+                f"{c.level:g}",
                 str(sum(c.counts.values())),
                 *(str(c.counts.get(n, 0)) for n in names),
             )
@@ -263,14 +296,14 @@ def _reactions(result: SweepResult, scenario: str, agent: str) -> TextTable | No
         title="Behavioural reaction time (against the counterfactual twin)",
         header=(
             "strategy",
-            "latency (ms)",
+            sweep_axis(result.definition).name,
             "mean / p50 / p95 / p99 (ms)",
             *(s.replace("_", " ") for s in states),
         ),
         body=tuple(
             (
                 r.curve[2],
-                f"{r.latency_ms:g}",
+                f"{r.level:g}",
                 "-" if r.reactions_ms is None else " / ".join(f"{v:.0f}" for v in r.reactions_ms),
                 *(str(r.counts.get(s, 0)) for s in states),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,10 @@ class Composer:
         if (group, name) not in self._components:
             self._components[group, name] = component(group, name, self._words.groups[group])
         return self._components[group, name]
+
+    def changed(self, group: str, name: str, overrides: Mapping[str, str]) -> Component:
+        """Composes a choice with further overrides, beside those of the command line."""
+        return component(group, name, {**self._words.groups[group], **overrides})
 
     def family(self, name: str) -> ScenarioFamily:
         """Reads a family; its world config takes the overrides of the command line."""

@@ -1,4 +1,4 @@
-"""The arms of a sweep: a scenario, an agent and a strategy at one latency, as composed components."""
+"""The arms of a sweep: a scenario, an agent and a strategy at one level, as composed components."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from simloop.errors import IncompatibleAgentError
 from simloop.runner.composing import Composer
 from simloop.spec import Case, Component, EpisodeSpec, ScenarioFamily
 from simloop.strategies.catalogue import strategies_for
+from simloop.sweep.axis import sweep_axis
 from simloop.sweep.definition import LatencySweep
 
 NS_PER_MS = 1_000_000
@@ -19,14 +20,15 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One scenario, agent, strategy and latency.
+    """One scenario, agent, strategy and level.
 
     Attributes:
         scenario: Name of the family.
         agent: Name of the agent.
         strategy: Name of the strategy.
-        latency_ms: Latency that is added to the timing.
-        latency_ticks: The same in control periods, rounded up: d of a timing without any other latency.
+        level: Latency in ms that is added to the timing, or level of the key that is varied.
+        column: Name of the level in rows and files.
+        latency_ticks: The added latency in control periods, rounded up: d of a timing without any other latency.
         execution_horizon: s of the strategy.
         freezes_world: Whether the strategy pauses the world, so that latency has no effect.
         choice: Agent and strategy as the sweep names them, without the overrides that the names above show.
@@ -38,7 +40,8 @@ class Arm:
     scenario: str
     agent: str
     strategy: str
-    latency_ms: float
+    level: float
+    column: str
     latency_ticks: int
     execution_horizon: int
     freezes_world: bool
@@ -74,7 +77,7 @@ class Arm:
             "agent": self.agent,
             "strategy": self.strategy,
             "timing": self.timing_component.name,
-            "latency_ms": self.latency_ms,
+            self.column: self.level,
             "latency_ticks": self.latency_ticks,
             "execution_horizon": self.execution_horizon,
         }
@@ -94,6 +97,7 @@ class ArmFactory:
         self._composer = composer
         self._versions_of_metrics = versions_of_metrics
         self._arms: dict[tuple[str, str, str, float, str], Arm] = {}
+        self._axis = sweep_axis(sweep.plain())
 
     def families(self) -> list[ScenarioFamily]:
         """Returns the scenario families."""
@@ -103,10 +107,10 @@ class ArmFactory:
         """Returns the control period of a family's world."""
         return self._composer.world(family)[1].control_period_ns
 
-    def latencies_ms(self, family: ScenarioFamily) -> list[float]:
-        """Returns the sweep's latencies in a family's world."""
-        unit_ms = 1.0 if self._sweep.unit == "ms" else self.period_ns(family) / NS_PER_MS
-        return [latency * unit_ms for latency in self._sweep.latencies]
+    def levels(self, family: ScenarioFamily) -> list[float]:
+        """Returns the sweep's levels; latencies in ms of a family's world."""
+        unit_ms = self.period_ns(family) / NS_PER_MS if self._sweep.unit == "ticks" else 1.0
+        return [level * unit_ms for level in self._sweep.levels]
 
     def check_agents(self) -> None:
         """Raises IncompatibleAgentError for strategies that an agent cannot run, with those that it can."""
@@ -121,38 +125,45 @@ class ArmFactory:
                     "the others out of strategy=..., or choose an agent that supports them (docs/latency-lab.md)."
                 )
 
-    def arm(
-        self, family: ScenarioFamily, agent: str, strategy: str, latency_ms: float, label: str = ""
-    ) -> Arm:
+    def arm(self, family: ScenarioFamily, agent: str, strategy: str, level: float, label: str = "") -> Arm:
         """Returns an arm.
 
         Args:
             family: The scenario family.
             agent: Name of the agent.
             strategy: Name of the strategy.
-            latency_ms: Latency that is added.
-            label: Replaces the latency in the timing's name, for arms that share a cell in tables.
+            level: Latency in ms that is added, or one of the sweep's levels.
+            label: Replaces the level in the timing's name, for arms that share a cell in tables.
 
         Raises:
-            IncompatibleAgentError: Agent, world and strategy do not fit at this latency.
+            IncompatibleAgentError: Agent, world and strategy do not fit at this level.
         """
-        key = (family.name, agent, strategy, latency_ms, label)
+        key = (family.name, agent, strategy, level, label)
         if key not in self._arms:
-            self._arms[key] = self._make(family, agent, strategy, latency_ms, label)
+            self._arms[key] = self._make(family, agent, strategy, level, label)
         return self._arms[key]
 
-    def _make(self, family: ScenarioFamily, agent: str, strategy: str, latency_ms: float, label: str) -> Arm:
+    def _timing(self, level: float, label: str) -> Component:
+        base = self._composer.component("timing", self._sweep.timing)
+        varied = self._sweep.variation
+        if varied is None:
+            added = level + float(base.config.get("added_inference_ms", 0.0))
+            name = f"{base.name}+{label or f'{level:g}ms'}"
+            config: Mapping[str, Any] = {**base.config, "added_inference_ms": added}
+        else:
+            value = varied.values[self._sweep.levels.index(level)]
+            name = f"{base.name}+{varied.key}@{level:g}"
+            config = self._composer.changed("timing", self._sweep.timing, {varied.key: value}).config
+        timing = Component(group="timing", name=name, config=config)
+        make_timing(timing)
+        return timing
+
+    def _make(self, family: ScenarioFamily, agent: str, strategy: str, level: float, label: str) -> Arm:
         composer = self._composer
         world = composer.world(family)[1]
-        ticks = -(-round(latency_ms * NS_PER_MS) // world.control_period_ns)
-        base = composer.component("timing", self._sweep.timing)
-        added = latency_ms + float(base.config.get("added_inference_ms", 0.0))
-        timing = Component(
-            group="timing",
-            name=f"{base.name}+{label or f'{latency_ms:g}ms'}",
-            config={**base.config, "added_inference_ms": added},
-        )
-        make_timing(timing)
+        added_ms = level if self._axis.is_latency else 0.0
+        ticks = -(-round(added_ms * NS_PER_MS) // world.control_period_ns)
+        timing = self._timing(level, label)
         chosen = composer.component("strategy", strategy)
         horizon = self._sweep.execution_horizon
         # Strategies that ask at every tick by their nature say so with an execution horizon of 1.
@@ -167,7 +178,8 @@ class ArmFactory:
             scenario=family.name,
             agent=composer.component("agent", agent).name,
             strategy=chosen.name,
-            latency_ms=latency_ms,
+            level=level,
+            column=self._axis.column,
             latency_ticks=ticks,
             execution_horizon=made.execution_horizon,
             freezes_world=made.freezes_world,

@@ -1,4 +1,4 @@
-"""The campaign of a latency sweep: the grid first, then bisections, interventions and twins side by side."""
+"""The campaign of a sweep: the grid first, then bisections, interventions and twins side by side."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class GridOutcomes:
     rows: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def curves(self) -> dict[tuple[str, str, str], list[int]]:
-        """Returns the numbers of the arms of each curve, by rising latency."""
+        """Returns the numbers of the arms of each curve, by rising level."""
         out: dict[tuple[str, str, str], list[int]] = {}
         for number, arm in enumerate(self.arms):
             out.setdefault(arm.curve, []).append(number)
-        return {key: sorted(numbers, key=lambda n: self.arms[n].latency_ms) for key, numbers in out.items()}
+        return {key: sorted(numbers, key=lambda n: self.arms[n].level) for key, numbers in out.items()}
 
     def succeeded(self, arm: int, case: int) -> bool | None:
         """Whether a case succeeded in an arm; None if it was not judged."""

@@ -127,7 +127,7 @@ def _bracketed(grid: GridOutcomes, curve: tuple[str, str, str], arms: Sequence[i
     search = _Search(curve=curve, choice=grid.arms[arms[0]].choice, case=case, state="censored")
     for number in arms:
         succeeded = grid.succeeded(number, case)
-        latency_ms = grid.arms[number].latency_ms
+        latency_ms = grid.arms[number].level
         if succeeded is None:
             search.state = "lost"
             return search

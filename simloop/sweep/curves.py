@@ -1,4 +1,4 @@
-"""Success-versus-latency curves of a sweep, from its rows: rates, paired comparisons, area, L95 and slope."""
+"""Success-versus-level curves of a sweep, from its rows: rates, paired comparisons, area, L95 and slope."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from simloop.stats.tolerated_latency import (
     tolerated_latency,
 )
 from simloop.store.row import EpisodeStatus
+from simloop.sweep.axis import SweepAxis, sweep_axis
 
 SIGNIFICANCE = 0.05
 PAUSED = "paused"
@@ -42,21 +43,21 @@ class CurvePoint:
     """One arm of a sweep.
 
     Attributes:
-        latency_ms: Latency that was added.
-        latency_ticks: The same in control periods, rounded up.
+        level: Latency in ms that was added, or level of the key that was varied.
+        latency_ticks: The added latency in control periods, rounded up.
         execution_horizon: s.
         rate: Success of the judged episodes with its Wilson interval; None if there is none.
         num_lost: Episodes that infrastructure kept from being judged.
         num_missing: Episodes that are not recorded yet.
-        to_first: Paired comparison with the first strategy at the same latency; None for the first itself.
+        to_first: Paired comparison with the first strategy at the same level; None for the first itself.
         p_holm: p-value of that comparison, adjusted over all comparisons of the scenario and agent.
-        to_start: Paired comparison with the same strategy at the first latency; None there.
+        to_start: Paired comparison with the same strategy at the first level; None there.
         metrics: Mean over the episodes that have a value, by metric.
         delay_ticks: Realised delays d: median over episodes of each one's median, of each one's 95 % quantile, and the
             largest of all; None without a chunk.
     """
 
-    latency_ms: float
+    level: float
     latency_ticks: int
     execution_horizon: int
     rate: Rate | None
@@ -71,27 +72,28 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rise:
-    """A place where a curve rises with latency by more than chance explains; usually a mistake in a set-up."""
+    """A place where a curve rises by more than chance explains; with latency usually a mistake in a set-up."""
 
-    from_ms: float
-    to_ms: float
+    start: float
+    end: float
     p_value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Success of one scenario, agent and strategy over latency.
+    """Success of one scenario, agent and strategy over the levels.
 
     Attributes:
         scenario, agent, strategy: What the curve is of.
-        points: By rising latency.
+        points: By rising level.
         reference_rate: S_ref: success of the paused world at the first latency, or of the first strategy there if the
             sweep has no ``paused``; None if the sweep does not begin without latency.
-        mean_success: Mean success over the range of latencies (raw area); None while a point is missing.
+        mean_success: Mean success over the range of latencies (raw area); None while a point is missing, and unless
+            levels are latencies.
         area: The same as a share of S_ref.
         l95: Largest latency with at least 95 % of the curve's own first success, by linear interpolation.
         l95_conservative: The same by the lower bound of the paired difference.
-        slope: Points per 100 ms of the isotonic fit.
+        slope: Points per 100 ms of the isotonic fit. Area, L95 and slope are None where the mean is.
         rises: Where the curve is not monotone.
     """
 
@@ -136,6 +138,7 @@ def build_curves(rows: pa.Table, sweep: Mapping[str, Any]) -> list[Curve]:
         sweep: The manifest's ``config["sweep"]``.
     """
     definition, arms = sweep["definition"], sweep["arms"]
+    axis = sweep_axis(definition)
     cells = _cells(rows, [str(m) for m in definition["metrics"]])
     groups: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for arm in arms:
@@ -143,7 +146,7 @@ def build_curves(rows: pa.Table, sweep: Mapping[str, Any]) -> list[Curve]:
         group.setdefault(arm["strategy"], []).append(arm)
     curves: list[Curve] = []
     for strategies in groups.values():
-        curves += _group(strategies, cells, int(definition["num_seeds"]))
+        curves += _group(strategies, cells, int(definition["num_seeds"]), axis)
     return curves
 
 
@@ -186,21 +189,22 @@ def _group(
     strategies: Mapping[str, Sequence[Mapping[str, Any]]],
     cells: Mapping[tuple[str, ...], _Cell],
     num_cases: int,
+    axis: SweepAxis,
 ) -> list[Curve]:
     """Builds the curves of one scenario and agent; the first strategy is the one to compare with."""
-    ordered = {name: sorted(arms, key=lambda a: float(a["latency_ms"])) for name, arms in strategies.items()}
+    ordered = {name: sorted(arms, key=lambda a: float(a[axis.column])) for name, arms in strategies.items()}
     first_name = next(iter(ordered))
-    first = {float(arm["latency_ms"]): _cell(cells, arm).outcomes for arm in ordered[first_name]}
+    first = {float(arm[axis.column]): _cell(cells, arm).outcomes for arm in ordered[first_name]}
     comparisons: dict[tuple[str, float], PairedComparison] = {}
     for name, arms in ordered.items():
         for arm in arms if name != first_name else ():
-            found = _compare(_cell(cells, arm).outcomes, first.get(float(arm["latency_ms"]), {}))
+            found = _compare(_cell(cells, arm).outcomes, first.get(float(arm[axis.column]), {}))
             if found is not None:
-                comparisons[name, float(arm["latency_ms"])] = found
+                comparisons[name, float(arm[axis.column])] = found
     adjusted = dict(zip(comparisons, holm([c.p_value for c in comparisons.values()]), strict=True))
-    reference = _reference_rate(ordered, cells, first_name)
+    reference = _reference_rate(ordered, cells, first_name, axis)
     return [
-        _curve(name, arms, cells, num_cases, comparisons, adjusted, reference)
+        _curve(name, arms, cells, num_cases, comparisons, adjusted, reference, axis)
         for name, arms in ordered.items()
     ]
 
@@ -217,10 +221,11 @@ def _reference_rate(
     ordered: Mapping[str, Sequence[Mapping[str, Any]]],
     cells: Mapping[tuple[str, ...], _Cell],
     first_name: str,
+    axis: SweepAxis,
 ) -> float | None:
     arm = ordered[PAUSED if PAUSED in ordered else first_name][0]
     rate = _cell(cells, arm).rate
-    is_without_latency = PAUSED in ordered or float(arm["latency_ms"]) == 0.0
+    is_without_latency = axis.is_latency and (PAUSED in ordered or float(arm[axis.column]) == 0.0)
     return rate.rate if rate is not None and is_without_latency else None
 
 
@@ -232,45 +237,46 @@ def _curve(
     comparisons: Mapping[tuple[str, float], PairedComparison],
     adjusted: Mapping[tuple[str, float], float],
     reference: float | None,
+    axis: SweepAxis,
 ) -> Curve:
     members = [_cell(cells, arm) for arm in arms]
-    latencies = [float(arm["latency_ms"]) for arm in arms]
+    levels = [float(arm[axis.column]) for arm in arms]
     to_start = [None, *(_compare(cell.outcomes, members[0].outcomes) for cell in members[1:])]
     points = tuple(
         CurvePoint(
-            latency_ms=latency_ms,
+            level=level,
             latency_ticks=int(arm["latency_ticks"]),
             execution_horizon=int(arm["execution_horizon"]),
             rate=cell.rate,
             num_lost=cell.num_lost,
             num_missing=num_cases - cell.num_recorded,
-            to_first=comparisons.get((name, latency_ms)),
-            p_holm=adjusted.get((name, latency_ms)),
+            to_first=comparisons.get((name, level)),
+            p_holm=adjusted.get((name, level)),
             to_start=difference,
             metrics=cell.metrics,
             delay_ticks=cell.delay_ticks,
         )
-        for latency_ms, arm, cell, difference in zip(latencies, arms, members, to_start, strict=True)
+        for level, arm, cell, difference in zip(levels, arms, members, to_start, strict=True)
     )
     rates = [p.rate.rate for p in points if p.rate is not None]
     lower = [0.0, *(c.low for c in to_start[1:] if c is not None)]
-    is_whole = len(rates) == len(lower) == len(points)
+    is_latency = axis.is_latency and len(rates) == len(lower) == len(points)
     return Curve(
         scenario=str(arms[0]["scenario"]),
         agent=str(arms[0]["agent"]),
         strategy=name,
         points=points,
         reference_rate=reference,
-        mean_success=mean_success(latencies, rates) if is_whole else None,
-        area=normalised_area(latencies, rates, reference) if is_whole and reference is not None else None,
-        l95=tolerated_latency(latencies, rates) if is_whole else None,
-        l95_conservative=conservative_tolerated_latency(latencies, rates[0], lower) if is_whole else None,
-        slope=latency_slope(latencies, rates, [len(c.outcomes) for c in members]) if is_whole else None,
-        rises=_rises(latencies, members),
+        mean_success=mean_success(levels, rates) if is_latency else None,
+        area=normalised_area(levels, rates, reference) if is_latency and reference is not None else None,
+        l95=tolerated_latency(levels, rates) if is_latency else None,
+        l95_conservative=conservative_tolerated_latency(levels, rates[0], lower) if is_latency else None,
+        slope=latency_slope(levels, rates, [len(c.outcomes) for c in members]) if is_latency else None,
+        rises=_rises(levels, members),
     )
 
 
-def _rises(latencies: Sequence[float], members: Sequence[_Cell]) -> tuple[Rise, ...]:
+def _rises(levels: Sequence[float], members: Sequence[_Cell]) -> tuple[Rise, ...]:
     """Finds neighbours of which the later is better: one-sided exact McNemar, Holm over all neighbours."""
     pairs = [
         (a, pair_outcomes(members[a + 1].outcomes, members[a].outcomes))
@@ -279,7 +285,7 @@ def _rises(latencies: Sequence[float], members: Sequence[_Cell]) -> tuple[Rise, 
     ]
     adjusted = holm([exact_mcnemar(counts, Alternative.GREATER) for _, counts in pairs])
     return tuple(
-        Rise(from_ms=latencies[a], to_ms=latencies[a + 1], p_value=p)
+        Rise(start=levels[a], end=levels[a + 1], p_value=p)
         for (a, _), p in zip(pairs, adjusted, strict=True)
         if p < SIGNIFICANCE
     )

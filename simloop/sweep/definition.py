@@ -1,19 +1,17 @@
-"""What a latency sweep runs: read from the ``sweep`` block of a suite file, then changed by the command line."""
+"""What a sweep runs: read from the ``sweep`` block of a suite file, then changed by the command line."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.suites import whole_number
+from simloop.sweep.axis import Variation, override_text, rising_numbers, variation
 
 _HORIZON_RULE = re.compile(r"max\(d,\s*(\d+)\)")
 DELAY_METRICS = ("realised_delay_p50_ticks", "realised_delay_p95_ticks", "realised_delay_max_ticks")
@@ -50,13 +48,14 @@ class HorizonRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySweep:
-    """A latency sweep.
+    """A sweep over an added latency, or over the values of one key of the timing.
 
     Attributes:
         scenario, agent, strategy: Names; the first strategy is the one that others are compared with.
-        timing: Preset that the latency is added to.
-        latencies: Latencies, rising, in ``unit``.
-        unit: ``ms``, or ``ticks`` of the world's control period.
+        timing: Preset that the latency is added to, or of which a key is varied.
+        levels: Rising: latencies in ``unit``, or what ``variation`` varies its key over.
+        unit: ``ms``, or ``ticks`` of the world's control period; empty with ``variation``.
+        variation: The key that is varied; None adds latencies.
         execution_horizon: s of the strategies that ask every few ticks; None leaves each as it is configured.
         first_seed, num_seeds: Cases of each scenario.
         overrides: Value text by dotted key inside a group (``timing.servers``), as on the command line.
@@ -72,8 +71,9 @@ class LatencySweep:
     scenario: tuple[str, ...]
     agent: tuple[str, ...]
     strategy: tuple[str, ...]
-    latencies: tuple[float, ...]
+    levels: tuple[float, ...]
     unit: str = "ms"
+    variation: Variation | None = None
     timing: str = "zero"
     execution_horizon: HorizonRule | None = None
     first_seed: int = 0
@@ -100,14 +100,19 @@ class LatencySweep:
 
 
 _BLOCK_KEYS = (
-    "kind", "scenario", "agent", "strategy", "timing", "latency_ms", "latency_ticks", "execution_horizon", "seeds",
-    "set", "metrics", "critical", "causes", "twins", "logs",
+    "kind", "scenario", "agent", "strategy", "timing", "latency_ms", "latency_ticks", "vary", "levels", "level_name",
+    "execution_horizon", "seeds", "set", "metrics", "critical", "causes", "twins", "logs",
 )  # fmt: skip
 SWEEP_WORDS = (
-    "scenario", "agent", "strategy", "timing", "latency_ms", "latency_ticks", "s", "seeds.first", "seeds.count",
-    "metrics", "critical.cases", "critical.tolerance_ms", "causes", "twins.cases", "twins.tolerance_ratio", "logs",
+    "scenario", "agent", "strategy", "timing", "latency_ms", "latency_ticks", "vary", "levels", "level_name", "s",
+    "seeds.first", "seeds.count", "metrics", "critical.cases", "critical.tolerance_ms", "causes", "twins.cases",
+    "twins.tolerance_ratio", "logs",
 )  # fmt: skip
 """Keys of the command line that change a sweep."""
+AXIS_WORDS = ("latency_ms", "latency_ticks", "vary")
+"""Keys of which each sweep has exactly one."""
+KINDS = ("latency", "timing")
+"""What is swept: an added latency, or a key of the timing."""
 
 
 def sweep_from_block(block: Any, where: str) -> dict[str, str]:
@@ -126,15 +131,19 @@ def sweep_from_block(block: Any, where: str) -> dict[str, str]:
         if key not in _BLOCK_KEYS:
             raise UnknownNameError("key", str(key), _BLOCK_KEYS, where=where)
         if key == "kind":
-            if value != "latency":
-                raise UnknownNameError("kind of sweep", str(value), ("latency",), where=f"{where}.kind")
+            if value not in KINDS:
+                raise UnknownNameError("kind of sweep", str(value), KINDS, where=f"{where}.kind")
+            if (value == "timing") != ("vary" in block):
+                raise ConfigurationError(
+                    f"{where}.kind is {value!r}; timing goes with the key vary, latency without it."
+                )
         elif key in ("seeds", "critical", "twins"):
             words |= {f"{key}.{inner}": str(v) for inner, v in _inner(value, f"{where}.{key}").items()}
         elif key == "set":
-            words |= {str(inner): _text(v) for inner, v in _inner(value, f"{where}.set").items()}
+            words |= {str(inner): override_text(v) for inner, v in _inner(value, f"{where}.set").items()}
         else:
             values = value if isinstance(value, list) else [value]
-            words["s" if key == "execution_horizon" else key] = ",".join(_text(v) for v in values)
+            words["s" if key == "execution_horizon" else key] = ",".join(override_text(v) for v in values)
     return words
 
 
@@ -142,14 +151,6 @@ def _inner(value: Any, where: str) -> dict[Any, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"{where} is {value!r}; it must be a mapping.")
     return value
-
-
-def _text(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-    )
 
 
 def sweep_from_words(words: Mapping[str, str]) -> LatencySweep:
@@ -162,23 +163,36 @@ def sweep_from_words(words: Mapping[str, str]) -> LatencySweep:
     for key in ("scenario", "agent", "strategy"):
         if key not in words:
             raise ConfigurationError(
-                f"A latency sweep needs {key}=...; it takes: {', '.join(SWEEP_WORDS)}, or suite=FILE with a sweep."
+                f"A sweep needs {key}=...; it takes: {', '.join(SWEEP_WORDS)}, or suite=FILE with a sweep."
             )
-    given = [key for key in ("latency_ms", "latency_ticks") if key in words]
+    given = [key for key in AXIS_WORDS if key in words]
     if len(given) != 1:
         raise ConfigurationError(
-            f"A latency sweep needs either latency_ms=0,50,100 or latency_ticks=0,1,2; got {given or 'neither'}."
+            "A sweep needs one of latency_ms=0,50,100, latency_ticks=0,1,2 and vary=timing.KEY; got "
+            f"{given or 'none of them'}."
         )
-    unit = given[0].removeprefix("latency_")
+    varied: Variation | None = None
+    if given == ["vary"]:
+        varied, levels = variation(words)
+    else:
+        levels = rising_numbers(words[given[0]], given[0], is_whole=given == ["latency_ticks"])
+    horizon = _horizon(words["s"]) if "s" in words else None
+    if varied is not None and horizon is not None and horizon.follows_delay:
+        raise ParameterError(f"s is {words['s']!r}; with vary={words['vary']} allowed: a whole number >= 1.")
+    if varied is not None and _count(words, "critical.cases", 0):
+        raise ParameterError(
+            f"critical.cases is {words['critical.cases']}; it bisects latencies: 0 with vary=..."
+        )
     metrics = words["metrics"].split(",") if "metrics" in words else SWEEP_METRICS
     return LatencySweep(
         scenario=_names(words, "scenario"),
         agent=_names(words, "agent"),
         strategy=_names(words, "strategy"),
         timing=words.get("timing", "zero"),
-        latencies=_latencies(words[given[0]], given[0]),
-        unit=unit,
-        execution_horizon=_horizon(words["s"]) if "s" in words else None,
+        levels=levels,
+        unit="" if varied is not None else given[0].removeprefix("latency_"),
+        variation=varied,
+        execution_horizon=horizon,
         first_seed=whole_number(words.get("seeds.first", "0"), "seeds.first", low=0),
         num_seeds=whole_number(words.get("seeds.count", "32"), "seeds.count", low=1),
         overrides=tuple(sorted((k, v) for k, v in words.items() if k not in SWEEP_WORDS)),
@@ -212,21 +226,6 @@ def _number(words: Mapping[str, str], key: str, default: float) -> float:
     if not 0.0 < value < math.inf:
         raise ParameterError(f"{key} is {text!r}; allowed: a number over 0.")
     return value
-
-
-def _latencies(text: str, key: str) -> tuple[float, ...]:
-    allowed = "numbers >= 0 that rise, separated by commas"
-    if key == "latency_ticks":
-        allowed = "whole " + allowed
-    try:
-        values: Sequence[float] = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(f"{key} is {text!r}; allowed: {allowed}.") from None
-    is_rising = all(a < b for a, b in itertools.pairwise(values))
-    is_whole = key == "latency_ms" or all(v == int(v) for v in values if math.isfinite(v))
-    if not is_rising or not is_whole or not all(0.0 <= v < math.inf for v in values):
-        raise ParameterError(f"{key} is {text!r}; allowed: {allowed}.")
-    return tuple(values)
 
 
 def _horizon(text: str) -> HorizonRule:

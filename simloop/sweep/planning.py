@@ -1,4 +1,4 @@
-"""Plans a latency sweep from the words of a command line, a suite file, or both."""
+"""Plans a sweep from the words of a command line, a suite file, or both."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from simloop.sweep.arms import Arm, ArmFactory
 from simloop.sweep.campaign import LatencyCampaign, SweepPart
 from simloop.sweep.causes import FirstCause
 from simloop.sweep.critical import CriticalLatency
-from simloop.sweep.definition import SWEEP_WORDS, LatencySweep, sweep_from_block, sweep_from_words
+from simloop.sweep.definition import AXIS_WORDS, SWEEP_WORDS, LatencySweep, sweep_from_block, sweep_from_words
 from simloop.sweep.twins import Twins
 
 COMMAND = "sweep latency"
+TIMING_COMMAND = "sweep timing"
 _RUN_KEYS = ("suite", "run_id", "results", "runner")
 _INTERLEAVE = "512"
 
@@ -30,10 +31,10 @@ def plan_command(command: str, words: Sequence[str]) -> RunPlan:
     Raises:
         ConfigurationError: What does not fit, what was got, what is allowed.
     """
-    if command == COMMAND:
-        return plan_sweep(words)
+    if command in (COMMAND, TIMING_COMMAND):
+        return plan_sweep(words, command)
     if command != "run":
-        raise UnknownNameError("command of a run", command, ("run", COMMAND))
+        raise UnknownNameError("command of a run", command, ("run", COMMAND, TIMING_COMMAND))
     name = split_overrides(words).get("suite")
     if name is not None and load_suite(name).sweep is not None:
         return plan_sweep(words, command="run")
@@ -41,7 +42,7 @@ def plan_command(command: str, words: Sequence[str]) -> RunPlan:
 
 
 def plan_sweep(words: Sequence[str], command: str = COMMAND) -> RunPlan:
-    """Plans a latency sweep; the command line's words replace those of the suite file.
+    """Plans a sweep; the command line's words replace those of the suite file.
 
     Raises:
         ConfigurationError: What does not fit, what was got, what is allowed; found before the first episode.
@@ -50,13 +51,18 @@ def plan_sweep(words: Sequence[str], command: str = COMMAND) -> RunPlan:
     if "agent.target" in given:
         given["agent"] = given.pop("agent.target")
     suite, block = _suite(given)
-    if "latency_ms" in given or "latency_ticks" in given:
-        block = {k: v for k, v in block.items() if k not in ("latency_ms", "latency_ticks")}
+    if not given.keys().isdisjoint(AXIS_WORDS):
+        block = {k: v for k, v in block.items() if k not in (*AXIS_WORDS, "levels", "level_name")}
     merged = {**block, **{k: v for k, v in given.items() if k not in _RUN_KEYS}}
     runner = {k: v for k, v in merged.items() if k.startswith("runner.")}
     merged = {k: v for k, v in merged.items() if k not in runner}
     sorted_words = sort_words([f"{k}={v}" for k, v in merged.items()], (*_RUN_KEYS, *SWEEP_WORDS))
     sweep = sweep_from_words(merged)
+    if command not in ("run", COMMAND if sweep.variation is None else TIMING_COMMAND):
+        raise ConfigurationError(
+            f"simloop {command} got {'latencies' if sweep.variation is None else 'vary'}; latencies go with simloop "
+            f"{COMMAND}, vary=timing.KEY levels=... with simloop {TIMING_COMMAND}."
+        )
     metrics = load_metrics(sweep.metrics)
     check_criteria(suite, [m.name for m in metrics], is_changed=True)
     composer = Composer(sorted_words)
@@ -127,11 +133,11 @@ def _suite(given: Mapping[str, str]) -> tuple[Suite, dict[str, str]]:
 
 
 def _grid(sweep: LatencySweep, factory: ArmFactory) -> list[Arm]:
-    """Every arm, those of one curve and latency beside each other, so that batches hold one kind of episode."""
+    """Every arm, those of one curve and level beside each other, so that batches hold one kind of episode."""
     return [
-        factory.arm(family, agent, strategy, latency_ms)
+        factory.arm(family, agent, strategy, level)
         for family in factory.families()
         for agent in sweep.agent
         for strategy in sweep.strategy
-        for latency_ms in factory.latencies_ms(family)
+        for level in factory.levels(family)
     ]

@@ -18,6 +18,7 @@ from simloop.stats.median import Median, median
 from simloop.stats.tolerated_latency import ToleratedLatency
 from simloop.store.atomic_file import write_atomically
 from simloop.store.run_store import RunStore
+from simloop.sweep.axis import sweep_axis
 from simloop.sweep.causes import CAUSES
 from simloop.sweep.curves import Curve, build_curves, curve_columns
 from simloop.sweep.twins import reaction
@@ -42,10 +43,10 @@ class CriticalSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseSummary:
-    """First causes of failures of one curve at one latency."""
+    """First causes of failures of one curve at one level."""
 
     curve: tuple[str, str, str]
-    latency_ms: float
+    level: float
     counts: Mapping[str, int]
 
 
@@ -55,13 +56,13 @@ class ReactionSummary:
 
     Attributes:
         curve: Scenario, agent and strategy.
-        latency_ms: Latency that was added.
+        level: Latency in ms that was added, or level of the key that was varied.
         reactions_ms: Mean, median, 95 % quantile and 99 % quantile over the cases that reacted; None if none did.
         counts: Cases by state, see ``simloop.sweep.twins.reaction``.
     """
 
     curve: tuple[str, str, str]
-    latency_ms: float
+    level: float
     reactions_ms: tuple[float, float, float, float] | None
     counts: Mapping[str, int]
 
@@ -75,7 +76,7 @@ class SweepResult:
         facts: What curves of each scenario and agent are printed with.
         curves: The curves.
         critical: Critical latencies, one entry a curve.
-        causes: First causes, one entry a curve and latency with explained failures.
+        causes: First causes, one entry a curve and level with explained failures.
         reactions: Reaction times, one entry an arm.
         critical_cases, cause_cases, reaction_cases: One row a case.
     """
@@ -100,6 +101,7 @@ def read_sweep(store: RunStore) -> SweepResult:
     """Reads what a sweep found; complete only after its run is."""
     sweep = store.manifest.config["sweep"]
     definition = sweep["definition"]
+    column = sweep_axis(definition).column
     findings = store.read_findings()
     reaction_cases = _reaction_cases(
         store, findings.get("twins", ()), float(definition["twin_tolerance_ratio"])
@@ -117,8 +119,8 @@ def read_sweep(store: RunStore) -> SweepResult:
         facts=sweep["facts"],
         curves=build_curves(store.read_rows(curve_columns(definition["metrics"])), sweep),
         critical=_critical(critical_cases),
-        causes=_causes(cause_cases),
-        reactions=_reactions(reaction_cases),
+        causes=_causes(cause_cases, column),
+        reactions=_reactions(reaction_cases, column),
         critical_cases=critical_cases,
         cause_cases=cause_cases,
         reaction_cases=reaction_cases,
@@ -146,17 +148,15 @@ def _critical(cases: Table) -> list[CriticalSummary]:
     return out
 
 
-def _causes(cases: Table) -> list[CauseSummary]:
+def _causes(cases: Table, column: str) -> list[CauseSummary]:
     groups: dict[tuple[tuple[str, str, str], float], Counter[str]] = {}
     for case in cases:
-        key = (_curve_of(case), float(case["latency_ms"]))
+        key = (_curve_of(case), float(case[column]))
         groups.setdefault(key, Counter())[str(case["first_cause"])] += 1
     order = (*CAUSES, "lost")
     return [
-        CauseSummary(
-            curve=curve, latency_ms=latency_ms, counts={name: counts[name] for name in order if counts[name]}
-        )
-        for (curve, latency_ms), counts in sorted(groups.items(), key=lambda item: item[0])
+        CauseSummary(curve=curve, level=level, counts={name: counts[name] for name in order if counts[name]})
+        for (curve, level), counts in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
@@ -173,12 +173,12 @@ def _reaction_cases(store: RunStore, pairs: Sequence[Mapping[str, Any]], toleran
     return out
 
 
-def _reactions(cases: Table) -> list[ReactionSummary]:
+def _reactions(cases: Table, column: str) -> list[ReactionSummary]:
     groups: dict[tuple[tuple[str, str, str], float], Table] = {}
     for case in cases:
-        groups.setdefault((_curve_of(case), float(case["latency_ms"])), []).append(case)
+        groups.setdefault((_curve_of(case), float(case[column])), []).append(case)
     out = []
-    for (curve, latency_ms), members in groups.items():
+    for (curve, level), members in groups.items():
         values = np.array(
             [m["reaction_ms"] for m in members if m["reaction_ms"] is not None], dtype=np.float64
         )
@@ -187,13 +187,14 @@ def _reactions(cases: Table) -> list[ReactionSummary]:
             p50, p95, p99 = (float(q) for q in np.percentile(values, [50, 95, 99]))
             reactions = (float(values.mean()), p50, p95, p99)
         counts = dict(Counter(str(m["state"]) for m in members))
-        out.append(ReactionSummary(curve=curve, latency_ms=latency_ms, reactions_ms=reactions, counts=counts))
+        out.append(ReactionSummary(curve=curve, level=level, reactions_ms=reactions, counts=counts))
     return out
 
 
 def sweep_table(result: SweepResult) -> Table:
     """Returns one row a point of every curve, with the figures of its curve beside it."""
     facts = {(f["scenario"], f["agent"]): f for f in result.facts}
+    axis = sweep_axis(result.definition)
     rows: Table = []
     for curve in result.curves:
         fact = facts[curve.scenario, curve.agent]
@@ -215,7 +216,7 @@ def sweep_table(result: SweepResult) -> Table:
                     "scenario": curve.scenario,
                     "agent": curve.agent,
                     "strategy": curve.strategy,
-                    "latency_ms": point.latency_ms,
+                    axis.column: point.level,
                     "latency_ticks": point.latency_ticks,
                     "execution_horizon": point.execution_horizon,
                     "horizon": fact["horizon"],

@@ -14,6 +14,7 @@ from simloop.stats.latency_slope import latency_slope
 from simloop.stats.median import median
 from simloop.stats.rate import wilson
 from simloop.stats.tolerated_latency import tolerated_latency
+from simloop.sweep.axis import LATENCY
 from simloop.sweep.curves import Curve, CurvePoint, Rise
 from simloop.sweep.results import CauseSummary, CriticalSummary, ReactionSummary, SweepResult
 
@@ -24,7 +25,7 @@ LATENCIES = (0.0, 100.0, 200.0)
 def curve(strategy: str, successes: tuple[int, ...]) -> Curve:
     points = tuple(
         CurvePoint(
-            latency_ms=ms,
+            level=ms,
             latency_ticks=int(ms // 50),
             execution_horizon=4,
             rate=wilson(count, 20) if count >= 0 else None,
@@ -51,7 +52,7 @@ def curve(strategy: str, successes: tuple[int, ...]) -> Curve:
         l95=tolerated_latency(LATENCIES, rates) if is_whole else None,
         l95_conservative=None,
         slope=latency_slope(LATENCIES, rates, [20] * 3) if is_whole else None,
-        rises=(Rise(from_ms=0.0, to_ms=100.0, p_value=0.001),),
+        rises=(Rise(start=0.0, end=100.0, p_value=0.001),),
     )
 
 
@@ -82,9 +83,9 @@ def result() -> SweepResult:
         ],
         curves=[curve("naive", (20, 15, 4)), curve("open", (20, -1, -1))],
         critical=[CriticalSummary(curve=key, median=median([120.0, float("inf")]), counts={"found": 1, "censored": 1})],
-        causes=[CauseSummary(curve=key, latency_ms=100.0, counts={"starved": 3, "stale": 1})],
+        causes=[CauseSummary(curve=key, level=100.0, counts={"starved": 3, "stale": 1})],
         reactions=[
-            ReactionSummary(curve=key, latency_ms=100.0, reactions_ms=(1.0, 2.0, 3.0, 4.0), counts={"reacted": 4})
+            ReactionSummary(curve=key, level=100.0, reactions_ms=(1.0, 2.0, 3.0, 4.0), counts={"reacted": 4})
         ],
         critical_cases=[],
         cause_cases=[],
@@ -116,7 +117,7 @@ def test_every_curve_is_printed_with_its_conditions(result: SweepResult) -> None
 
 
 def test_the_chart_is_escaped_and_reached_by_keyboard(result: SweepResult) -> None:
-    svg = curve_svg(f"fork / {HOSTILE}", result.curves)
+    svg = curve_svg(f"fork / {HOSTILE}", result.curves, LATENCY)
     assert "<script" not in svg
     assert svg.count('tabindex="0"') == 4  # points with a rate
     assert "naive, 100 ms, s = 4, d p50 2, p95 3, max 5 ticks: 75.0 % (15/20" in svg

@@ -106,7 +106,7 @@ def test_the_curve_comes_to_area_l95_and_slope(curves: dict[str, Curve]) -> None
 
 def test_a_curve_that_rises_is_flagged(curves: dict[str, Curve]) -> None:
     (rise,) = curves["odd"].rises
-    assert (rise.from_ms, rise.to_ms) == (0.0, 100.0)
+    assert (rise.start, rise.end) == (0.0, 100.0)
     assert rise.p_value == pytest.approx(2 * 0.5**10)
     assert curves["odd"].l95 is not None and curves["odd"].l95.is_censored
 

@@ -37,12 +37,12 @@ def test_values_out_of_range_name_key_value_and_what_is_allowed(
 
 def test_ticks_are_whole_and_one_unit_is_given() -> None:
     words = {k: v for k, v in WORDS.items() if k != "latency_ms"}
-    assert sweep_from_words(words | {"latency_ticks": "0,1,4"}).latencies == (0.0, 1.0, 4.0)
+    assert sweep_from_words(words | {"latency_ticks": "0,1,4"}).levels == (0.0, 1.0, 4.0)
     with pytest.raises(
         ParameterError, match=r"latency_ticks is '0,1.5'; allowed: whole numbers >= 0 that rise"
     ):
         sweep_from_words(words | {"latency_ticks": "0,1.5"})
-    with pytest.raises(ConfigurationError, match=r"got neither"):
+    with pytest.raises(ConfigurationError, match=r"got none of them"):
         sweep_from_words(words)
     with pytest.raises(ConfigurationError, match=r"got \['latency_ms', 'latency_ticks'\]"):
         sweep_from_words(WORDS | {"latency_ticks": "1"})
@@ -65,7 +65,7 @@ def test_a_block_and_the_words_that_say_the_same_make_one_sweep() -> None:
         "causes": 9,
     }
     sweep = sweep_from_words(sweep_from_block(block, "x.yaml: sweep"))
-    assert (sweep.scenario, sweep.strategy, sweep.latencies, sweep.unit) == (
+    assert (sweep.scenario, sweep.strategy, sweep.levels, sweep.unit) == (
         ("a",),
         ("c", "d"),
         (0.0, 2.0),
@@ -142,4 +142,4 @@ def test_shipped_sweeps_plan(name: str, tmp_path: Any, monkeypatch: pytest.Monke
     plan = plan_command("run", [f"suite={name}", "seeds.count=1", "runner=in_process"])
     definition = plan.manifest.config["sweep"]["definition"]
     curves = len(definition["scenario"]) * len(definition["strategy"])
-    assert len(plan.tasks) == curves * len(definition["latencies"])
+    assert len(plan.tasks) == curves * len(definition["levels"])
