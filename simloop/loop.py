@@ -118,7 +118,8 @@ class ClosedLoop:
         self._graph = graph
         self._preprocess, self._jitter = graph.preprocess, graph.control_jitter
         self._uplink, self._downlink = graph.uplink, graph.downlink
-        self._reaches_at_once = self._preprocess.constant_ns == 0 and self._uplink.constant_ns == 0
+        self._uplink_ns, self._downlink_ns = graph.uplink.constant_ns, graph.downlink.constant_ns
+        self._reaches_at_once = self._preprocess.constant_ns == 0 and self._uplink_ns == 0
         if not self._is_locked:
             check_restarting_clock(timing, strategy, has_jitter=self._jitter.constant_ns != 0)
         self._queue = EventQueue()
@@ -419,7 +420,7 @@ class ClosedLoop:
         flight.sent_ns = t_ns
         arrives_ns = t_ns
         if flight.channel.is_on_link:
-            delay_ns = self._uplink.constant_ns
+            delay_ns = self._uplink_ns
             if delay_ns is not None:
                 arrives_ns = t_ns + delay_ns
             else:
@@ -505,7 +506,7 @@ class ClosedLoop:
         flight.downlink_bytes = flight.actions.nbytes + (
             context.nbytes if isinstance(context, np.ndarray) else 0
         )
-        delay_ns = self._downlink.constant_ns
+        delay_ns = self._downlink_ns
         if delay_ns is not None:
             return done_ns + delay_ns
         arrivals = self._downlink.arrivals(flight.observation_tick, done_ns, flight.downlink_bytes)

@@ -32,7 +32,7 @@ def checked_actions(
             )
         return np.zeros((0, action.size))
     try:
-        actions = None if reply.actions is None else np.asarray(reply.actions, dtype=np.float64)
+        actions = None if reply.actions is None else np.asarray(reply.actions, np.float64)
     except (TypeError, ValueError) as error:
         raise AgentError(
             f"Agent {agent.name!r} replied with actions that are not numbers: {error}."

@@ -1,4 +1,4 @@
-"""What the loop itself costs a control tick, in CPU time; world and agent are taken off."""
+"""What the loop itself costs a control tick, a request and an episode, in CPU time; world and agent are taken off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simloop.strategies.prefix import Prefix
 from simloop.strategies.strategy import Strategy
 from simloop.testing import ScriptedAgent, toy_case
 from simloop.testing.delayed_integrator import DelayedIntegrator
-from simloop.timing.distribution import ShiftedLognormal
+from simloop.timing.distribution import Constant, ShiftedLognormal
 from simloop.timing.stage_graph import Stage, Timing
 from simloop.world import SensorKind, SensorSpec, WorldSpec
 
@@ -28,6 +28,12 @@ TARGET_US_PER_TICK = 20.0
 MAX_RATIO = 6.0
 """Times the cost of the bare stepping in the same run: the check, since other processes slow both sides alike."""
 CHUNK = np.zeros((HORIZON, 1))
+SHORT_TICKS = 51
+TARGET_US_PER_REQUEST = 25.0
+TARGET_US_PER_EPISODE = 400.0
+MAX_REQUEST_RATIO = 30.0
+MAX_EPISODE_RATIO = 300.0
+"""The same checks for a request and an episode, in ticks of the bare world with one sensor."""
 
 
 class ThreeSensors(DelayedIntegrator):
@@ -99,7 +105,8 @@ def _world_s() -> float:
             frame = world.capture(name, tick)
             if not tick % 8:
                 assert frame.array.shape == (1,)
-        world.anchor()
+        if not tick % 8:
+            world.anchor()
         world.actuate(action)
         world.advance((tick + 1) * period_ns)
         world.outcome()
@@ -123,3 +130,59 @@ def test_loop_cost_per_control_tick(strategy: type[Strategy]) -> None:
         f"stochastic stages), target {TARGET_US_PER_TICK:.0f}; {world_s / NUM_TICKS * 1e6:.1f} us of world taken off"
     )
     assert loop_s - world_s < MAX_RATIO * world_s, "the loop has become slower than its budget"
+
+
+def _short_s(execution_horizon: int, num_ticks: int) -> tuple[float, int]:
+    """CPU time of an episode with one sensor and a constant latency of one tick, hash included, and its requests."""
+    world = DelayedIntegrator()
+    agent = ScriptedAgent(world.spec, lambda request: CHUNK, horizon=HORIZON)
+    timing = Timing(name="constant", stages={Stage.INFERENCE: Constant(50_000_000)})
+    case = toy_case(time_limit_s=num_ticks * 0.05)
+    reply = InferenceReply(actions=CHUNK)
+    strategy = NaiveAsync(execution_horizon=execution_horizon)
+    start_s = wall_clock.cpu_s()
+    loop = ClosedLoop(world=world, case=case, agent=agent.spec, timing=timing, strategy=strategy)
+    episode = loop.run()
+    try:
+        next(episode)
+        while True:
+            episode.send(reply)
+    except StopIteration as stop:
+        log: EpisodeLog = stop.value
+    num_digits = len(log.episode_hash)
+    cost_s = wall_clock.cpu_s() - start_s
+    assert num_digits == 32
+    return cost_s, log.num_rows("inferences")
+
+
+def _bare_tick_s() -> float:
+    world = DelayedIntegrator()
+    action = np.zeros(1)
+    start_s = wall_clock.cpu_s()
+    world.reset(toy_case().scenario, 0)
+    for tick in range(SHORT_TICKS):
+        world.capture("state", tick)
+        world.actuate(action)
+        world.advance((tick + 1) * world.spec.control_period_ns)
+        world.outcome()
+    return (wall_clock.cpu_s() - start_s) / SHORT_TICKS
+
+
+@pytest.mark.bench
+def test_cost_of_a_request_and_of_an_episode() -> None:
+    """Requests: an inference every tick against one every 8 ticks. Episode: what is left with one tick."""
+    shapes = ((1, SHORT_TICKS), (8, SHORT_TICKS), (8, 1))
+    least = dict.fromkeys(shapes, (np.inf, 0))
+    bare_s = np.inf
+    for _ in range(20 * NUM_REPEATS):
+        least = {shape: min(least[shape], _short_s(*shape)) for shape in shapes}
+        bare_s = min(bare_s, _bare_tick_s())
+    (often_s, many), (seldom_s, few), (episode_s, _) = (least[shape] for shape in shapes)
+    request_s = (often_s - seldom_s) / (many - few)
+    fixed_s = episode_s - 2 * request_s
+    print(
+        f"\nloop: {request_s * 1e6:.1f} us of CPU a request, target {TARGET_US_PER_REQUEST:.0f}; "
+        f"{fixed_s * 1e6:.0f} us an episode (log and hash included), target {TARGET_US_PER_EPISODE:.0f}"
+    )
+    assert request_s < MAX_REQUEST_RATIO * bare_s, "a request has become slower than its budget"
+    assert fixed_s < MAX_EPISODE_RATIO * bare_s, "an episode has become slower than its budget"
