@@ -25,6 +25,8 @@ from simloop_driving.scenario.actor_state import (
     D_M,
     D_RATE_MPS,
     EGO,
+    KEEPS_HEADING,
+    LATERAL_ACCELERATION_MPS2,
     LENGTH_M,
     S_M,
     SPEED_MPS,
@@ -33,13 +35,18 @@ from simloop_driving.scenario.actor_state import (
     Y_M,
     YAW_RAD,
 )
-from simloop_driving.scenario.criteria import COLLISION, RUNNING, VERDICT, judge
+from simloop_driving.scenario.criteria import (
+    COLLISION,
+    CONFLICT_OVER_S,
+    RUNNING,
+    VERDICT,
+    judge,
+    judge_conflict_over,
+)
 from simloop_driving.scenario.manoeuvres import braking_profile_rate, command_actors
 
 FloatArray = npt.NDArray[np.float64]
 
-LATERAL_ACCELERATION_MPS2 = 1.5
-"""With which actors take up and give up a lateral speed (as in the UN R157 cut-in data)."""
 NEAR_M = 25.0
 """Actors farther along the route than this cannot touch the ego within a control tick."""
 
@@ -66,7 +73,8 @@ RECORD_SPEED = 3
 RECORD_ACCELERATION = 4
 RECORD_S = 5
 RECORD_D = 6
-NUM_RECORD_COLUMNS = 7
+RECORD_D_RATE = 7
+NUM_RECORD_COLUMNS = 8
 
 
 @numba.njit(cache=True)
@@ -96,7 +104,9 @@ def place_actor(actors: FloatArray, actor: int, samples: FloatArray, step_m: flo
     actors[Y_M, actor] = y + d * math.cos(yaw)
     drift = actors[D_RATE_MPS, actor]
     actors[YAW_RAD, actor] = (
-        yaw if drift == 0.0 else yaw + math.atan2(drift, max(actors[SPEED_MPS, actor], 1.0))
+        yaw
+        if drift == 0.0 or actors[KEEPS_HEADING, actor] > 0.0
+        else yaw + math.atan2(drift, max(actors[SPEED_MPS, actor], 1.0))
     )
 
 
@@ -200,6 +210,7 @@ def record_actors(record: FloatArray, actors: FloatArray, ego: FloatArray) -> No
         record[actor, RECORD_ACCELERATION] = actors[ACCELERATION_MPS2, actor]
         record[actor, RECORD_S] = actors[S_M, actor]
         record[actor, RECORD_D] = actors[D_M, actor]
+        record[actor, RECORD_D_RATE] = actors[D_RATE_MPS, actor]
     record[EGO, RECORD_SPEED] = ego[VX_MPS]
 
 
@@ -271,3 +282,5 @@ def run_steps(
             left = value_at(samples, route_step_m, LEFT_EDGE_M, s)
             right = value_at(samples, route_step_m, RIGHT_EDGE_M, s)
             judge(actors, criteria, left, right, done * step_s, tick_s)
+            if criteria[CONFLICT_OVER_S] > 0.0:
+                judge_conflict_over(actors, manoeuvres, criteria, tick_s)

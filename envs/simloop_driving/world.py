@@ -56,6 +56,7 @@ class DrivingWorld(World):
         vehicle: Name of the ego's vehicle parameters.
         camera_supersampling: Samples per pixel and axis of the camera.
         maps: Maps by name that are used instead of shipped ones.
+        has_history: Whether the world has the privileged sensor ``history``.
 
     Raises:
         UnknownNameError: The action space or the vehicle does not exist.
@@ -69,6 +70,7 @@ class DrivingWorld(World):
         vehicle: str = "midsize_saloon",
         camera_supersampling: int = 2,
         maps: Mapping[str, RoadMap] | None = None,
+        has_history: bool = False,
     ) -> None:
         if camera_supersampling not in (1, 2, 3, 4):
             raise ConfigurationError(
@@ -79,7 +81,7 @@ class DrivingWorld(World):
             physics_period_ns=PHYSICS_PERIOD_NS,
             control_period_ns=CONTROL_PERIOD_NS,
             action=action_spec(action),
-            sensors=sensors.SENSORS,
+            sensors=(*sensors.SENSORS, sensors.HISTORY) if has_history else sensors.SENSORS,
             tables=recording.TABLES,
             motion_points=recording.MOTION_POINTS,
             max_interleaved=16,
@@ -97,6 +99,8 @@ class DrivingWorld(World):
             "objects": sensors.objects,
             "route": self._read_route,
         }
+        if has_history:
+            self._readers["history"] = self._read_history
         self._state: InitialState | None = None
         self._motion_record: FloatArray = np.empty((0, step_kernel.NUM_MOTION_COLUMNS))
         self._actor_record: FloatArray = np.empty((0, 0, step_kernel.NUM_RECORD_COLUMNS))
@@ -310,6 +314,9 @@ class DrivingWorld(World):
         state = self._started()
         set_speed_mps = float(state.criteria[criteria.SET_SPEED_MPS])
         return sensors.route(snapshot, state.route.samples, state.route.step_m, set_speed_mps)
+
+    def _read_history(self, snapshot: sensors.Snapshot) -> FloatArray:
+        return sensors.history(snapshot.actors, self._actor_record[: snapshot.step // STEPS_PER_TICK + 1])
 
     def _read_camera(self, snapshot: sensors.Snapshot) -> npt.NDArray[np.uint8]:
         actors = snapshot.actors

@@ -337,3 +337,98 @@ def test_gymnasium_environment_passes_its_checker(family: str) -> None:
     _, info = env.reset(seed=4)
     assert info["is_success"] is False
     env.close()
+
+
+def _play_to_end(world: DrivingWorld, scenario: Scenario) -> int:
+    world.reset(scenario, 0)
+    world.actuate(np.zeros(2))
+    tick = 0
+    while world.outcome().state is OutcomeState.RUNNING:
+        tick += 1
+        world.advance(tick * CONTROL_PERIOD_NS)
+    return tick
+
+
+def _drifting(heading: str) -> Scenario:
+    """A car 60 m ahead on the left, as fast as the ego, comes over at 1.2 m/s; everything settles after that."""
+    actor = {
+        "lane": "left",
+        "gap_m": 60.0,
+        "speed_ratio": 0.9,
+        "length_m": 4.3,
+        "width_m": 1.9,
+        "heading": heading,
+        "gap_at_lateral_speed_mps": 1.2,
+    }
+    change = {"actor": "other", "trigger": {"time_s": 0.0}}
+    change["change_lane"] = {"to": "ego", "lateral_speed_mps": 1.2}
+    return _scenario(actors={"other": actor}, manoeuvres=[change])
+
+
+@pytest.mark.parametrize("heading", ["of_travel", "along_lane"])
+def test_history_holds_what_happened_and_the_nominal_start(heading: str) -> None:
+    world = DrivingWorld(action="acceleration", maps={"straight": STRAIGHT}, has_history=True)
+    world.reset(_drifting(heading), 0)
+    world.actuate(np.zeros(2))
+    world.advance(30 * CONTROL_PERIOD_NS)
+    yaw_rad = np.asarray(world.capture("objects", 0).array)[0, 3]
+    assert (yaw_rad == 0.0) == (heading == "along_lane")
+    history = np.asarray(world.capture("history", 0).array)
+    assert np.count_nonzero(history[:, 0, 5]) == 31
+    assert history[:31, 0, 2] == pytest.approx(20.0, abs=0.05)
+    assert history[:31, 1, 2] == pytest.approx(18.0)
+    assert history[0, 1, 5:] == pytest.approx([4.3, 1.9])
+    assert np.all(history[:, 2:] == 0.0)
+    # 0.8 s after the start the lateral speed has built up: gap and lane hold for that instant.
+    assert history[16, 1, 3] == pytest.approx(-1.2)
+    assert history[16, 1, 1] == pytest.approx(3.5, abs=0.01)
+    gap_m = history[16, 1, 0] - history[16, 0, 0] - 0.5 * (history[16, 0, 5] + history[16, 1, 5])
+    assert gap_m == pytest.approx(60.0, abs=0.05)
+    logged = EpisodeLog.from_columns(TABLES, world.drain())
+    ego_station_m = np.asarray(logged.column("actors", "station_m"))[::2]
+    assert history[:31, 0, 0] == pytest.approx(ego_station_m)
+
+
+def test_only_a_world_that_was_asked_for_it_has_a_history() -> None:
+    assert "history" not in {sensor.name for sensor in _world().spec.sensors}
+    world = _world()
+    world.reset(_scenario(), 0)
+    with pytest.raises(KeyError, match="history"):
+        world.capture("history", 0)
+
+
+def test_an_episode_ends_when_its_conflict_has_been_over_for_a_while() -> None:
+    # The car ahead is 2 m/s faster and stays in its lane: no conflict from the start on.
+    away = {"other": {"lane": "ego", "gap_m": 20.0, "relative_speed_mps": 2.0}}
+    criteria = {"goal_time_s": 10.0, "min_progress_ratio": 0.0, "conflict_over_s": 3.0}
+    world = _world("acceleration")
+    assert _play_to_end(world, _scenario(actors=away, criteria=criteria)) == 60
+    assert world.outcome().reason == "goal"
+    # 10 m/s slower, beside: the ego has passed it when its rear is past its front, (20 + 2 x 4.6) / 10 s later.
+    beside = {"other": {"lane": "left", "gap_m": 20.0, "relative_speed_mps": -10.0}}
+    num_ticks = _play_to_end(world, _scenario(actors=beside, criteria=criteria))
+    assert num_ticks * TICK_S == pytest.approx((20.0 + 2.0 * 4.6) / 10.0 + 3.0, abs=0.15)
+    # A manoeuvre that has not begun keeps the conflict open.
+    brake = [
+        {
+            "actor": "other",
+            "trigger": {"time_s": 5.0},
+            "change_speed": {"rate_mps2": 1.0, "end_speed_ratio": 0.9},
+        }
+    ]
+    num_ticks = _play_to_end(world, _scenario(actors=away, criteria=criteria, manoeuvres=brake))
+    assert num_ticks * TICK_S > 8.0
+
+
+@pytest.mark.parametrize(
+    ("actor", "message"),
+    [
+        ({"speed_ratio": 0.5, "speed_mps": 3.0}, "exactly one"),
+        ({"speed_mps": -1.0}, r"speed_mps is -1\.0; allowed: a number from 0 to 70"),
+        ({"heading": "backwards"}, "along_lane"),
+        ({"width_m": 9.0}, r"width_m is 9\.0"),
+    ],
+)
+def test_wrong_actor_keys_are_named(actor: dict[str, Any], message: str) -> None:
+    with pytest.raises((ConfigurationError, ParameterError, UnknownNameError), match=message):
+        _world().reset(_scenario(actors={"other": {"lane": "ego", "gap_m": 20.0} | actor}), 0)

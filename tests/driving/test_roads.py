@@ -121,3 +121,17 @@ def test_without_carla_shipped_maps_load_and_sampling_says_what_to_install(
     assert load_map("highway").num_lanes == 5
     with pytest.raises(MissingDependencyError, match=r"needs the carla package: pip install 'carla==0.9.16'"):
         sample_opendrive("highway", _xml())
+
+
+def test_the_straight_track_is_straight_and_made_by_its_generator() -> None:
+    from simloop_driving.roads.straight_track import LENGTH_M, straight_track_opendrive
+
+    track = load_map("straight_track")
+    assert np.all(track.yaw_rad == 0.0)
+    assert np.all(track.curvature_per_m == 0.0)
+    driving = [lane for lane in range(track.num_lanes) if track.lane_kind[lane] == 0]
+    assert [track.length_m(lane) for lane in driving] == pytest.approx([LENGTH_M] * 3, abs=1.0)
+    centres_m = [float(track.y_m[track.samples(lane)][0]) for lane in driving]
+    assert np.abs(np.diff(centres_m)) == pytest.approx(3.5)
+    file = importlib.resources.files("simloop_scenarios") / "maps" / "straight_track.xodr"
+    assert straight_track_opendrive() == file.read_text(encoding="utf-8")

@@ -235,7 +235,7 @@ def brake(driver: FloatArray, model: int, target_mps2: float, step_s: float) -> 
     if driver[LATENCY_LEFT_S] > 1e-9:
         driver[LATENCY_LEFT_S] -= step_s
         driver[DECELERATION_MPS2] = 0.0
-    elif driver[REACTION_LEFT_S] > 0.0:
+    elif driver[REACTION_LEFT_S] > 1e-9:
         driver[REACTION_LEFT_S] -= step_s
         driver[DECELERATION_MPS2] = RELEASE_DECELERATION_MPS2 if model == CC_HUMAN_DRIVER else 0.0
     elif model == REG157:

@@ -43,7 +43,17 @@ _ELEMENTS: tuple[tuple[float, float | None], ...] = (
 
 
 def highway_opendrive() -> str:
-    """Returns the map as OpenDRIVE XML.
+    """Returns the map as OpenDRIVE XML; raises as ``carriageway_opendrive``."""
+    return carriageway_opendrive("highway", _ELEMENTS)
+
+
+def carriageway_opendrive(name: str, elements: tuple[tuple[float, float | None], ...]) -> str:
+    """Returns a carriageway with ``NUM_LANES`` lanes as OpenDRIVE XML.
+
+    Args:
+        name: Name of the map and its road.
+        elements: Length in metres and radius in metres (positive turns left, None is straight) of each part;
+            clothoids join parts of different curvature.
 
     Raises:
         MissingDependencyError: ``scenariogeneration`` is not installed.
@@ -58,7 +68,7 @@ def highway_opendrive() -> str:
 
     view = xodr.PlanView()
     curvature = 0.0
-    for length, radius in _ELEMENTS:
+    for length, radius in elements:
         target = 0.0 if radius is None else 1.0 / radius
         if target != curvature:
             view.add_geometry(xodr.Spiral(curvature, target, length=_CLOTHOID_LENGTH_M))
@@ -77,9 +87,9 @@ def highway_opendrive() -> str:
     lanes = xodr.Lanes()
     lanes.add_lanesection(section)
 
-    road = xodr.Road(ROAD_ID, view, lanes, name="highway")
+    road = xodr.Road(ROAD_ID, view, lanes, name=name)
     road.add_type(xodr.RoadType.motorway, 0, speed=SPEED_LIMIT_KMH, speed_unit="km/h")
-    drive = xodr.OpenDrive("highway", revMajor="1", revMinor="6", geo_reference=GEO_REFERENCE)
+    drive = xodr.OpenDrive(name, revMajor="1", revMinor="6", geo_reference=GEO_REFERENCE)
     drive.add_road(road)
     drive.adjust_roads_and_lanes()
     root = drive.get_element()

@@ -29,13 +29,18 @@ SPEED_RATE_MPS2 = 14  # largest change of a scripted speed
 COMMAND_ACCELERATION_MPS2 = 15
 COMMAND_D_M = 16
 COMMAND_D_RATE_MPS = 17
-NUM_ROWS = 18
+# How it moves.
+KEEPS_HEADING = 18  # 1: points along the lane while it drifts across it, as in studies with point masses
+NUM_ROWS = 19
 
 ACTOR_CLASSES = ("car", "truck")
 """Names of the actor classes, by code; the camera draws the same codes."""
 
 ACTOR_DIMENSIONS_M = {"car": (4.50, 1.82, 1.45), "truck": (12.00, 2.50, 3.80)}
 """Length, width and height by class."""
+
+LATERAL_ACCELERATION_MPS2 = 1.5
+"""With which actors take up and give up a lateral speed (as in the UN R157 cut-in data)."""
 
 EGO = 0
 BRAKE_LIGHT_BELOW_MPS2 = -0.7

@@ -11,8 +11,18 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_driving.scenario.actor_state import D_M, EGO, S_M, SPEED_MPS
+from simloop_driving.scenario.actor_state import (
+    D_M,
+    D_RATE_MPS,
+    DESIRED_SPEED_MPS,
+    EGO,
+    IS_IDM,
+    LENGTH_M,
+    S_M,
+    SPEED_MPS,
+)
 from simloop_driving.scenario.idm import leader_of
+from simloop_driving.scenario.manoeuvres import STARTED_S
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,7 +39,9 @@ REFERENCE_M = 5  # way that traffic would have allowed so far
 VERDICT = 6  # index into VERDICTS
 ROUTE_LEFT_MARGIN_M = 7  # the ego's centre to the left edge of the driving lanes; negative beyond it
 ROUTE_RIGHT_MARGIN_M = 8
-NUM_ENTRIES = 9
+CONFLICT_OVER_S = 9  # the episode succeeds when no conflict has been left for this long; 0: it goes on
+OVER_SINCE_S = 10  # time without a conflict so far
+NUM_ENTRIES = 11
 
 RUNNING = 0
 GOAL = 1
@@ -89,3 +101,40 @@ def judge(
         criteria[VERDICT] = GOAL if has_progress else NO_PROGRESS
     elif time_s >= criteria[TIME_LIMIT_S] - 1e-9:
         criteria[VERDICT] = TIME_LIMIT
+
+
+@numba.njit(cache=True)
+def has_conflict(actors: FloatArray, manoeuvres: FloatArray) -> bool:
+    """Returns whether the script can still lead to a collision.
+
+    It can while a manoeuvre has not begun, and while a scripted actor that the ego has not passed is slower than the
+    ego, changes its speed, or moves sideways. An actor without a manoeuvre that stays beside is no conflict once it
+    is behind.
+    """
+    for m in range(manoeuvres.shape[1]):
+        if manoeuvres[STARTED_S, m] < 0.0:
+            return True
+    for actor in range(1, actors.shape[1]):
+        if actors[IS_IDM, actor] > 0.0:
+            continue
+        ahead = actors[S_M, actor] - actors[S_M, EGO]
+        if ahead <= -0.5 * (actors[LENGTH_M, actor] + actors[LENGTH_M, EGO]):
+            continue
+        is_drifting = actors[D_RATE_MPS, actor] != 0.0
+        is_changing = abs(actors[DESIRED_SPEED_MPS, actor] - actors[SPEED_MPS, actor]) > 1e-9
+        if is_drifting or is_changing or actors[SPEED_MPS, actor] < actors[SPEED_MPS, EGO] - 1e-3:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def judge_conflict_over(
+    actors: FloatArray, manoeuvres: FloatArray, criteria: FloatArray, tick_s: float
+) -> None:
+    """Ends a running episode with success when no conflict has been left for ``CONFLICT_OVER_S``, in place."""
+    if criteria[VERDICT] != RUNNING:
+        return
+    criteria[OVER_SINCE_S] = 0.0 if has_conflict(actors, manoeuvres) else criteria[OVER_SINCE_S] + tick_s
+    if criteria[OVER_SINCE_S] >= criteria[CONFLICT_OVER_S] - 1e-9:
+        has_progress = progress_ratio(actors, criteria) >= criteria[MIN_PROGRESS_RATIO]
+        criteria[VERDICT] = GOAL if has_progress else NO_PROGRESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -144,15 +145,19 @@ def _ego_column(scene: Scene, dimensions_m: tuple[float, float, float]) -> Float
 def _actor_column(
     actor: ActorStart, scene: Scene, ego_length_m: float, offsets: dict[str, float], family: str
 ) -> FloatArray:
-    dimensions_m = ACTOR_DIMENSIONS_M[actor.actor_class]
-    return _column(
+    length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
+    dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
+    d_m = _offset(offsets, actor.lane, f"{family}: scene.actors.{actor.name}.lane")
+    column = _column(
         s_m=scene.ego.station_m + actor.gap_m + 0.5 * (ego_length_m + dimensions_m[0]),
-        d_m=_offset(offsets, actor.lane, f"{family}: scene.actors.{actor.name}.lane"),
+        d_m=d_m + math.copysign(actor.away_from_ego_lane_m, d_m),
         speed_mps=actor.speed_mps,
         dimensions_m=dimensions_m,
         actor_class=actor.actor_class,
         is_idm=actor.is_idm,
     )
+    column[actor_state.KEEPS_HEADING] = float(actor.keeps_heading)
+    return column
 
 
 def _background_columns(
@@ -228,4 +233,5 @@ def _criteria(scene: Scene) -> FloatArray:
     values[criteria.MIN_PROGRESS_RATIO] = scene.min_progress_ratio
     values[criteria.TIME_LIMIT_S] = scene.time_limit_s
     values[criteria.START_S_M] = scene.ego.station_m
+    values[criteria.CONFLICT_OVER_S] = scene.conflict_over_s
     return values

@@ -2,15 +2,19 @@
 
     map: highway
     ego: {road: 1, lane: -3, station_m, initial_speed_mps, set_speed_mps, lateral_offset_m, heading_offset_rad}
-    actors: {NAME: {class, lane: ego | left | right, gap_m or headway_s, closing_time_s, relative_speed_mps,
-                    behaviour: scripted | idm}}
+    actors: {NAME: {class, lane: ego | left | right, gap_m or headway_s, closing_time_s,
+                    relative_speed_mps or speed_mps or speed_ratio (of the ego's), behaviour: scripted | idm,
+                    length_m, width_m, gap_at_lateral_speed_mps, heading: of_travel | along_lane}}
     manoeuvres: [{actor, trigger: {time_s | headway_s | distance_m | ttc_s, latest_s},
                   change_lane: {to, lateral_speed_mps} or
                   change_speed: {rate_mps2, end_speed_mps or end_speed_ratio}}]
     background: {lanes, num_actors, classes, headway_range_s, relative_speed_range_mps}
-    criteria: {goal_time_s, min_progress_ratio}
+    criteria: {goal_time_s, min_progress_ratio, conflict_over_s}
 
-``left`` and ``right`` are the lanes beside the ego's, at the start.
+``left`` and ``right`` are the lanes beside the ego's, at the start. With ``gap_at_lateral_speed_mps`` everybody
+starts earlier, by the time in which the actor takes up that lateral speed towards the ego's lane: gap and lane then
+hold for the instant at which it has it. With ``conflict_over_s`` the episode ends, well, when nothing that is
+scripted could have led to a collision for that long.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from dataclasses import dataclass
 
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.spec import Scenario
-from simloop_driving.scenario.actor_state import ACTOR_CLASSES
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES, LATERAL_ACCELERATION_MPS2
 from simloop_driving.scenario.block_reader import BlockReader
 from simloop_driving.scenario.manoeuvres import TRIGGERS
 
@@ -44,7 +48,7 @@ class EgoStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorStart:
-    """A named actor: class, lane and bumper-to-bumper gap ahead of the ego."""
+    """A named actor: class, lane and bumper-to-bumper gap ahead of the ego; a size of 0 is its class's."""
 
     name: str
     actor_class: str
@@ -52,6 +56,10 @@ class ActorStart:
     gap_m: float
     speed_mps: float
     is_idm: bool
+    length_m: float = 0.0
+    width_m: float = 0.0
+    away_from_ego_lane_m: float = 0.0
+    keeps_heading: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,7 @@ class Scene:
     goal_time_s: float
     min_progress_ratio: float
     time_limit_s: float
+    conflict_over_s: float
 
 
 def read_scene(scenario: Scenario) -> Scene:
@@ -111,6 +120,7 @@ def read_scene(scenario: Scenario) -> Scene:
     time_limit_s = scenario.time_limit_ns / 1e9
     goal_time_s = criteria.number("goal_time_s", low=1.0, high=time_limit_s)
     min_progress_ratio = criteria.number("min_progress_ratio", low=0.0, high=1.0)
+    conflict_over_s = criteria.number("conflict_over_s", low=0.0, high=time_limit_s, default=0.0)
     criteria.finish()
     top.finish()
     unused = sorted(set(scenario.parameters) - used)
@@ -128,6 +138,7 @@ def read_scene(scenario: Scenario) -> Scene:
         goal_time_s=goal_time_s,
         min_progress_ratio=min_progress_ratio,
         time_limit_s=time_limit_s,
+        conflict_over_s=conflict_over_s,
     )
 
 
@@ -147,15 +158,15 @@ def _read_ego(block: BlockReader) -> EgoStart:
 
 
 def _read_actor(name: str, block: BlockReader, ego: EgoStart) -> ActorStart:
-    speed_mps = max(
-        0.0, ego.initial_speed_mps + block.number("relative_speed_mps", low=-70.0, high=70.0, default=0.0)
-    )
+    speed_mps = _actor_speed_mps(block, ego)
     if block.exactly_one(("gap_m", "headway_s")) == "gap_m":
         gap_m = block.number("gap_m", low=0.0, high=500.0)
     else:
         gap_m = block.number("headway_s", low=0.0, high=20.0) * ego.initial_speed_mps
     closing_mps = max(0.0, ego.initial_speed_mps - speed_mps)
     gap_m += closing_mps * block.number("closing_time_s", low=0.0, high=20.0, default=0.0)
+    lateral_mps = block.number("gap_at_lateral_speed_mps", low=0.0, high=5.0, default=0.0)
+    gap_m += (ego.initial_speed_mps - speed_mps) * lateral_mps / LATERAL_ACCELERATION_MPS2
     actor = ActorStart(
         name=name,
         actor_class=block.text("class", allowed=ACTOR_CLASSES, default="car"),
@@ -163,9 +174,26 @@ def _read_actor(name: str, block: BlockReader, ego: EgoStart) -> ActorStart:
         gap_m=gap_m,
         speed_mps=speed_mps,
         is_idm=block.text("behaviour", allowed=("scripted", "idm"), default="scripted") == "idm",
+        length_m=block.number("length_m", low=0.2, high=30.0) if block.has("length_m") else 0.0,
+        width_m=block.number("width_m", low=0.2, high=4.0) if block.has("width_m") else 0.0,
+        away_from_ego_lane_m=0.5 * lateral_mps * lateral_mps / LATERAL_ACCELERATION_MPS2,
+        keeps_heading=block.text("heading", allowed=("of_travel", "along_lane"), default="of_travel")
+        == "along_lane",
     )
     block.finish()
     return actor
+
+
+def _actor_speed_mps(block: BlockReader, ego: EgoStart) -> float:
+    given = [key for key in ("relative_speed_mps", "speed_mps", "speed_ratio") if block.has(key)]
+    if not given:
+        return ego.initial_speed_mps
+    key = block.exactly_one(("relative_speed_mps", "speed_mps", "speed_ratio"))
+    if key == "speed_mps":
+        return block.number(key, low=0.0, high=MAX_SPEED_MPS)
+    if key == "speed_ratio":
+        return block.number(key, low=0.0, high=2.0) * ego.initial_speed_mps
+    return max(0.0, ego.initial_speed_mps + block.number(key, low=-70.0, high=70.0))
 
 
 def _read_manoeuvre(block: BlockReader, speeds: dict[str, float]) -> Manoeuvre:
@@ -182,7 +210,7 @@ def _read_manoeuvre(block: BlockReader, speeds: dict[str, float]) -> Manoeuvre:
     if block.exactly_one(("change_lane", "change_speed")) == "change_lane":
         change = block.block("change_lane")
         to_lane = change.text("to", allowed=LANES)
-        rate = change.number("lateral_speed_mps", low=0.05, high=5.0)
+        rate = change.number("lateral_speed_mps", low=0.0, high=5.0)
         end_speed_mps = 0.0
     else:
         change = block.block("change_speed")
