@@ -7,7 +7,7 @@ from simloop.errors import ConfigurationError, IncompatibleAgentError
 from simloop.strategies.catalogue import check_agent
 from simloop.strategies.rules import Align
 from simloop.strategies.strategy import Strategy
-from simloop.timing.rules import Assembly
+from simloop.timing.rules import CALL_STAGES, Assembly
 from simloop.timing.settings import Timing
 from simloop.world import WorldSpec
 
@@ -57,6 +57,23 @@ def _check_other_period(agent: AgentSpec, world: WorldSpec, strategy: Strategy) 
             f"controlled every {world.control_period_ns} ns: strategy {strategy.name!r} hands planned actions back "
             "row by row, which takes equal periods. Choose a strategy that hands none back, for example naive_async."
         )
+
+
+def check_observed_sensors(timing: Timing, strategy: Strategy, embodiment: Embodiment) -> None:
+    """Checks that what a scene-dependent inference looks at is observed by the agent.
+
+    Raises:
+        ConfigurationError: It is not; the message names the sensor and those that are.
+    """
+    if strategy.freezes_world:
+        return
+    for call in strategy.calls:
+        sensor = timing.inference_of(call).observed_sensor
+        if sensor is not None and sensor not in embodiment.observations:
+            raise ConfigurationError(
+                f"timing.{CALL_STAGES[call].value}: scene_dependent looks at sensor {sensor!r}; the agent observes: "
+                f"{', '.join(sorted(embodiment.observations))}."
+            )
 
 
 def check_restarting_clock(timing: Timing, strategy: Strategy, *, has_jitter: bool) -> None:

@@ -19,7 +19,7 @@ from simloop.agent import AgentSpec, Call, InferenceReply, InferenceRequest
 from simloop.assembly import Item, Observation
 from simloop.channel import Channel, expiry_ns, make_channels
 from simloop.clock import EventQueue, Phase
-from simloop.compatibility import check_restarting_clock, matching_embodiment
+from simloop.compatibility import check_observed_sensors, check_restarting_clock, matching_embodiment
 from simloop.control import Controller
 from simloop.delivery import Delivery
 from simloop.episode_recorder import EpisodeRecorder
@@ -98,6 +98,7 @@ class ClosedLoop:
                 f"physics period {spec.physics_period_ns} ns."
             )
         embodiment = matching_embodiment(agent, spec, strategy)
+        check_observed_sensors(timing, strategy, embodiment)
         proprioception = [s.name for s in spec.sensors if s.kind is SensorKind.PROPRIOCEPTION]
         if not proprioception:
             raise ConfigurationError(

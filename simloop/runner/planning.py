@@ -12,7 +12,7 @@ from typing import Any
 
 from simloop import wall_clock
 from simloop.campaign import Campaign, SuiteCampaign, suite_specs
-from simloop.compatibility import matching_embodiment
+from simloop.compatibility import check_observed_sensors, matching_embodiment
 from simloop.compose import component, make_strategy, make_timing
 from simloop.criteria import check_names, parse_criteria
 from simloop.errors import ConfigurationError, ParameterError
@@ -203,14 +203,15 @@ def make_runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
 
 def _check_fit(suite: Suite, composer: Composer) -> None:
     for axes in suite.axes:
-        for timing in axes.timing:
-            make_timing(composer.component("timing", timing))
+        timings = [make_timing(composer.component("timing", timing)) for timing in axes.timing]
         for scenario in axes.scenario:
             _, world = composer.world(composer.family(scenario))
             for agent in axes.agent:
                 for strategy in axes.strategy:
                     made = make_strategy(composer.component("strategy", strategy))
-                    matching_embodiment(composer.agent(agent), world, made)
+                    embodiment = matching_embodiment(composer.agent(agent), world, made)
+                    for timing in timings:
+                        check_observed_sensors(timing, made, embodiment)
 
 
 def _manifest(

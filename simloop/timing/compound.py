@@ -192,6 +192,11 @@ class SceneDependent(Distribution):
         return True
 
     @property
+    def observed_sensor(self) -> str | None:
+        """The sensor of a ``RowCost``; None for a function of one's own."""
+        return self.cost.sensor if isinstance(self.cost, RowCost) else None
+
+    @property
     def mean_ns(self) -> float:
         """Mean of the base plus the expected extra."""
         return self.base.mean_ns + self.expected_extra_ns

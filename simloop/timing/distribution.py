@@ -56,6 +56,11 @@ class Distribution(ABC):
         return False
 
     @property
+    def observed_sensor(self) -> str | None:
+        """Sensor that the agent must observe for ``extra_ns``, if it is one by name."""
+        return None
+
+    @property
     @abstractmethod
     def mean_ns(self) -> float:
         """Expected duration."""

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from simloop.agent import Call
-from simloop.timing.compound import SceneDependent
+from simloop.errors import ConfigurationError
+from simloop.strategies.naive_async import NaiveAsync
+from simloop.testing import DelayedIntegrator, ScriptedAgent, play, toy_case
+from simloop.timing.compound import RowCost, SceneDependent
 from simloop.timing.distribution import Constant, Distribution, ShiftedLognormal
 from simloop.timing.jitter import Jitter
 from simloop.timing.link import PacketLink
@@ -277,3 +280,25 @@ def test_a_frozen_world_keeps_only_the_actuation() -> None:
     frozen = timing.frozen()
     assert frozen == Timing(name="t", stages={Stage.ACTUATION: Constant(5)}, seed=3)
     assert frozen.config == {"name": "t"}
+
+
+def test_a_scene_that_the_agent_does_not_observe_is_refused_before_the_episode() -> None:
+    world = DelayedIntegrator()
+    agent = ScriptedAgent(world.spec, lambda request: np.zeros((12, 1)), horizon=12)
+    scene = SceneDependent(base=Constant(60 * MS), cost=RowCost(sensor="objects", per_row_ns=1e6))
+    timing = Timing(name="t", stages={Stage.INFERENCE: scene})
+    with pytest.raises(
+        ConfigurationError,
+        match=r"timing\.inference: scene_dependent looks at sensor 'objects'; the agent .*: state",
+    ):
+        play(world, agent, case=toy_case(), timing=timing, strategy=NaiveAsync())
+    own = SceneDependent(base=Constant(60 * MS), cost=lambda o: 5e6 * float(len(o["state"])))
+    log = play(
+        world,
+        agent,
+        case=toy_case(time_limit_s=1.0),
+        timing=Timing(name="t", stages={Stage.INFERENCE: own}),
+        strategy=NaiveAsync(),
+    )
+    done, start = log.column("inferences", "done_ns"), log.column("inferences", "start_ns")
+    assert set((done - start)[log.column("inferences", "done_ns") > start].tolist()) == {65 * MS}
