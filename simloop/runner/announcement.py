@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simloop import wall_clock
 from simloop.log import Columns
 from simloop.spec import Scenario
 from simloop.world import Anchor, Frame, Outcome, SensorKind, World, WorldSpec
@@ -30,7 +29,8 @@ CALLS = (
     "infer",
     "evaluate",
 )
-_LAYOUT = struct.Struct("<dqq")
+_CODES = {call: code for code, call in enumerate(CALLS)}
+_LAYOUT = struct.Struct("<qqq")
 
 
 class Announcer(Protocol):
@@ -49,37 +49,42 @@ class Announcement:
     """The last thing that a worker announced.
 
     Attributes:
-        started_s: ``wall_clock.monotonic_s`` at the start of the call.
+        number: How many calls it has announced; while this stays the same, so does the call.
         episode: Number of the episode in the run; -1 for none in particular.
         call: One of ``CALLS``.
     """
 
-    started_s: float
+    number: int
     episode: int
     call: str
 
 
 class FileAnnouncer:
-    """Announces through a memory-mapped file, which outlives the worker and needs no lock of the interpreter."""
+    """Announces through a memory-mapped file, which outlives the worker and needs no lock of the interpreter.
+
+    It is called several times a control tick and reads no clock: who looks on notes when a call was first seen.
+    """
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _LAYOUT.size)
+        self._number = 0
 
     def __call__(self, episode: int, call: str) -> None:
         """Notes the call."""
-        _LAYOUT.pack_into(self._map, 0, wall_clock.monotonic_s(), episode, CALLS.index(call))
+        self._number += 1
+        _LAYOUT.pack_into(self._map, 0, self._number, episode, _CODES[call])
 
 
 def create_announcement_file(path: Path) -> None:
     """Makes the file of a worker that is idle."""
-    path.write_bytes(_LAYOUT.pack(wall_clock.monotonic_s(), -1, 0))
+    path.write_bytes(_LAYOUT.pack(0, -1, 0))
 
 
 def read_announcement(path: Path) -> Announcement:
     """Reads what a worker announced last."""
-    started_s, episode, call = _LAYOUT.unpack(path.read_bytes())
-    return Announcement(started_s, episode, CALLS[call])
+    number, episode, call = _LAYOUT.unpack(path.read_bytes())
+    return Announcement(number, episode, CALLS[call])
 
 
 class AnnouncedWorld(World):

@@ -71,12 +71,14 @@ def _with_effort(results: list[TaskResult]) -> list[TaskResult]:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Seat:
-    """A worker's place: the actor that sits in it, and its lease."""
+    """A worker's place: the actor that sits in it, its lease, and the announced call with when it was first seen."""
 
     name: str
     announcement: Path
     actor: Any
     num_done: int = 0
+    seen_number: int = -1
+    seen_at_s: float = 0.0
     stream: Any = None
     lease: dict[int, Task] = field(default_factory=dict)
 
@@ -189,7 +191,10 @@ class RayExecutor:
     def _check_limit(self, seat: _Seat, leases: deque[list[Task]]) -> Iterator[TaskResult]:
         said = read_announcement(seat.announcement)
         limit_s = self._config.call_limit_s
-        if said.call != "idle" and wall_clock.monotonic_s() - said.started_s > limit_s:
+        now_s = wall_clock.monotonic_s()
+        if said.call == "idle" or said.number != seat.seen_number:
+            seat.seen_number, seat.seen_at_s = said.number, now_s
+        elif now_s - seat.seen_at_s > limit_s:
             reason = (
                 f"the call {said.call!r} took longer than runner.call_limit_s = {limit_s:g} s of wall time"
             )
