@@ -68,9 +68,9 @@ class Conditioning:
         return int(free[0]) if len(free) else len(self.weights)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class InferenceRequest:
-    """One question to an agent, sealed at the trigger.
+    """One question to an agent, sealed at the trigger; a value, not frozen because that would double its cost.
 
     Attributes:
         episode_id: Episode that asks.

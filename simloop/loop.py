@@ -334,7 +334,12 @@ class ClosedLoop:
     # --- sensors and triggers --------------------------------------------------------------------------------
 
     def _capture_at_tick(self, t_ns: int, group: int, tick: int) -> None:
-        self._capture(t_ns, self._feed.groups[group].sensors, tick, tick)
+        sensors = self._feed.groups[group].sensors
+        if tick:
+            for number, observed in self._feed.capture(t_ns, sensors, tick, tick):
+                self._triggers.append((self._in_order[number], observed, False))
+        else:
+            self._capture(t_ns, sensors, 0, 0)
 
     def _capture_group(self, t_ns: int, number: int, index: int) -> None:
         if self._is_locked:

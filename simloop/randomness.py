@@ -8,6 +8,7 @@ strategy or moving an episode to another worker moves no other draw.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +20,15 @@ FloatArray = npt.NDArray[np.float64]
 BLOCK_SIZE = 64
 """Draws made at once per stream; building a keyed generator costs more than sixty normal draws."""
 
+_WORDS = struct.Struct("<QQ")
+
 
 def stream_key(*parts: object) -> tuple[int, int]:
     """Hashes the parts (numbers, text) to the two 64-bit words of a Philox key."""
-    digest = hashlib.blake2b("\x1f".join(str(p) for p in parts).encode(), digest_size=16).digest()
-    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+    low, high = _WORDS.unpack(
+        hashlib.blake2b("\x1f".join(str(p) for p in parts).encode(), digest_size=16).digest()
+    )
+    return low, high
 
 
 class PrefixedKeys:
@@ -42,8 +47,8 @@ class PrefixedKeys:
         """Returns the key whose last part is ``last``."""
         whole = self._digest.copy()
         whole.update(str(last).encode())
-        digest = whole.digest()
-        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+        low, high = _WORDS.unpack(whole.digest())
+        return low, high
 
 
 def generator(key: tuple[int, int], index: int = 0) -> np.random.Generator:

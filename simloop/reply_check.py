@@ -61,7 +61,8 @@ def checked_actions(
             f"{expected} (horizon, action entries)."
         )
     # A sum of squares is finite only if all are: the cheap test for the usual case.
-    if not math.isfinite(np.vdot(actions, actions)) and not np.isfinite(actions).all():
+    flat = actions.ravel()
+    if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
         row, column = (int(v) for v in np.argwhere(~np.isfinite(actions))[0])
         raise AgentError(
             f"Agent {agent.name!r} replied with {actions[row, column]} in row {row}, entry "

@@ -21,9 +21,9 @@ IntArray = npt.NDArray[np.int64]
 NO_REQUEST = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class ArrivedChunk:
-    """A chunk that has arrived, ready to be installed.
+    """A chunk that has arrived, ready to be installed; a value, not frozen because that would double its cost.
 
     Attributes:
         request: Number of the request that it answers.
@@ -136,16 +136,19 @@ class ActionBuffer:
         first_tick, actions, rows = placed
         count = len(actions)
         last = first_tick + count
-        self._grow(last)
+        if last > len(self._requests):
+            self._grow(last)
         if count and first_tick > self._end:
             self._gapless_from = first_tick
-        self._requests[last : self._end] = [NO_REQUEST] * max(self._end - last, 0)
+        if last < self._end:
+            self._requests[last : self._end] = [NO_REQUEST] * (self._end - last)
         self._actions[first_tick:last] = actions
         self._blended[first_tick:last] = num_blended
         self._requests[first_tick:last] = [request] * count
         self._rows[first_tick:last] = rows
         self._end = last if count else min(self._end, first_tick)
-        self._drop_corrections(first_tick)
+        if self._corrections_end > first_tick:
+            self._drop_corrections(first_tick)
 
     def correct(self, request: int, placed: PlacedRows, base_request: int) -> None:
         """Lays corrections over the base layer, where that still comes from the chunk that was corrected.
