@@ -11,7 +11,7 @@ from simloop.sweep.curves import Curve, CurvePoint
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 44
 _SERIES = 10
-_LEGEND_WIDTH, _LINE_HEIGHT = 150, 20
+_FIGURE_WIDTH, _FIGURE_HEIGHT, _LEGEND_WIDTH, _LINE_HEIGHT = 680, 480, 150, 20
 _COLOURS = (
     "#1f5eff", "#d9480f", "#0c8599", "#9c36b5", "#5c940d", "#c2255c", "#5f3dc4", "#846358", "#2b8a3e", "#495057",
 )  # fmt: skip
@@ -26,18 +26,21 @@ _STYLE = (
 
 def figure_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
     """Returns the curves of one scenario and agent as an SVG file of its own, with title, legend and colours."""
-    width, top = _WIDTH + _LEGEND_WIDTH, 26
-    height = max(_HEIGHT, _TOP + _LINE_HEIGHT * len(curves)) + top
-    legend = "".join(
-        f'<g class="series s{number % _SERIES}"><circle cx="{_WIDTH + 12}" cy="{top + _TOP + _LINE_HEIGHT * number}" '
-        f'r="4"/><text x="{_WIDTH + 24}" y="{top + _TOP + _LINE_HEIGHT * number + 4}">{escape(c.strategy)}</text></g>'
-        for number, c in enumerate(curves)
-    )
+    width, top = _FIGURE_WIDTH + _LEGEND_WIDTH, 26
+    height = max(_FIGURE_HEIGHT, _TOP + _LINE_HEIGHT * len(curves)) + top
+    legend = ""
+    for number, curve in enumerate(curves):
+        y, x = top + _TOP + _LINE_HEIGHT * number, _FIGURE_WIDTH + 12
+        legend += (
+            f'<g class="series s{number % _SERIES}"><circle cx="{x}" cy="{y}" r="4"/>'
+            f'<text x="{x + 12}" y="{y + 4}">{escape(curve.strategy)}</text></g>'
+        )
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" xmlns="http://www.w3.org/2000/svg">'
         f'<style>{_STYLE}</style><rect width="{width}" height="{height}" fill="#ffffff"/>'
         f'<text x="12" y="20">{escape(title)}: success (%), Wilson 95 %</text>{legend}'
-        f'<svg y="{top}" width="{_WIDTH}" height="{_HEIGHT}">{"".join(_parts(curves, axis))}</svg></svg>\n'
+        f'<svg y="{top}" width="{_FIGURE_WIDTH}" height="{_FIGURE_HEIGHT}">'
+        f"{''.join(_parts(curves, axis, _FIGURE_WIDTH, _FIGURE_HEIGHT))}</svg></svg>\n"
     )
 
 
@@ -45,10 +48,10 @@ def curve_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
     """Returns the curves of one scenario and agent; every point can be reached by keyboard and says its figures."""
     label = escape(f"Success versus {axis.name}: {title}", quote=True)
     head = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
-    return "".join([head, *_parts(curves, axis), "</svg>"])
+    return "".join([head, *_parts(curves, axis, _WIDTH, _HEIGHT), "</svg>"])
 
 
-def _parts(curves: Sequence[Curve], axis: SweepAxis) -> list[str]:
+def _parts(curves: Sequence[Curve], axis: SweepAxis, width: int, height: int) -> list[str]:
     levels = sorted({p.level for c in curves for p in c.points})
     low, high = levels[0], levels[-1]
     span = (high - low) or 1.0
@@ -56,23 +59,23 @@ def _parts(curves: Sequence[Curve], axis: SweepAxis) -> list[str]:
     margin = 0.5 * spread * (len(curves) - 1)
 
     def x(level: float) -> float:
-        return _LEFT + margin + (_WIDTH - _LEFT - _RIGHT - 2.0 * margin) * (level - low) / span
+        return _LEFT + margin + (width - _LEFT - _RIGHT - 2.0 * margin) * (level - low) / span
 
     def y(rate: float) -> float:
-        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1.0 - rate)
+        return _TOP + (height - _TOP - _BOTTOM) * (1.0 - rate)
 
     parts = []
     for rate in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}"/>'
+            f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}"/>'
             f'<text class="tick" x="{_LEFT - 6}" y="{y(rate) + 3.5:.1f}" text-anchor="end">{100 * rate:g}</text>'
         )
     for level in levels:
         parts.append(
-            f'<text class="tick" x="{x(level):.1f}" y="{_HEIGHT - 26}" text-anchor="middle">{level:g}</text>'
+            f'<text class="tick" x="{x(level):.1f}" y="{height - 26}" text-anchor="middle">{level:g}</text>'
         )
     parts.append(
-        f'<text class="tick" x="{(_LEFT + _WIDTH - _RIGHT) / 2:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">'
+        f'<text class="tick" x="{(_LEFT + width - _RIGHT) / 2:.1f}" y="{height - 8}" text-anchor="middle">'
         f"{escape(axis.name)}</text>"
     )
     for number, curve in enumerate(curves):
