@@ -170,7 +170,9 @@ def test_measured_times_are_charged_with_their_factor_and_the_first_is_free() ->
     log = play_out(timing, Blocking(), agent_delay=True)
     is_paid = ~log.column("inferences", "is_free") & (log.column("inferences", "done_ns") >= 0)
     taken = (log.column("inferences", "done_ns") - log.column("inferences", "start_ns"))[is_paid]
-    expected = [30_000_000 + 2 * (10_000_000 + n * 53_000_017 % 300_000_000) for n in range(1, len(taken) + 1)]
+    expected = [
+        30_000_000 + 2 * (10_000_000 + n * 53_000_017 % 300_000_000) for n in range(1, len(taken) + 1)
+    ]
     assert taken.tolist() == expected
 
 
