@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from simloop.compose import split_overrides
+from simloop.compose import make_world, split_overrides
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.metrics.evaluate import metric_versions
 from simloop.plugins import load_metrics
 from simloop.runner.composing import Composer, sort_words
 from simloop.runner.planning import DEFAULT_RESULTS, RunPlan, check_criteria, make_plan, make_runner, plan_run
+from simloop.spec import Case, ScenarioFamily
 from simloop.suites import Suite, load_suite
 from simloop.sweep.arms import Arm, ArmFactory
 from simloop.sweep.campaign import LatencyCampaign, SweepPart
@@ -71,9 +72,8 @@ def plan_sweep(words: Sequence[str], command: str = COMMAND) -> RunPlan:
     arms = _grid(sweep, factory)
     families = {family.name: family for family in factory.families()}
     cases = {name: [family.case(seed) for seed in sweep.seeds] for name, family in families.items()}
-    if sweep.num_twins:
-        for name, family in families.items():
-            family.twin_case(cases[name][0])
+    for name, family in families.items() if sweep.num_twins else ():
+        _check_twin(composer, family, cases[name][0])
     by_agent = {composer.component("agent", name).name: composer.agent(name) for name in sweep.agent}
 
     def make_campaign() -> LatencyCampaign:
@@ -117,6 +117,16 @@ def plan_sweep(words: Sequence[str], command: str = COMMAND) -> RunPlan:
             }
         },
     )
+
+
+def _check_twin(composer: Composer, family: ScenarioFamily, case: Case) -> None:
+    """Raises ConfigurationError if a family has no twin, or its world does not take it."""
+    twin = family.twin_case(case)
+    world = make_world(composer.world(family)[0])
+    try:
+        world.reset(twin.scenario, twin.seed)
+    finally:
+        world.close()
 
 
 def _suite(given: Mapping[str, str]) -> tuple[Suite, dict[str, str]]:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simloop.compose import make_world, world_component
 from simloop.errors import ConfigurationError
 from simloop.log import MOTION, EpisodeLog
 from simloop.loop_tables import loop_schemas
 from simloop.scenario_files import load_family
 from simloop.spec import ParameterRange, ScenarioFamily
 from simloop.sweep.twins import event_instant_ns, reaction
+from simloop.world import OutcomeState
 
 FAMILY = ScenarioFamily(
     name="f",
@@ -96,7 +98,9 @@ def test_what_is_no_reaction_says_why() -> None:
 
 
 @pytest.mark.parametrize("name", ["cut_in", "lead_deceleration"])
-def test_shipped_driving_scenarios_have_twins(name: str) -> None:
+def test_shipped_driving_scenarios_have_twins_that_their_world_takes(name: str) -> None:
     family = load_family(name)
-    twin = family.twin_case(family.case(0))
-    assert all(m["trigger"] == {"time_s": 500} for m in twin.scenario.scene["manoeuvres"])
+    world = make_world(world_component(family.world, family.world_config))
+    world.reset(family.twin_case(family.case(0)).scenario, 0)
+    world.advance(1_000_000_000)
+    assert world.outcome().state is OutcomeState.RUNNING
