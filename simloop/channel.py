@@ -40,6 +40,7 @@ class Channel:
         predictor: Predicts d-hat.
 
     Attributes:
+        name: Name of the call in the log.
         foresight: What tells the predictor the truth, if that is what it asks for.
         last_armed_tick: Tick that the last request was armed for; -1 before the first.
         last_observation_tick: Observation tick of the last request.
@@ -63,6 +64,7 @@ class Channel:
         "last_armed_tick",
         "last_delivered_tick",
         "last_observation_tick",
+        "name",
         "newest",
         "num_started",
         "number",
@@ -80,6 +82,7 @@ class Channel:
         predictor: Predictor,
     ) -> None:
         self.call = call
+        self.name = call.value
         self.number = number
         self.is_on_link = IS_ON_LINK[call]
         self.assembly = ObservationAssembly(num_sensors=num_sensors, rule=timing.assembly)

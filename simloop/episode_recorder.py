@@ -72,14 +72,13 @@ class CaptureColumns:
 
     def columns(self, end_ns: int) -> dict[str, Any]:
         """Returns the table's columns; what was to arrive at the episode's end or later has not arrived."""
-        cells = np.array(self.cells, dtype=np.int64).reshape(-1, 6)
-        sensor, index, t_ns, captured_at_ns, arrival_ns, dropped = cells.T
+        sensor, index, t_ns, captured_at_ns, arrival_ns, dropped = _table(self.cells, 6)
         names = np.array([s.name for s in self._sensors], dtype=object)
         num_bytes = np.array([s.payload_bytes for s in self._sensors], dtype=np.int64)
         is_dropped = dropped.astype(bool)
         is_under_way = (arrival_ns >= end_ns) & (arrival_ns > t_ns)
-        is_consumed = np.zeros(len(cells), dtype=bool)
-        digest = np.full(len(cells), "", dtype=object)
+        is_consumed = np.zeros(len(index), dtype=bool)
+        digest = np.full(len(index), "", dtype=object)
         rows = list(self._digests)
         is_consumed[rows] = True
         digest[rows] = list(self._digests.values())
@@ -107,14 +106,14 @@ class TickColumns:
         overtaken: Ticks whose action never took effect, because a later one had before.
     """
 
-    __slots__ = ("_actions", "_capacity", "_cells", "_count", "_size", "overtaken")
+    __slots__ = ("_actions", "_capacity", "_cells", "_count", "_table", "overtaken")
 
     def __init__(self, action_size: int) -> None:
-        self._size = action_size
         self._capacity = 128
         self._actions: FloatArray = np.empty((self._capacity, action_size))
         self._cells: list[int] = []
         self._count = 0
+        self._table: IntArray = np.zeros((6, 0), dtype=np.int64)
         self.overtaken: list[int] = []
 
     def add(self, t_ns: int, acting: tuple[int, int, int, int, FloatArray], due_ns: int) -> None:
@@ -136,12 +135,14 @@ class TickColumns:
 
     @property
     def cells(self) -> IntArray:
-        """(ticks, 6): instant, request, row, correction, number of blended chunks, due instant of the effect."""
-        return np.array(self._cells, dtype=np.int64).reshape(-1, 6)
+        """(6, ticks): instant, request, row, correction, number of blended chunks, due instant of the effect."""
+        if self._table.shape[1] != self._count:
+            self._table = _table(self._cells, 6)
+        return self._table
 
     def effects_ns(self, physics_period_ns: int) -> IntArray:
         """Returns (ticks,) instants of the effects; -1 if overtaken."""
-        effect_ns: IntArray = -(-self.cells[:, 5] // physics_period_ns) * physics_period_ns
+        effect_ns: IntArray = -(-self.cells[5] // physics_period_ns) * physics_period_ns
         effect_ns[self.overtaken] = -1
         return effect_ns
 
@@ -153,7 +154,7 @@ class TickColumns:
             captured_ns: (requests,) capture instant of each request's anchor item.
             is_locked: Whether ticks are due at multiples of the control period.
         """
-        t_ns, request, row, correction, num_blended, due_ns = self.cells.T
+        t_ns, request, row, correction, num_blended, due_ns = self.cells
         effect_ns = self.effects_ns(spec.physics_period_ns)
         tick = np.arange(len(t_ns))
         is_hold = request == NO_REQUEST
@@ -266,9 +267,9 @@ class EpisodeRecorder:
 
     def _inference_columns(self) -> dict[str, Any]:
         flights = self.inferences
-        numbers = np.array(list(itertools.chain.from_iterable(map(_numbers_of, flights))), dtype=np.int64)
+        numbers = list(itertools.chain.from_iterable(map(_numbers_of, flights)))
         columns: dict[str, Any] = dict(
-            zip(_INFERENCE_NUMBERS, numbers.reshape(-1, len(_INFERENCE_NUMBERS)).T, strict=True)
+            zip(_INFERENCE_NUMBERS, _table(numbers, len(_INFERENCE_NUMBERS)), strict=True)
         )
         columns["call"] = _texts([f.call for f in flights])
         columns["is_free"] = np.array([f.is_free for f in flights], dtype=bool)
@@ -277,7 +278,7 @@ class EpisodeRecorder:
         return columns
 
     def _consumed_columns(self) -> dict[str, Any]:
-        request, sensor, index, age_ns = np.array(self.consumed, dtype=np.int64).reshape(-1, 4).T
+        request, sensor, index, age_ns = _table(self.consumed, 4)
         names = np.array(self._names, dtype=object)
         return {"request": request, "sensor": names[sensor], "index": index, "age_ns": age_ns}
 
@@ -331,7 +332,7 @@ class EpisodeRecorder:
         place_of[request] = first
         start_of[request] = [c.install_tick for c in self.chunks] if self._is_played_on_arrival else start
         effect_ns = self.ticks.effects_ns(spec.physics_period_ns)
-        _, acting, row, correction, _, _ = self.ticks.cells.T
+        _, acting, row, correction, _, _ = self.ticks.cells
         has_acted = (acting != NO_REQUEST) & (effect_ns >= 0) & (effect_ns < end_ns)
         is_corrected = has_acted & (correction != NO_REQUEST)
         is_plain = has_acted & ~is_corrected
@@ -354,6 +355,11 @@ def _facts(spec: WorldSpec) -> dict[str, Any]:
         "action_low": [d.low for d in spec.action.dimensions],
         "action_high": [d.high for d in spec.action.dimensions],
     }
+
+
+def _table(cells: list[int], width: int) -> IntArray:
+    """Returns (width, rows) contiguous columns of cells that were written row after row."""
+    return np.ascontiguousarray(np.array(cells, dtype=np.int64).reshape(-1, width).T)
 
 
 def _texts(values: list[str]) -> npt.NDArray[np.object_]:

@@ -32,42 +32,32 @@ class Flight:
         is_free: Whether it costs nothing (the free first chunk).
     """
 
-    __slots__ = (
-        "actions",
-        "anchor",
-        "anchor_captured_at_ns",
-        "arrived_ns",
-        "base_actions",
-        "base_request",
-        "base_row",
-        "batch",
-        "call",
-        "channel",
-        "conditioning",
-        "context",
-        "context_age_ns",
-        "deliver_ns",
-        "delivers_at_ns",
-        "done_at_ns",
-        "done_ns",
-        "downlink_bytes",
-        "install_tick",
-        "is_free",
-        "items",
-        "notes",
-        "num_committed",
-        "observation_tick",
-        "predicted_delay_ticks",
-        "realised_delay_ticks",
-        "reply",
-        "request",
-        "rolled_actions",
-        "sent_ns",
-        "start_ns",
-        "state",
-        "trigger_ns",
-        "uplink_bytes",
-    )
+    # What only some requests come to is an attribute of the class until it is set: one is made for every request.
+    predicted_delay_ticks: int = 0
+    num_committed: int = 0
+    conditioning: Conditioning | None = None
+    rolled_actions: FloatArray | None = None
+    base_actions: FloatArray | None = None
+    base_request: int = -1
+    base_row: int = -1
+    context: object = None
+    context_age_ns: int = -1
+    reply: InferenceReply | None = None
+    actions: FloatArray | None = None
+    batch: int = 0
+    uplink_bytes: int = 0
+    downlink_bytes: int = 0
+    sent_ns: int = NOT_REACHED
+    arrived_ns: int = NOT_REACHED
+    start_ns: int = NOT_REACHED
+    done_at_ns: int = NOT_REACHED
+    done_ns: int = NOT_REACHED
+    delivers_at_ns: int = NOT_REACHED
+    deliver_ns: int = NOT_REACHED
+    install_tick: int = NOT_REACHED
+    realised_delay_ticks: int = NOT_REACHED
+    state: str = "in_flight"
+    notes: str = ""
 
     def __init__(
         self,
@@ -82,38 +72,19 @@ class Flight:
     ) -> None:
         self.request = request
         self.channel = channel
-        self.call = channel.call.value
+        self.call = channel.name
         self.items = items
         self.anchor = anchor
         self.observation_tick = observation_tick
         self.anchor_captured_at_ns = anchor.captured_at_ns
         self.trigger_ns = trigger_ns
         self.is_free = is_free
-        self.predicted_delay_ticks = 0
-        self.num_committed = 0
-        self.conditioning: Conditioning | None = None
-        self.rolled_actions: FloatArray | None = None
-        self.base_actions: FloatArray | None = None
-        self.base_request = -1
-        self.base_row = -1
-        self.context: object = None
-        self.context_age_ns = -1
-        self.reply: InferenceReply | None = None
-        self.actions: FloatArray | None = None
-        self.batch = 0
-        self.uplink_bytes = 0
-        self.downlink_bytes = 0
-        self.sent_ns = self.arrived_ns = self.start_ns = self.done_ns = self.deliver_ns = NOT_REACHED
-        self.done_at_ns = self.delivers_at_ns = NOT_REACHED
-        self.install_tick = self.realised_delay_ticks = NOT_REACHED
-        self.state = "in_flight"
-        self.notes = ""
 
     def release(self) -> None:
         """Lets go of what it carries (frames, arrays); its row of the log stays."""
         self.items = ()
-        self.conditioning = self.rolled_actions = self.base_actions = None
-        self.context = self.reply = self.actions = None
+        self.reply = self.actions = None
+        self.conditioning = self.rolled_actions = self.base_actions = self.context = None
 
     def lose(self, state: str) -> None:
         """Ends it without a delivery, in the given state."""
