@@ -24,7 +24,9 @@ from simloop_driving.roads.route import (
 )
 from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
+    D_RATE_MPS,
     EGO,
+    KEEPS_HEADING,
     LENGTH_M,
     S_M,
     SPEED_MPS,
@@ -51,8 +53,9 @@ OBJECT_COLUMNS = (
     "length_m",
     "width_m",
 )
-"""Columns of ``objects``: centre and heading in the ego's frame (x forward, y left); speed and acceleration are the
-actor's own, along its heading, not relative ones. Rows are sorted by distance; rows without an actor are zero."""
+"""Columns of ``objects``: centre and heading of travel in the ego's frame (x forward, y left); speed and acceleration
+are the actor's own, along its heading, not relative ones. Rows are sorted by distance; rows without an actor are
+zero."""
 
 NUM_ROUTE_POINTS = 32
 ROUTE_SPACING_M = 4.0
@@ -226,6 +229,8 @@ def _fill_objects(out: FloatArray, actors: FloatArray) -> None:
         actor = order[row] + 1
         dx, dy = actors[X_M, actor] - actors[X_M, EGO], actors[Y_M, actor] - actors[Y_M, EGO]
         turn = actors[YAW_RAD, actor] - yaw
+        if actors[KEEPS_HEADING, actor] > 0.0:  # its motion is what tells where it goes
+            turn += math.atan2(actors[D_RATE_MPS, actor], max(actors[SPEED_MPS, actor], 1.0))
         out[row, 0] = 1.0
         out[row, 1] = dx * cos_yaw + dy * sin_yaw
         out[row, 2] = dy * cos_yaw - dx * sin_yaw

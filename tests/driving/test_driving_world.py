@@ -371,8 +371,10 @@ def test_history_holds_what_happened_and_the_nominal_start(heading: str) -> None
     world.reset(_drifting(heading), 0)
     world.actuate(np.zeros(2))
     world.advance(30 * CONTROL_PERIOD_NS)
-    yaw_rad = np.asarray(world.capture("objects", 0).array)[0, 3]
-    assert (yaw_rad == 0.0) == (heading == "along_lane")
+    logged = EpisodeLog.from_columns(TABLES, world.drain())
+    yaw_rad = logged.column("actors", "yaw_rad")
+    assert (yaw_rad[-1] == 0.0) == (heading == "along_lane")
+    assert np.asarray(world.capture("objects", 0).array)[0, 3] == pytest.approx(math.atan2(-1.2, 18.0))
     history = np.asarray(world.capture("history", 0).array)
     assert np.count_nonzero(history[:, 0, 5]) == 31
     assert history[:31, 0, 2] == pytest.approx(20.0, abs=0.05)
@@ -384,7 +386,6 @@ def test_history_holds_what_happened_and_the_nominal_start(heading: str) -> None
     assert history[16, 1, 1] == pytest.approx(3.5, abs=0.01)
     gap_m = history[16, 1, 0] - history[16, 0, 0] - 0.5 * (history[16, 0, 5] + history[16, 1, 5])
     assert gap_m == pytest.approx(60.0, abs=0.05)
-    logged = EpisodeLog.from_columns(TABLES, world.drain())
     ego_station_m = np.asarray(logged.column("actors", "station_m"))[::2]
     assert history[:31, 0, 0] == pytest.approx(ego_station_m)
 

@@ -51,7 +51,7 @@ def _side_slip_rad(ego_state: FloatArray) -> float:
 
 
 @njit(cache=True)
-def _route_in_anchor_frame(route: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
+def route_in_anchor_frame(route: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
     """Returns (M, 4) x, y, continuous heading and arc length of a route that was captured ``lag_s`` earlier."""
     out = np.empty((len(route), 4))
     x0, y0, turn = _motion_since(ego_state[_EGO_SPEED_MPS], ego_state[_EGO_YAW_RATE_RADPS], lag_s)
@@ -73,7 +73,7 @@ def _route_in_anchor_frame(route: FloatArray, ego_state: FloatArray, lag_s: floa
 
 
 @njit(cache=True)
-def _actors_in_anchor_frame(objects: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
+def actors_in_anchor_frame(objects: FloatArray, ego_state: FloatArray, lag_s: float) -> FloatArray:
     """Returns ``roll_out``'s (N, 7) table of the actors that are there; they moved on for ``lag_s``."""
     num = 0
     for index in range(len(objects)):
@@ -134,8 +134,8 @@ def plan_chunk(
         chunk[row] = committed[row]
         acceleration = (committed[row, 3] - start[3]) / STEP_S
         start[:] = committed[row]
-    centre_line = _route_in_anchor_frame(route, ego_state, route_lag_s)
-    actors = _actors_in_anchor_frame(objects, ego_state, objects_lag_s)
+    centre_line = route_in_anchor_frame(route, ego_state, route_lag_s)
+    actors = actors_in_anchor_frame(objects, ego_state, objects_lag_s)
     set_speed_mps = max(route[0, _SET_SPEED_MPS], 0.1)
     roll_out(chunk, num_committed, start, acceleration, set_speed_mps, ego_size_m, centre_line, actors)
 

@@ -31,6 +31,11 @@ EMBODIMENTS = (
         observations=("objects", "route", "ego_state"),
         dimensions=("x_m", "y_m", "yaw_rad", "speed_mps"),
     ),
+    Embodiment(
+        action_space="acceleration",
+        observations=("objects", "route", "ego_state"),
+        dimensions=("acceleration_mps2", "curvature_per_m"),
+    ),
     Embodiment(action_space="two_arm_delta", observations=("robot_state", "object_state")),
 )
 
@@ -49,6 +54,10 @@ def _make_planner(action_space: str) -> Planner:
         from simloop_agents.experts.driving import DrivingExpert
 
         return DrivingExpert(horizon=HORIZON)
+    if action_space == "acceleration":
+        from simloop_agents.experts.driving_acceleration import AccelerationExpert
+
+        return AccelerationExpert(horizon=HORIZON)
     if action_space == "two_arm_delta":
         from simloop_agents.experts.bimanual import BimanualExpert
 
