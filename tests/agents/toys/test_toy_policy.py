@@ -329,16 +329,16 @@ def test_training_seeds_and_tasks_are_different_agents(repository: Path) -> None
 
 
 def _small(name: str) -> Any:
-    return dataclasses.replace(TASKS[name], num_demonstrations=20, num_steps=60)
+    return dataclasses.replace(TASKS[name], num_demonstrations=20, num_steps=25)
 
 
 def test_training_repeats_itself_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simloop_agents.toys.training.CORRECTOR_STEPS", 60)
+    monkeypatch.setattr("simloop_agents.toys.training.CORRECTOR_STEPS", 25)
     files = []
     for name in ("a", "b"):
         training = ToyTraining(_small("lander"), 3)
         losses = {network: list(training.train(network)) for network in NETWORKS}
-        assert all(step == steps == 60 and math.isfinite(loss) for ((step, steps, loss),) in losses.values())
+        assert all(step == steps == 25 and math.isfinite(loss) for ((step, steps, loss),) in losses.values())
         save_file(training.tensors(), tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
@@ -357,7 +357,7 @@ def test_the_command_trains_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train_command, "toy_task", _small)
-    monkeypatch.setattr("simloop_agents.toys.training.CORRECTOR_STEPS", 60)
+    monkeypatch.setattr("simloop_agents.toys.training.CORRECTOR_STEPS", 25)
     train_command.train_toys(task=["lander"], seed=[5], output=tmp_path)
     assert "the expert succeeds in 100.0%" in capsys.readouterr().out
     assert ToyPolicy(task="lander", seed=5, weights=str(tmp_path)).spec.name == "toy-lander-5"
