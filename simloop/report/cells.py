@@ -13,6 +13,7 @@ from simloop.stats.rate import Rate, rate_of
 from simloop.store.row import EpisodeStatus
 
 Rows = Sequence[Mapping[str, Any]]
+_JUDGED = frozenset(s.value for s in EpisodeStatus if s.is_judged)
 
 
 def shared_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ def shared_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def is_judged(row: Mapping[str, Any]) -> bool:
     """Whether the episode says something about the agent."""
-    return EpisodeStatus(row["status"]).is_judged
+    return row["status"] in _JUDGED
 
 
 def is_success(row: Mapping[str, Any]) -> bool:
