@@ -82,11 +82,6 @@ class EventQueue:
         return event
 
 
-def floor_to(t_ns: int, period_ns: int) -> int:
-    """Returns the last multiple of ``period_ns`` at or before ``t_ns``."""
-    return t_ns // period_ns * period_ns
-
-
 def ceil_to(t_ns: int, period_ns: int) -> int:
     """Returns the first multiple of ``period_ns`` at or after ``t_ns``."""
     return -(-t_ns // period_ns) * period_ns

@@ -203,11 +203,6 @@ class ClosedLoop:
         """The last verdict; ``fail`` with ``time_limit`` when the scenario's time is over."""
         return self._outcome
 
-    @property
-    def now_ns(self) -> int:
-        """Virtual instant of the last event."""
-        return self._queue.now_ns
-
     def log(self) -> EpisodeLog:
         """Returns what was recorded so far and drains the world; call it once, after the episode or its error.
 

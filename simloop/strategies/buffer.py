@@ -233,6 +233,9 @@ class ActionBuffer:
 
     def is_planned_by(self, request: int, tick: int) -> bool:
         """Whether an action that acts at ``tick`` or later comes from the chunk of ``request``."""
+        # What was just installed is what is planned last: no need to look through the rest.
+        if self._end > tick and self._requests[self._end - 1] == request:
+            return True
         return request in self._requests[tick : self._end] or (
             tick < self._corrections_end and request in self._corrections[tick : self._corrections_end]
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simloop.clock import EventQueue, Phase, ceil_to, floor_to
+from simloop.clock import EventQueue, Phase, ceil_to
 
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(list(Phase)), st.integers(0, 2)), max_size=40)
 
@@ -67,5 +67,4 @@ def test_an_empty_queue_has_nothing_to_pop() -> None:
 @given(st.integers(-(10**18), 10**18), st.integers(1, 10**10))
 def test_rounding_is_exact_in_whole_nanoseconds(t_ns: int, period_ns: int) -> None:
     ratio = Fraction(t_ns, period_ns)
-    assert floor_to(t_ns, period_ns) == math.floor(ratio) * period_ns
     assert ceil_to(t_ns, period_ns) == math.ceil(ratio) * period_ns
