@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simloop.randomness import BLOCK_SIZE, FloatArray, IndexedStream, generator, stream_key
+from simloop.randomness import BLOCK_SIZE, FloatArray, IndexedStream, PrefixedKeys, generator, stream_key
 
 
 def _normal(g: np.random.Generator, count: int) -> FloatArray:
@@ -79,3 +79,9 @@ def test_different_parts_give_different_keys(one: tuple[object, ...], other: tup
 def test_events_are_numbered_from_zero() -> None:
     with pytest.raises(IndexError, match="numbered from 0; got -1"):
         IndexedStream(stream_key("a"), _normal)[-1]
+
+
+@pytest.mark.parametrize("parts", [(0, "case", "agent"), ("",), (-7, "a\x1fb", 2.5)])
+@pytest.mark.parametrize("last", [0, 1, 12345, "name", ""])
+def test_prefixed_keys_are_the_keys_of_all_parts(parts: tuple[object, ...], last: object) -> None:
+    assert PrefixedKeys(*parts)[last] == stream_key(*parts, last)
