@@ -38,10 +38,15 @@ def figure_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" xmlns="http://www.w3.org/2000/svg">'
         f'<style>{_STYLE}</style><rect width="{width}" height="{height}" fill="#ffffff"/>'
-        f'<text x="12" y="20">{escape(title)}: success (%), Wilson 95 %</text>{legend}'
+        f'<text x="12" y="20">{escape(title)}: success (%), Wilson 95 %, n = {_counts(curves)}</text>{legend}'
         f'<svg y="{top}" width="{_FIGURE_WIDTH}" height="{_FIGURE_HEIGHT}">'
         f"{''.join(_parts(curves, axis, _FIGURE_WIDTH, _FIGURE_HEIGHT))}</svg></svg>\n"
     )
+
+
+def _counts(curves: Sequence[Curve]) -> str:
+    counts = sorted({p.rate.n for c in curves for p in c.points if p.rate is not None})
+    return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
 
 
 def curve_svg(title: str, curves: Sequence[Curve], axis: SweepAxis) -> str:
