@@ -172,6 +172,11 @@ def _delay(point: CurvePoint) -> str:
     return "-" if point.delay_ticks is None else " / ".join(f"{d:g}" for d in point.delay_ticks)
 
 
+def _reaction(point: CurvePoint) -> str:
+    values = [point.metrics.get(f"reaction_{name}_ms") for name in ("mean", "p95")]
+    return "-" if None in values else " / ".join(f"{v:.0f}" for v in values if v is not None)
+
+
 def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
     body = []
     for curve in curves:
@@ -185,6 +190,7 @@ def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
                     f"{point.level:g}",
                     str(point.execution_horizon),
                     _delay(point),
+                    _reaction(point),
                     (str(point.rate) if point.rate else "-") + (f", {lost} not judged" if lost else ""),
                     "-" if start is None else _difference(start.difference, start.low, start.high),
                     "-" if first is None else _difference(first.difference, first.low, first.high),
@@ -199,6 +205,7 @@ def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
             axis.name,
             "s",
             "d (ticks): p50 / p95 / max",
+            "loop's reaction (ms): mean / p95",
             "success",
             f"minus own first {'latency' if axis.is_latency else 'level'}",
             f"minus {curves[0].strategy}",
@@ -208,7 +215,8 @@ def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
         body=tuple(body),
         note=(
             "Differences in points with 95 % intervals on the same cases. d: median over episodes of each one's median "
-            "and 95 % quantile, and the largest of all. Holm: over all comparisons of this scenario and agent."
+            "and 95 % quantile, and the largest of all. Reaction: from an event at uniform phase to the first "
+            "action computed from an observation of it, mean over episodes. Holm: over all comparisons of this scenario and agent."
         ),
     )
 
