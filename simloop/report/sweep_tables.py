@@ -216,7 +216,8 @@ def _points(curves: Sequence[Curve], axis: SweepAxis) -> TextTable:
         note=(
             "Differences in points with 95 % intervals on the same cases. d: median over episodes of each one's median "
             "and 95 % quantile, and the largest of all. Reaction: from an event at uniform phase to the first "
-            "action computed from an observation of it, mean over episodes. Holm: over all comparisons of this scenario and agent."
+            "action computed from an observation of it, mean over episodes. Holm: over all "
+            "comparisons of this scenario and agent."
         ),
     )
 
