@@ -64,8 +64,9 @@ class Conditioning:
     @property
     def num_committed(self) -> int:
         """Number of leading rows with weight 1."""
-        free = np.flatnonzero(self.weights < 1.0)
-        return int(free[0]) if len(free) else len(self.weights)
+        is_free = self.weights < 1.0
+        first = int(is_free.argmax())
+        return first if is_free[first] else len(is_free)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

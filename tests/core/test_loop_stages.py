@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simloop.agent import Agent, AgentSpec, Call, Capability, Embodiment, InferenceReply, InferenceRequest
+from simloop.agent import (
+    Agent,
+    AgentSpec,
+    Call,
+    Capability,
+    Conditioning,
+    Embodiment,
+    InferenceReply,
+    InferenceRequest,
+)
 from simloop.errors import AgentError, ConfigurationError
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop
@@ -343,6 +352,15 @@ def test_a_measured_time_is_charged_in_place_of_the_models() -> None:
     silent = AnyCall(world, lambda request: InferenceReply(actions=np.zeros((HORIZON, 1))))
     with pytest.raises(AgentError, match="without a measured time under timing mode 'measured'"):
         play(world, silent, case=toy_case(), timing=timing, strategy=NaiveAsync())
+
+
+@pytest.mark.parametrize(
+    ("weights", "num_committed"),
+    [([1, 1, 0.5, 0], 2), ([1, 1, 1], 3), ([0, 1], 0), ([0.5], 0), ([1], 1), ([1, 0, 1], 1)],
+)
+def test_leading_rows_of_weight_1_are_committed(weights: list[float], num_committed: int) -> None:
+    given = np.array(weights, dtype=np.float64)
+    assert Conditioning(actions=np.zeros((len(given), 1)), weights=given).num_committed == num_committed
 
 
 # --- split models ----------------------------------------------------------------------------------------------
