@@ -116,8 +116,9 @@ def test_emergencies(objects: FloatArray, deceleration_mps2: float) -> None:
     )
 
 
-def test_fifty_cut_ins_of_un_r157() -> None:
-    family = load_family("r157_cut_in")
+@pytest.mark.parametrize("name", ["r157_cut_in", "r157_cut_out", "r157_deceleration"])
+def test_fifty_cases_of_un_r157(name: str) -> None:
+    family = load_family(name)
     world = DrivingWorld(**family.world_config)
     timing, strategy = (
         make_timing(component("timing", "zero")),

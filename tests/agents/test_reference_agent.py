@@ -223,6 +223,40 @@ def test_added_latency_is_dead_time_in_front() -> None:
     assert late[4:, 0] == pytest.approx(prompt[:-4, 0])
 
 
+def _plan(model: str, history: FloatArray) -> FloatArray:
+    return ReferenceDriverAgent(model=model).chunk(history, _route(), 20.0)[:, 0]
+
+
+def test_the_human_driver_brakes_for_a_lead_below_two_seconds_of_headway() -> None:
+    # The gap of 60 m shrinks by 10 m/s: it is 40 m, 2 s at 20 m/s, after 2 s; 0.4 s to perceive, 0.75 s to react.
+    far = _history(1)
+    far[0, 1, 0] = 60.0 + 4.3 - 1e-6
+    assert np.all(_plan("cc_human_driver", far) == 0.0)
+    near = _history(1)
+    near[0, 1, 0] = 40.0 + 4.3 - 1e-6
+    plan = _plan("cc_human_driver", near)
+    assert np.all(plan[:8] == 0.0)
+    assert plan[8:23] == pytest.approx(-0.4)
+    assert plan[23] == pytest.approx(-0.4 - 12.65 * 0.05)
+    # As fast as the ego: following is no danger, however near.
+    steady = _history(1)
+    steady[0, 1, 0], steady[0, 1, 2] = 10.0, 20.0
+    assert np.all(_plan("cc_human_driver", steady) == 0.0)
+
+
+@pytest.mark.parametrize("model", REFERENCE_MODELS)
+def test_nobody_sees_through_the_car_ahead(model: str) -> None:
+    history = _history(1)
+    history[0, 1, 0], history[0, 1, 2] = 34.3, 20.0
+    alone = _plan(model, history)
+    history[0, 2] = history[0, 1]
+    history[0, 2, 0], history[0, 2, 2] = 45.0, 0.0
+    # The car ahead is where the standing one is after 0.5 s; until then it hides it.
+    assert _plan(model, history)[:10] == pytest.approx(alone[:10])
+    history[0, 1, 1] = 3.5  # the car ahead is on the next lane: now it is seen
+    assert _plan(model, history).min() < -1.0
+
+
 def test_known_rows_are_counted() -> None:
     for num_rows in (1, 2, 37, sensors.NUM_HISTORY_ROWS):
         assert num_known_rows(_history(num_rows)) == num_rows

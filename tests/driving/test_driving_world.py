@@ -421,6 +421,17 @@ def test_an_episode_ends_when_its_conflict_has_been_over_for_a_while() -> None:
     assert num_ticks * TICK_S > 8.0
 
 
+def test_a_gap_can_be_ahead_of_another_actor() -> None:
+    lead = {"lane": "ego", "gap_m": 20.0, "length_m": 6.0}
+    blocker = {"lane": "ego", "gap_m": 15.0, "ahead_of": "lead", "speed_mps": 0.0, "class": "truck"}
+    world = _world()
+    world.reset(_scenario(actors={"lead": lead, "blocker": blocker}), 0)
+    station_m = np.asarray(EpisodeLog.from_columns(TABLES, world.drain()).column("actors", "station_m"))
+    assert station_m[1:] - station_m[0] == pytest.approx([20.0 + 5.35, 20.0 + 2.35 + 6.0 + 15.0 + 6.0])
+    with pytest.raises(UnknownNameError, match="ahead_of"):
+        world.reset(_scenario(actors={"blocker": blocker, "lead": lead}), 0)
+
+
 @pytest.mark.parametrize(
     ("actor", "message"),
     [

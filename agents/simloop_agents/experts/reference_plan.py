@@ -2,6 +2,10 @@
 
 A reference model remembers (reaction time that has run, brake force that has built up). An agent must not: the
 kernel replays the model over the world's ``history`` at every call, then goes on against predicted actors.
+
+A driver does not see through the car ahead: who is behind it, in the ego's path, does not exist for him. Whoever is in
+the ego's lane from the start is no cut-in; for him the human driver of UN R157 brakes below 2 s of headway when the gap
+shrinks, 0.4 s of perception later (annex 4, appendix 3, deceleration and cut-out).
 """
 
 from __future__ import annotations
@@ -14,10 +18,13 @@ from numba import njit
 
 from simloop_agents.experts.driving_plan import following_acceleration_mps2
 from simloop_agents.experts.reference_models import (
+    CC_HUMAN_DRIVER,
     FULL_BRAKING_MPS2,
     HAS_REACTED,
+    LATENCY_LEFT_S,
     NUM_DRIVER_ENTRIES,
     OVER,
+    SAFE,
     UNSAFE,
     brake,
     judge_conflict,
@@ -28,6 +35,8 @@ FloatArray = npt.NDArray[np.float64]
 
 STEP_S = 0.05
 """Time between two rows of the history and of a plan."""
+CC_CRITICAL_HEADWAY_S = 2.0
+CC_PERCEPTION_S = 0.4
 RESUME_MPS2 = 1.0
 """Largest acceleration with which a driver who has not reacted returns to the speed of the start."""
 LATERAL_FREQUENCY_RADPS = 1.0
@@ -90,6 +99,35 @@ def _follow_mps2(state: FloatArray, nominal_mps: float) -> float:
 
 
 @njit(cache=True)
+def _lateral_gap_m(state: FloatArray, other: int) -> float:
+    aside = abs(state[other, _OFFSET_M] - state[0, _OFFSET_M])
+    return float(aside - 0.5 * (state[other, _WIDTH_M] + state[0, _WIDTH_M]))
+
+
+@njit(cache=True)
+def _is_hidden(state: FloatArray, other: int) -> bool:
+    """Whether somebody stands in the ego's path between the ego and ``other``, who is in it too."""
+    if _lateral_gap_m(state, other) > 0.0:
+        return False
+    for nearer in range(1, len(state)):
+        is_there = nearer != other and state[nearer, _LENGTH_M] > 0.0
+        is_between = state[0, _STATION_M] < state[nearer, _STATION_M] < state[other, _STATION_M]
+        if is_there and is_between and _lateral_gap_m(state, nearer) <= 0.0:
+            return True
+    return False
+
+
+@njit(cache=True)
+def _judge_lead(state: FloatArray, other: int) -> int:
+    """Returns SAFE or UNSAFE as the human driver sees an actor that has been in his lane from the start."""
+    ahead = state[other, _STATION_M] - state[0, _STATION_M]
+    gap = ahead - 0.5 * (state[other, _LENGTH_M] + state[0, _LENGTH_M])
+    speed = state[0, _SPEED_MPS]
+    is_closing = speed > state[other, _SPEED_MPS] and _lateral_gap_m(state, other) <= 0.0
+    return UNSAFE if ahead > 0.0 and is_closing and gap < CC_CRITICAL_HEADWAY_S * speed else SAFE
+
+
+@njit(cache=True)
 def plan_accelerations(
     history: FloatArray, lag_rows: int, model: int, added_latency_s: float, chunk: FloatArray
 ) -> None:
@@ -120,7 +158,13 @@ def plan_accelerations(
         previous_speed = speed
         is_unsafe, target = False, 0.0
         for other in range(1, len(state)):
-            if state[other, _LENGTH_M] <= 0.0 or is_over:
+            if state[other, _LENGTH_M] <= 0.0 or is_over or _is_hidden(state, other):
+                continue
+            if model == CC_HUMAN_DRIVER and _lateral_gap_m(history[0], other) <= 0.0:
+                if _judge_lead(state, other) == UNSAFE:
+                    if driver[HAS_REACTED] == 0.0:
+                        driver[LATENCY_LEFT_S] += CC_PERCEPTION_S
+                    is_unsafe, target = True, FULL_BRAKING_MPS2
                 continue
             offset = state[other, _OFFSET_M] - state[0, _OFFSET_M]
             drift = state[other, _RATE_MPS] - state[0, _RATE_MPS]
@@ -131,7 +175,7 @@ def plan_accelerations(
                 state[other, _SPEED_MPS],
                 state[other, _STATION_M] - state[0, _STATION_M],
                 0.5 * (state[other, _LENGTH_M] + state[0, _LENGTH_M]),
-                abs(offset) - 0.5 * (state[other, _WIDTH_M] + state[0, _WIDTH_M]),
+                _lateral_gap_m(state, other),
                 -drift if offset > 0.0 else drift,
                 added_latency_s,
             )

@@ -78,10 +78,12 @@ def build_initial_state(
         )
     offsets = _lane_offsets(road_map, route, scene.ego.station_m)
     columns = [_ego_column(scene, ego_dimensions_m)]
-    columns += [_actor_column(actor, scene, ego_dimensions_m[0], offsets, family) for actor in scene.actors]
+    names = [actor.name for actor in scene.actors]
+    for actor in scene.actors:
+        behind = columns[1 + names.index(actor.ahead_of)] if actor.ahead_of else columns[0]
+        columns.append(_actor_column(actor, behind, offsets, family))
     if scene.background is not None:
         columns += _background_columns(scene.background, scene, columns, offsets, family, seed)
-    names = [actor.name for actor in scene.actors]
     return InitialState(
         road_map=road_map,
         route=route,
@@ -143,13 +145,15 @@ def _ego_column(scene: Scene, dimensions_m: tuple[float, float, float]) -> Float
 
 
 def _actor_column(
-    actor: ActorStart, scene: Scene, ego_length_m: float, offsets: dict[str, float], family: str
+    actor: ActorStart, behind: FloatArray, offsets: dict[str, float], family: str
 ) -> FloatArray:
     length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
     dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
     d_m = _offset(offsets, actor.lane, f"{family}: scene.actors.{actor.name}.lane")
     column = _column(
-        s_m=scene.ego.station_m + actor.gap_m + 0.5 * (ego_length_m + dimensions_m[0]),
+        s_m=float(behind[actor_state.S_M])
+        + actor.gap_m
+        + 0.5 * (float(behind[actor_state.LENGTH_M]) + dimensions_m[0]),
         d_m=d_m + math.copysign(actor.away_from_ego_lane_m, d_m),
         speed_mps=actor.speed_mps,
         dimensions_m=dimensions_m,

@@ -4,17 +4,18 @@
     ego: {road: 1, lane: -3, station_m, initial_speed_mps, set_speed_mps, lateral_offset_m, heading_offset_rad}
     actors: {NAME: {class, lane: ego | left | right, gap_m or headway_s, closing_time_s,
                     relative_speed_mps or speed_mps or speed_ratio (of the ego's), behaviour: scripted | idm,
-                    length_m, width_m, gap_at_lateral_speed_mps, heading: of_travel | along_lane}}
+                    length_m, width_m, gap_at_lateral_speed_mps, heading: of_travel | along_lane,
+                    ahead_of: NAME}}
     manoeuvres: [{actor, trigger: {time_s | headway_s | distance_m | ttc_s, latest_s},
                   change_lane: {to, lateral_speed_mps} or
                   change_speed: {rate_mps2, end_speed_mps or end_speed_ratio}}]
     background: {lanes, num_actors, classes, headway_range_s, relative_speed_range_mps}
     criteria: {goal_time_s, min_progress_ratio, conflict_over_s}
 
-``left`` and ``right`` are the lanes beside the ego's, at the start. With ``gap_at_lateral_speed_mps`` everybody
-starts earlier, by the time in which the actor takes up that lateral speed towards the ego's lane: gap and lane then
-hold for the instant at which it has it. With ``conflict_over_s`` the episode ends, well, when nothing that is
-scripted could have led to a collision for that long.
+``left`` and ``right`` are the lanes beside the ego's, at the start. The gap is ahead of the ego, or ``ahead_of`` an
+actor named before. With ``gap_at_lateral_speed_mps`` everybody starts earlier, by the time in which the actor takes up
+that lateral speed towards the ego's lane: gap and lane then hold for the instant at which it has it. With
+``conflict_over_s`` the episode ends, well, when nothing that is scripted could have led to a collision for that long.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class ActorStart:
     width_m: float = 0.0
     away_from_ego_lane_m: float = 0.0
     keeps_heading: bool = False
+    ahead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,9 @@ def read_scene(scenario: Scenario) -> Scene:
     top = BlockReader(scenario.scene, f"{scenario.family}: scene", scenario.parameters, used)
     map_name = str(top.value("map"))
     ego = _read_ego(top.block("ego"))
-    actors = tuple(_read_actor(name, block, ego) for name, block in top.named_blocks("actors").items())
+    actors: tuple[ActorStart, ...] = ()
+    for name, block in top.named_blocks("actors").items():
+        actors += (_read_actor(name, block, ego, tuple(actor.name for actor in actors)),)
     speeds = {actor.name: actor.speed_mps for actor in actors}
     manoeuvres = tuple(_read_manoeuvre(block, speeds) for block in top.items("manoeuvres"))
     background = _read_background(top.block("background")) if top.has("background") else None
@@ -157,7 +161,7 @@ def _read_ego(block: BlockReader) -> EgoStart:
     return ego
 
 
-def _read_actor(name: str, block: BlockReader, ego: EgoStart) -> ActorStart:
+def _read_actor(name: str, block: BlockReader, ego: EgoStart, before: tuple[str, ...]) -> ActorStart:
     speed_mps = _actor_speed_mps(block, ego)
     if block.exactly_one(("gap_m", "headway_s")) == "gap_m":
         gap_m = block.number("gap_m", low=0.0, high=500.0)
@@ -179,6 +183,7 @@ def _read_actor(name: str, block: BlockReader, ego: EgoStart) -> ActorStart:
         away_from_ego_lane_m=0.5 * lateral_mps * lateral_mps / LATERAL_ACCELERATION_MPS2,
         keeps_heading=block.text("heading", allowed=("of_travel", "along_lane"), default="of_travel")
         == "along_lane",
+        ahead_of=block.text("ahead_of", allowed=before) if block.has("ahead_of") else "",
     )
     block.finish()
     return actor
