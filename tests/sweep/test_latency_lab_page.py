@@ -28,7 +28,7 @@ def test_commands_and_the_suite_file_plan_the_same_grid(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (command,) = blocks(text, "bash")
+    command = blocks(text, "bash")[0]
     words = shlex.split(command)
     assert words[:3] == ["simloop", "sweep", "latency"]
     planned = plan_sweep([*words[3:], "runner=in_process"])
