@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from simloop.rendering import Background, Camera, Light, Scene
 from simloop.rendering.camera_frames import camera_rotation_from_forward_left_up
-from simloop_driving.camera_meshes import Rgb, body_mesh, road_meshes, tail_lamp_mesh
+from simloop_driving.camera_meshes import (
+    CLASSES_WITH_LAMPS,
+    Rgb,
+    body_mesh,
+    road_meshes,
+    tail_lamp_mesh,
+)
 from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
@@ -77,7 +83,7 @@ class CameraScene:
         self._scene = Scene(_SKY, _DAYLIGHT)
         for mesh in road_meshes(road_map):
             self._scene.add(mesh)
-        self._handles: dict[_Look, tuple[int, int]] = {}
+        self._handles: dict[_Look, tuple[int, ...]] = {}
         self._shown: set[_Look] = set()
 
     def render(
@@ -115,12 +121,13 @@ class CameraScene:
             while look in shown:
                 look = look._replace(ordinal=look.ordinal + 1)
             shown.add(look)
-            body, lamps = self._actor_handles(look)
+            handles = self._actor_handles(look)
             position = (poses[index, 0], poses[index, 1], 0.0)
             rotation = _yaw_rotation(float(poses[index, 2]))
-            for handle in (body, lamps):
+            for handle in handles:
                 self._scene.set_pose(handle, position, rotation, dimensions[index])
-            self._scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
+            for lamps in handles[1:]:
+                self._scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
         for look in self._shown ^ shown:
             for handle in self._handles[look]:
                 self._scene.set_visible(handle, look in shown)
@@ -131,12 +138,13 @@ class CameraScene:
         )
         return image.rgb
 
-    def _actor_handles(self, look: _Look) -> tuple[int, int]:
-        """Handles of body and lamps of one more actor of a look, made when they are first needed."""
+    def _actor_handles(self, look: _Look) -> tuple[int, ...]:
+        """Handles of body and lamps, if it has any, of one more actor of a look, made when they are first needed."""
         if look not in self._handles:
             name = ACTOR_CLASSES[look.actor_class]
-            body = self._scene.add(body_mesh(name, _PAINTS[look.paint]))
-            self._handles[look] = (body, self._scene.add(tail_lamp_mesh(name)))
+            self._handles[look] = (self._scene.add(body_mesh(name, _PAINTS[look.paint])),)
+            if name in CLASSES_WITH_LAMPS:
+                self._handles[look] += (self._scene.add(tail_lamp_mesh(name)),)
         return self._handles[look]
 
 

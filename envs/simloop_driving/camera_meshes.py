@@ -29,6 +29,8 @@ _GLASS: Rgb = (0.07, 0.09, 0.12)
 _RUBBER: Rgb = (0.05, 0.05, 0.05)
 _SHADOW: Rgb = (0.10, 0.10, 0.11)
 _PLATE: Rgb = (0.85, 0.85, 0.80)
+_TROUSERS: Rgb = (0.16, 0.17, 0.22)
+_SKIN: Rgb = (0.80, 0.60, 0.48)
 _HEADLAMP: Rgb = (0.95, 0.95, 0.85)
 
 _MARKING_WIDTH_M = 0.20
@@ -232,7 +234,65 @@ def truck_mesh(paint_rgb: Rgb) -> Mesh:
     return soup.mesh()
 
 
-_BODIES: dict[str, Callable[[Rgb], Mesh]] = {"car": car_mesh, "truck": truck_mesh}
+def _add_rider(soup: TriangleSoup, paint_rgb: Rgb, seat: float) -> None:
+    """Adds somebody who sits at a height of ``seat``: legs, a painted jacket, arms, a head."""
+    soup.add_box((-0.12, -0.32, 0.35 * seat), (0.08, 0.32, seat), _TROUSERS)
+    soup.add_box((-0.16, -0.34, seat), (0.06, 0.34, 0.86), paint_rgb)
+    soup.add_box((0.04, -0.46, 0.66), (0.26, 0.46, 0.74), paint_rgb)
+    soup.add_box((-0.08, -0.16, 0.86), (0.06, 0.16, 1.0), _SKIN)
+
+
+@functools.cache
+def motorcycle_mesh(paint_rgb: Rgb) -> Mesh:
+    """A motorcycle with rider in the unit box: two wheels, painted tank and jacket, plate, shadow."""
+    soup = TriangleSoup()
+    _add_shadow(soup)
+    for axle in (-0.34, 0.34):
+        soup.add_box((axle - 0.16, -0.12, 0.0), (axle + 0.16, 0.12, 0.40), _RUBBER)
+    soup.add_box(
+        (-0.42, -0.26, 0.22), (0.36, 0.26, 0.52), _RUBBER, top_low=(-0.34, -0.2), top_high=(0.24, 0.2)
+    )
+    soup.add_box((0.02, -0.22, 0.48), (0.30, 0.22, 0.64), paint_rgb)
+    soup.add_box((-0.505, -0.14, 0.34), (-0.46, 0.14, 0.44), _PLATE)
+    soup.add_box((0.40, -0.16, 0.48), (0.50, 0.16, 0.62), _HEADLAMP)
+    _add_rider(soup, paint_rgb, 0.50)
+    return soup.mesh()
+
+
+@functools.cache
+def bicycle_mesh(paint_rgb: Rgb) -> Mesh:
+    """A bicycle with rider in the unit box: two thin wheels, frame, painted jacket, shadow."""
+    soup = TriangleSoup()
+    _add_shadow(soup)
+    for axle in (-0.30, 0.30):
+        soup.add_box((axle - 0.20, -0.05, 0.0), (axle + 0.20, 0.05, 0.38), _RUBBER)
+    soup.add_box((-0.30, -0.06, 0.30), (0.30, 0.06, 0.46), _POST)
+    soup.add_box((0.22, -0.5, 0.56), (0.30, 0.5, 0.60), _RUBBER)
+    _add_rider(soup, paint_rgb, 0.52)
+    return soup.mesh()
+
+
+@functools.cache
+def pedestrian_mesh(paint_rgb: Rgb) -> Mesh:
+    """Somebody on foot in the unit box: two legs, a painted jacket with arms, a head, shadow."""
+    soup = TriangleSoup()
+    _add_shadow(soup)
+    for side, stride in ((-0.30, 0.12), (0.06, -0.12)):
+        soup.add_box((stride - 0.22, side, 0.0), (stride + 0.22, side + 0.24, 0.48), _TROUSERS)
+    soup.add_box((-0.24, -0.36, 0.48), (0.24, 0.36, 0.84), paint_rgb)
+    for side in (-0.5, 0.36):
+        soup.add_box((-0.16, side, 0.46), (0.16, side + 0.14, 0.82), paint_rgb)
+    soup.add_box((-0.2, -0.17, 0.84), (0.2, 0.17, 1.0), _SKIN)
+    return soup.mesh()
+
+
+_BODIES: dict[str, Callable[[Rgb], Mesh]] = {
+    "car": car_mesh,
+    "truck": truck_mesh,
+    "motorcycle": motorcycle_mesh,
+    "bicycle": bicycle_mesh,
+    "pedestrian": pedestrian_mesh,
+}
 # Rear lamps by class: boxes as (x low, y low, z low, x high, y high, z high).
 _LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {
     "car": (
@@ -241,7 +301,10 @@ _LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {
         (-0.40, -0.16, 0.86, -0.35, 0.16, 0.93),
     ),
     "truck": ((-0.512, -0.5, 0.16, -0.49, -0.26, 0.25), (-0.512, 0.26, 0.16, -0.49, 0.5, 0.25)),
+    "motorcycle": ((-0.515, -0.30, 0.42, -0.46, 0.30, 0.60),),
 }
+CLASSES_WITH_LAMPS = tuple(_LAMPS)
+"""Classes that show brake lamps."""
 
 
 def body_mesh(actor_class: str, paint_rgb: Rgb) -> Mesh:
@@ -251,7 +314,10 @@ def body_mesh(actor_class: str, paint_rgb: Rgb) -> Mesh:
 
 @functools.cache
 def tail_lamp_mesh(actor_class: str) -> Mesh:
-    """Returns the rear lamps of a class, in the unit box, shown without light; whoever places them sets the colour."""
+    """Returns the rear lamps of one of ``CLASSES_WITH_LAMPS``, in the unit box, shown without light.
+
+    Whoever places them sets the colour.
+    """
     soup = TriangleSoup()
     for lamp in _LAMPS[actor_class]:
         soup.add_box(lamp[:3], lamp[3:], (1.0, 0.0, 0.0))

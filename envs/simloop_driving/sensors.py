@@ -24,8 +24,10 @@ from simloop_driving.roads.route import (
 )
 from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
+    CLASS,
     D_RATE_MPS,
     EGO,
+    FIRST_SLOW_CLASS,
     KEEPS_HEADING,
     LENGTH_M,
     S_M,
@@ -229,13 +231,16 @@ def _fill_objects(out: FloatArray, actors: FloatArray) -> None:
         actor = order[row] + 1
         dx, dy = actors[X_M, actor] - actors[X_M, EGO], actors[Y_M, actor] - actors[Y_M, EGO]
         turn = actors[YAW_RAD, actor] - yaw
+        speed = actors[SPEED_MPS, actor]
         if actors[KEEPS_HEADING, actor] > 0.0:  # its motion is what tells where it goes
-            turn += math.atan2(actors[D_RATE_MPS, actor], max(actors[SPEED_MPS, actor], 1.0))
+            turn += math.atan2(actors[D_RATE_MPS, actor], speed)
+        if actors[KEEPS_HEADING, actor] > 0.0 or actors[CLASS, actor] >= FIRST_SLOW_CLASS:
+            speed = math.hypot(speed, actors[D_RATE_MPS, actor])
         out[row, 0] = 1.0
         out[row, 1] = dx * cos_yaw + dy * sin_yaw
         out[row, 2] = dy * cos_yaw - dx * sin_yaw
         out[row, 3] = turn - 2.0 * math.pi * math.floor((turn + math.pi) / (2.0 * math.pi))
-        out[row, 4] = actors[SPEED_MPS, actor]
+        out[row, 4] = speed
         out[row, 5] = actors[ACCELERATION_MPS2, actor]
         out[row, 6] = actors[LENGTH_M, actor]
         out[row, 7] = actors[WIDTH_M, actor]

@@ -19,12 +19,14 @@ from simloop_driving.dynamics.tracking import actuator_commands
 from simloop_driving.roads.route import LEFT_EDGE_M, RIGHT_EDGE_M, centre_at, project, value_at
 from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
+    CLASS,
     COMMAND_ACCELERATION_MPS2,
     COMMAND_D_M,
     COMMAND_D_RATE_MPS,
     D_M,
     D_RATE_MPS,
     EGO,
+    FIRST_SLOW_CLASS,
     KEEPS_HEADING,
     LATERAL_ACCELERATION_MPS2,
     LENGTH_M,
@@ -103,6 +105,12 @@ def place_actor(actors: FloatArray, actor: int, samples: FloatArray, step_m: flo
     actors[X_M, actor] = x - d * math.sin(yaw)
     actors[Y_M, actor] = y + d * math.cos(yaw)
     drift = actors[D_RATE_MPS, actor]
+    if actors[CLASS, actor] >= FIRST_SLOW_CLASS:
+        if drift != 0.0 and actors[KEEPS_HEADING, actor] == 0.0:
+            actors[YAW_RAD, actor] = yaw + math.atan2(drift, actors[SPEED_MPS, actor])
+        elif actors[SPEED_MPS, actor] > 0.0 or actors[KEEPS_HEADING, actor] > 0.0:
+            actors[YAW_RAD, actor] = yaw
+        return
     actors[YAW_RAD, actor] = (
         yaw
         if drift == 0.0 or actors[KEEPS_HEADING, actor] > 0.0

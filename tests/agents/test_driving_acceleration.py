@@ -116,8 +116,10 @@ def test_emergencies(objects: FloatArray, deceleration_mps2: float) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["r157_cut_in", "r157_cut_out", "r157_deceleration"])
-def test_fifty_cases_of_un_r157(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["r157_cut_in", "r157_cut_out", "r157_deceleration", "pedestrian_crossing", "cyclist_crossing"]
+)
+def test_fifty_cases_of_a_family(name: str) -> None:
     family = load_family(name)
     world = DrivingWorld(**family.world_config)
     timing, strategy = (

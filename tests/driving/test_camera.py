@@ -10,9 +10,9 @@ import pytest
 
 from simloop_driving import camera
 from simloop_driving.camera import CameraScene
-from simloop_driving.camera_meshes import road_meshes
+from simloop_driving.camera_meshes import CLASSES_WITH_LAMPS, road_meshes
 from simloop_driving.roads.road_map import DRIVING, RoadMap, load_map
-from simloop_driving.scenario.actor_state import ACTOR_CLASSES
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES, ACTOR_DIMENSIONS_M
 
 LENGTH_M, WIDTH_M, HEIGHT_M = 4.6, 1.85, 1.45
 Image = npt.NDArray[np.uint8]
@@ -146,6 +146,24 @@ def test_broken_lines_are_seen_on_both_sides(road_map: RoadMap, scene: CameraSce
 
 
 @pytest.mark.parametrize("code", range(len(ACTOR_CLASSES)), ids=ACTOR_CLASSES)
+def test_every_class_is_seen_in_its_place(road_map: RoadMap, scene: CameraScene, code: int) -> None:
+    lane = middle_lane(road_map)
+    ego, actor = lane_pose(road_map, lane, 50.0), lane_pose(road_map, lane, 64.0)
+    size_m = [ACTOR_DIMENSIONS_M[ACTOR_CLASSES[code]]]
+    empty = picture(scene, ego).astype(int)
+    seen = scene.render(ego, actor, size_m, [code], [False], actor_paint=[0]).astype(int)
+    rows, columns = np.nonzero(np.any(seen != empty, axis=2))
+    # About 13 m in front of the camera: its width in the picture, and nothing far from the middle.
+    focal_px = camera.WIDTH_PX / 2.0 / np.tan(camera.HORIZONTAL_FOV_RAD / 2.0)
+    width_px = size_m[0][1] * focal_px / (14.0 - 0.5 * size_m[0][0] - camera.MOUNT_FORWARD_M)
+    assert np.ptp(columns) + 1 == pytest.approx(width_px, rel=0.25, abs=2.0)
+    assert abs(np.mean(columns) - camera.WIDTH_PX / 2.0) < 4.0
+    assert len(rows) > 20
+
+
+@pytest.mark.parametrize(
+    "code", range(len(CLASSES_WITH_LAMPS)), ids=[ACTOR_CLASSES[i] for i in range(len(CLASSES_WITH_LAMPS))]
+)
 def test_brake_lamps_light_up(road_map: RoadMap, scene: CameraScene, code: int) -> None:
     lane = middle_lane(road_map)
     ego, lead = lane_pose(road_map, lane, 50.0), lane_pose(road_map, lane, 75.0)

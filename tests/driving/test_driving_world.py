@@ -421,6 +421,23 @@ def test_an_episode_ends_when_its_conflict_has_been_over_for_a_while() -> None:
     assert num_ticks * TICK_S > 8.0
 
 
+def test_somebody_on_foot_points_and_is_seen_to_go_where_he_walks() -> None:
+    walker = {"class": "pedestrian", "lane": "right", "gap_m": 60.0, "speed_mps": 0.0}
+    change = {"actor": "walker", "trigger": {"time_s": 1.0}}
+    change["change_lane"] = {"to": "left", "lateral_speed_mps": 1.5}
+    world = _world("acceleration")
+    world.reset(_scenario(actors={"walker": walker}, manoeuvres=[change]), 0)
+    world.actuate(np.zeros(2))
+    world.advance(60 * CONTROL_PERIOD_NS)
+    log = EpisodeLog.from_columns(TABLES, world.drain())
+    across_m = np.asarray(log.column("actors", "lateral_offset_m"))[1::2]
+    # He takes up 1.5 m/s at 1.5 m/s2: 0.75 m in the first second, 1.5 m in the next.
+    assert across_m[[20, 40, 60]] == pytest.approx([-3.5, -2.75, -1.25], abs=0.02)
+    assert np.asarray(log.column("actors", "yaw_rad"))[-1] == pytest.approx(math.pi / 2.0)
+    seen = np.asarray(world.capture("objects", 0).array)[0]
+    assert seen[3:5] == pytest.approx([math.pi / 2.0, 1.5])
+
+
 def test_a_gap_can_be_ahead_of_another_actor() -> None:
     lead = {"lane": "ego", "gap_m": 20.0, "length_m": 6.0}
     blocker = {"lane": "ego", "gap_m": 15.0, "ahead_of": "lead", "speed_mps": 0.0, "class": "truck"}

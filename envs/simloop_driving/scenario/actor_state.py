@@ -33,11 +33,20 @@ COMMAND_D_RATE_MPS = 17
 KEEPS_HEADING = 18  # 1: points along the lane while it drifts across it, as in studies with point masses
 NUM_ROWS = 19
 
-ACTOR_CLASSES = ("car", "truck")
+ACTOR_CLASSES = ("car", "truck", "motorcycle", "bicycle", "pedestrian")
 """Names of the actor classes, by code; the camera draws the same codes."""
 
-ACTOR_DIMENSIONS_M = {"car": (4.50, 1.82, 1.45), "truck": (12.00, 2.50, 3.80)}
+ACTOR_DIMENSIONS_M = {
+    "car": (4.50, 1.82, 1.45),
+    "truck": (12.00, 2.50, 3.80),
+    "motorcycle": (2.08, 0.77, 1.60),
+    "bicycle": (1.75, 0.60, 1.80),
+    "pedestrian": (0.50, 0.60, 1.75),
+}
 """Length, width and height by class."""
+
+FIRST_SLOW_CLASS = 3
+"""From this class on actors move across the road as fast as along it, and point where they go."""
 
 LATERAL_ACCELERATION_MPS2 = 1.5
 """With which actors take up and give up a lateral speed (as in the UN R157 cut-in data)."""
