@@ -98,7 +98,10 @@ def test_a_dry_run_plans_and_writes_nothing(walls: Any, simloop: Any) -> None:
         (["suite=smoek"], "Unknown suite 'smoek'. Did you mean 'smoke'? Available: "),
         (["scenario=cutin"], "Unknown scenario 'cutin'. Did you mean 'cut_in'? Available: "),
         (["agent=experd"], "Unknown agent 'experd'. Did you mean 'expert'? Available: "),
-        (["strategy=pre"], "Available: aggregate, blocking, correction, fast_slow, future_state, naive_async, paused, "),
+        (
+            ["strategy=pre"],
+            "Available: aggregate, blocking, correction, fast_slow, future_state, naive_async, paused, ",
+        ),
         (["timing=zer"], "Unknown timing 'zer'. Did you mean 'zero'? Available: "),
         (["runner=local"], "Available: in_process, ray."),
         (["sede=1"], "Unknown key 'sede' in the command line."),

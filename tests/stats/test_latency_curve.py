@@ -62,7 +62,7 @@ def test_conservative_l95_follows_the_lower_bound() -> None:
 
 
 def test_a_curve_that_starts_below_its_threshold_or_runs_backwards_is_refused() -> None:
-    with pytest.raises(ParameterError, match="starts at 0.5, below the threshold 0.6"):
+    with pytest.raises(ParameterError, match=r"starts at 0\.5, below the threshold 0\.6"):
         first_crossing(LATENCIES, [0.5, 0.4, 0.3, 0.2], 0.6)
     with pytest.raises(ParameterError, match="must rise strictly"):
         tolerated_latency([0.0, 0.0], [1.0, 1.0])
