@@ -18,6 +18,7 @@ from simloop_agents.experts.reference_drivers import (
     point_mass_cut_in,
     point_mass_cut_in_impacts,
 )
+from simloop_driving.scenario.r157_grids import cut_in_grid
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,14 +58,20 @@ def test_one_cell_is_the_batch_of_one_and_a_batch_is_fast(model: str) -> None:
     assert len(impacts) / (time.process_time() - start_s) >= 10_000
 
 
+@pytest.mark.parametrize("grid_name", ["high", "low"])
 @pytest.mark.parametrize("model", REFERENCE_MODELS)
-def test_added_latency_costs_crashes(model: str) -> None:
-    cells, _ = _table()
+def test_added_latency_costs_crashes_as_the_figure_shows(
+    model: str, grid_name: str, repository: Path
+) -> None:
+    grid = cut_in_grid(grid_name)
+    cells = (grid.ego_speed_mps, grid.cut_in_speed_mps, grid.gap_m, grid.lateral_speed_mps)
     crashes = [
         int(np.isfinite(point_mass_cut_in_impacts(model, *cells, added_latency_s=latency)).sum())
         for latency in (0.0, 0.1, 0.2, 0.4)
     ]
     assert all(less < more for less, more in itertools.pairwise(crashes)), crashes
+    drawn = (repository / "docs" / "images" / "r157_latency.csv").read_text(encoding="utf-8")
+    assert f"{grid_name},{model},{','.join(map(str, crashes))}" in drawn.splitlines()
 
 
 @pytest.mark.parametrize("model", REFERENCE_MODELS)

@@ -438,6 +438,43 @@ def test_somebody_on_foot_points_and_is_seen_to_go_where_he_walks() -> None:
     assert seen[3:5] == pytest.approx([math.pi / 2.0, 1.5])
 
 
+def test_a_mirrored_scenario_gives_the_mirrored_trajectory() -> None:
+    logs = []
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        scenario = _drifting("of_travel")
+        scenario.scene["actors"]["other"]["lane"] = side  # type: ignore[index]
+        scenario.scene["ego"] = {**scenario.scene["ego"], "lateral_offset_m": 0.3 * sign}  # type: ignore[index]
+        world = _world("acceleration")
+        world.reset(scenario, 0)
+        for tick in range(100):
+            world.actuate(np.array([-1.0 + 0.02 * tick, sign * 0.004 * math.sin(0.2 * tick)]))
+            world.advance((tick + 1) * CONTROL_PERIOD_NS)
+        logs.append(EpisodeLog.from_columns(TABLES, world.drain()))
+    left, right = logs
+    for name, sign in (
+        ("x_m", 1.0),
+        ("y_m", -1.0),
+        ("yaw_rad", -1.0),
+        ("speed_mps", 1.0),
+        ("lateral_offset_m", -1.0),
+    ):
+        mirrored = sign * np.asarray(right.column("actors", name))
+        assert np.abs(np.asarray(left.column("actors", name)) - mirrored).max() < 1e-9
+    assert np.ptp(np.asarray(left.column("actors", "y_m"))[::2]) > 0.05
+
+
+def test_energy_never_grows_without_drive() -> None:
+    world = _world("control")
+    world.reset(_scenario(), 0)
+    for tick in range(150):
+        world.actuate(np.array([0.2 * math.sin(0.3 * tick), 0.0, 0.0]))
+        world.advance((tick + 1) * CONTROL_PERIOD_NS)
+    velocity = np.asarray(EpisodeLog.from_columns(TABLES, world.drain()).column("motion", "velocity_mps"))
+    energy = np.sum(velocity**2, axis=1)[30:]  # the drive that held the speed has run down by then
+    assert np.all(np.diff(energy) <= 1e-9)
+    assert energy[-1] < 0.9 * energy[0]
+
+
 def test_a_gap_can_be_ahead_of_another_actor() -> None:
     lead = {"lane": "ego", "gap_m": 20.0, "length_m": 6.0}
     blocker = {"lane": "ego", "gap_m": 15.0, "ahead_of": "lead", "speed_mps": 0.0, "class": "truck"}
