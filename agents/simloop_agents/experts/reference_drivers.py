@@ -163,7 +163,8 @@ def point_mass_cut_in_impacts(
                 f"point-mass cut-in: {name} is {float(values[bad].flat[0])!r}; allowed: numbers from 0 on."
             )
     out = np.empty(arrays[0].size)
-    _impacts_mps(out, code, *(np.ascontiguousarray(a).ravel() for a in arrays), float(added_latency_s))
+    ego, actor, gap, lateral = (np.ascontiguousarray(a).ravel() for a in arrays)
+    _impacts_mps(out, code, ego, actor, gap, lateral, float(added_latency_s))
     return out.reshape(arrays[0].shape)
 
 

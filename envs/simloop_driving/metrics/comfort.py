@@ -57,8 +57,7 @@ def ride_signals(speed_mps: FloatArray, yaw_rad: FloatArray, period_s: float) ->
     first, second = _window(FIRST_WINDOW_S, period_s), _window(SECOND_WINDOW_S, period_s)
 
     def derivative(values: FloatArray, order: int, window: int) -> FloatArray:
-        out: FloatArray = savgol_filter(values, window, 2, deriv=order, delta=period_s)
-        return out
+        return np.asarray(savgol_filter(values, window, 2, deriv=order, delta=period_s), dtype=np.float64)
 
     yaw = np.unwrap(yaw_rad)
     acceleration, jerk = derivative(speed_mps, 1, first), derivative(speed_mps, 2, second)
