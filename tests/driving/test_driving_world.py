@@ -421,6 +421,19 @@ def test_an_episode_ends_when_its_conflict_has_been_over_for_a_while() -> None:
     assert num_ticks * TICK_S > 8.0
 
 
+def test_nobody_starts_in_somebody_else() -> None:
+    lead = {"lane": "ego", "gap_m": 20.0}
+    for other in ({"lane": "ego", "gap_m": 22.0}, {"lane": "ego", "gap_m": 16.0, "class": "truck"}):
+        with pytest.raises(
+            ConfigurationError, match=r"scene\.actors\.other starts in lead: centres .* allowed: from"
+        ):
+            _world().reset(_scenario(actors={"lead": lead, "other": other}), 0)
+    _world().reset(_scenario(actors={"lead": lead, "other": {"lane": "left", "gap_m": 20.0}}), 0)
+    _world().reset(
+        _scenario(actors={"lead": lead, "other": {"lane": "ego", "gap_m": 0.0, "ahead_of": "lead"}}), 0
+    )
+
+
 def test_somebody_on_foot_points_and_is_seen_to_go_where_he_walks() -> None:
     walker = {"class": "pedestrian", "lane": "right", "gap_m": 60.0, "speed_mps": 0.0}
     change = {"actor": "walker", "trigger": {"time_s": 1.0}}

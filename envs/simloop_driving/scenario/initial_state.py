@@ -61,7 +61,7 @@ def build_initial_state(
         road_map: The map, if it is not a shipped one.
 
     Raises:
-        ConfigurationError: A lane does not exist, or the ego starts beyond its end.
+        ConfigurationError: A lane does not exist, the ego starts beyond its end, or two start in each other.
     """
     road_map = road_map if road_map is not None else load_map(scene.map_name)
     lane = road_map.lane_index(scene.ego.road_id, scene.ego.lane_id)
@@ -82,6 +82,7 @@ def build_initial_state(
     for actor in scene.actors:
         behind = columns[1 + names.index(actor.ahead_of)] if actor.ahead_of else columns[0]
         columns.append(_actor_column(actor, behind, offsets, family))
+    _check_room(columns, ("ego", *names), family)
     if scene.background is not None:
         columns += _background_columns(scene.background, scene, columns, offsets, family, seed)
     return InitialState(
@@ -131,6 +132,22 @@ def _column(
     column[actor_state.SPEED_RATE_MPS2] = SCRIPTED_SPEED_RATE_MPS2
     column[actor_state.COMMAND_D_M] = d_m
     return column
+
+
+def _check_room(columns: Sequence[FloatArray], names: Sequence[str], family: str) -> None:
+    for second in range(1, len(columns)):
+        for first in range(second):
+            one, other = columns[first], columns[second]
+            apart_m = abs(other[actor_state.S_M] - one[actor_state.S_M])
+            aside_m = abs(other[actor_state.D_M] - one[actor_state.D_M])
+            length_m = 0.5 * (one[actor_state.LENGTH_M] + other[actor_state.LENGTH_M])
+            width_m = 0.5 * (one[actor_state.WIDTH_M] + other[actor_state.WIDTH_M])
+            if apart_m < length_m - 1e-9 and aside_m < width_m - 1e-9:
+                raise ConfigurationError(
+                    f"{family}: scene.actors.{names[second]} starts in {names[first]}: centres {apart_m:.2f} m apart "
+                    f"along the lane and {aside_m:.2f} m across; allowed: from {length_m:.2f} m along or "
+                    f"{width_m:.2f} m across."
+                )
 
 
 def _ego_column(scene: Scene, dimensions_m: tuple[float, float, float]) -> FloatArray:
