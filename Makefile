@@ -68,7 +68,8 @@ bench: dev
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -q $(PYTEST_FLAGS)
 
 nightly: dev
-	$(BIN)/python -m pytest -m nightly $(PYTEST_FLAGS)
+	# Some of them work for many minutes in one test.
+	$(BIN)/python -m pytest -m nightly -o faulthandler_timeout=3600 $(PYTEST_FLAGS)
 
 wheel: dev
 	rm -rf build dist
