@@ -29,18 +29,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simloop.agent import Capability
+from simloop.agent import Call, Capability
 from simloop.compose import make_strategy
 from simloop.spec import Component, EpisodeSpec
 from simloop.sweep.arms import Arm
 from simloop.sweep.campaign import GridOutcomes, SweepPart, outcome
+from simloop.timing.timing_config import PIPELINED
 
 CAUSES = ("wrong_plan", "starved", "boundary_jump", "late_perception", "stale", "combined")
 _SENSORS = ("capture", "transport")
 _CHAIN = (
     "preprocess", "uplink", "inference", "context_inference", "expert_inference", "corrector_inference", "cold_start",
-    "downlink", "batching", "added_inference_ms",
+    "downlink", "batching", "added_inference_ms", "mode",
 )  # fmt: skip
+"""What lies between trigger and arrival; without its mode a measured timing charges no inference either."""
+_SERVERS = {
+    Call.POLICY: "servers",
+    Call.CONTEXT: "context_servers",
+    Call.EXPERT: "expert_servers",
+    Call.CORRECTOR: "corrector_servers",
+}
 _CONTROL = ("control", "actuation")
 DELAY_COLUMN = "realised_delay_max_ticks"
 
@@ -148,9 +156,10 @@ class FirstCause(SweepPart):
     def _interventions(self, arm: Arm, delay_ticks: float | None) -> list[tuple[str, Component, Component]]:
         """Returns name, timing and strategy of every intervention that changes something."""
         timing, strategy = arm.timing_component, arm.strategy_component
+        pipelined = lossless(timing.config, make_strategy(strategy).calls)
         changed: list[tuple[str, Mapping[str, Any], Component]] = [
             ("wrong_plan", without(timing.config, (*_SENSORS, *_CHAIN, *_CONTROL)), strategy),
-            ("starved", lossless(timing.config), self._asking_often(arm, delay_ticks)),
+            ("starved", pipelined, self._asking_often(arm, delay_ticks)),
             ("boundary_jump", timing.config, self._consistent(arm)),
             ("late_perception", without(timing.config, _SENSORS), strategy),
             ("stale", without(timing.config, _CHAIN), strategy),
@@ -193,9 +202,19 @@ def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in keys}
 
 
-def lossless(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a timing's configuration in which nothing is lost and no request waits for a server."""
-    changed = {**config, "servers": 0}
+def lossless(config: Mapping[str, Any], calls: Sequence[Call]) -> dict[str, Any]:
+    """Returns a timing's configuration in which nothing is lost and no request of ``calls`` waits for a server.
+
+    Requests that do not wait are answered one by one, so a batch of one is what each of them costs.
+    """
+    changed = dict(config)
+    for key in (_SERVERS[call] for call in calls):
+        if config.get(key) != PIPELINED:
+            changed[key] = 0
+    batching = changed.pop("batching", None)
+    if batching is not None:
+        alone_ms = batching["base_ms"] + batching["per_item_ms"]
+        changed["inference"] = {"distribution": "constant", "value_ms": alone_ms}
     if any(config.get(key) for key in (*_SENSORS, "uplink", "downlink")):
         changed["losses"] = False
     return changed

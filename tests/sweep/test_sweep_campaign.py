@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from simloop.agent import Call
 from simloop.runner.run import execute
 from simloop.store.run_store import RunStore
+from simloop.sweep.causes import lossless
 from simloop.sweep.results import read_sweep
 from simloop.testing.braking_wall import BrakingWall
 
@@ -69,6 +71,37 @@ def test_the_first_cause_of_a_constructed_failure_is_found(
     )
     summary = read_sweep(RunStore.open_read_only(plan.folder)).causes[-1]
     assert summary.counts == {cause: len(found)}
+
+
+WAITING = [
+    "latency_ms=0,700",
+    "timing.queue=fifo",
+    "timing.servers=1",
+    "timing.batching={max_batch: 2, base_ms: 5, per_item_ms: 5}",
+]
+# A microsecond on this machine becomes a second: too late for the wall, whatever is added.
+MEASURED = ["latency_ms=0,700", "timing=measured", "timing.measured_factor=1000000", "runner.interleave=1"]
+
+
+@pytest.mark.parametrize("words", [WAITING, MEASURED], ids=["batches", "measured"])
+def test_every_intervention_is_judged_whatever_the_timing(wall_sweep: Any, words: list[str]) -> None:
+    _, findings = wall_sweep.run("causes=1", *words)
+    (failure,) = findings["causes"]
+    assert failure["first_cause"] == "stale"
+    assert failure["cured_by"] == ["stale"]
+    assert {"wrong_plan", "stale"} <= set(failure["tried"])
+
+
+def test_what_is_taken_out_is_out() -> None:
+    batching = {"max_batch": 2, "base_ms": 60, "per_item_ms": 5}
+    starved = lossless({"batching": batching, "servers": 2}, (Call.EXPERT, Call.CONTEXT, Call.POLICY))
+    assert starved == {
+        "inference": {"distribution": "constant", "value_ms": 65},
+        "servers": 0,
+        "context_servers": 0,
+        "expert_servers": 0,
+    }
+    assert lossless({"servers": "pipelined"}, (Call.POLICY,)) == {"servers": "pipelined"}
 
 
 def test_of_many_failures_some_of_each_latency_are_explained(wall_sweep: Any) -> None:
