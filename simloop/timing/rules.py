@@ -40,7 +40,7 @@ class Assembly(enum.Enum):
     LATEST = "latest"
     """Whatever has arrived by tick k."""
     NEAREST = "nearest"
-    """Of each sensor the item captured nearest in time to tick k."""
+    """As latest, but of each sensor the item stamped nearest to the newest stamp of the sensor that lags most."""
     WAIT_ALL = "wait_all"
     """As captured_since, but after a time-out with the latest of what is missing."""
 
