@@ -7,7 +7,7 @@ from simloop.errors import ConfigurationError, IncompatibleAgentError
 from simloop.strategies.catalogue import check_agent
 from simloop.strategies.rules import Align
 from simloop.strategies.strategy import Strategy
-from simloop.timing.rules import CALL_STAGES, Assembly
+from simloop.timing.rules import CALL_STAGES, Assembly, ControlClock, Stage
 from simloop.timing.settings import Timing
 from simloop.world import WorldSpec
 
@@ -74,6 +74,18 @@ def check_observed_sensors(timing: Timing, strategy: Strategy, embodiment: Embod
                 f"timing.{CALL_STAGES[call].value}: scene_dependent looks at sensor {sensor!r}; the agent observes: "
                 f"{', '.join(sorted(embodiment.observations))}."
             )
+
+
+def check_timing(timing: Timing, strategy: Strategy, embodiment: Embodiment) -> None:
+    """Checks, before the first episode, that a timing goes with a strategy and with what the agent observes.
+
+    Raises:
+        ConfigurationError: It does not; the message names what is in the way.
+    """
+    check_observed_sensors(timing, strategy, embodiment)
+    if timing.control_clock is ControlClock.RESTART_ON_ARRIVAL and not strategy.freezes_world:
+        has_jitter = timing.stage(Stage.CONTROL_JITTER).constant_ns != 0
+        check_restarting_clock(timing, strategy, has_jitter=has_jitter)
 
 
 def check_restarting_clock(timing: Timing, strategy: Strategy, *, has_jitter: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from simloop import wall_clock
 from simloop.campaign import Campaign, SuiteCampaign, suite_specs
-from simloop.compatibility import check_observed_sensors, matching_embodiment
+from simloop.compatibility import check_timing, matching_embodiment
 from simloop.compose import component, make_strategy, make_timing
 from simloop.criteria import check_names, parse_criteria
 from simloop.errors import ConfigurationError, ParameterError
@@ -211,7 +211,7 @@ def _check_fit(suite: Suite, composer: Composer) -> None:
                     made = make_strategy(composer.component("strategy", strategy))
                     embodiment = matching_embodiment(composer.agent(agent), world, made)
                     for timing in timings:
-                        check_observed_sensors(timing, made, embodiment)
+                        check_timing(timing, made, embodiment)
 
 
 def _manifest(

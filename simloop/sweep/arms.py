@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simloop.compatibility import matching_embodiment
+from simloop.compatibility import check_timing, matching_embodiment
 from simloop.compose import make_strategy, make_timing
 from simloop.errors import IncompatibleAgentError
 from simloop.runner.composing import Composer
@@ -171,7 +171,8 @@ class ArmFactory:
             config = {**chosen.config, "execution_horizon": horizon.at(ticks)}
             chosen = Component(group="strategy", name=chosen.name, config=config)
         made = make_strategy(chosen)
-        matching_embodiment(composer.agent(agent), world, made)
+        embodiment = matching_embodiment(composer.agent(agent), world, made)
+        check_timing(make_timing(timing), made, embodiment)
         composer.add(timing)
         composer.add(chosen)
         return Arm(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simloop.agent import Call
+from simloop.errors import ConfigurationError
 from simloop.runner.run import execute
 from simloop.store.run_store import RunStore
 from simloop.sweep.causes import lossless
@@ -102,6 +103,12 @@ def test_what_is_taken_out_is_out() -> None:
         "expert_servers": 0,
     }
     assert lossless({"servers": "pipelined"}, (Call.POLICY,)) == {"servers": "pipelined"}
+
+
+def test_a_clock_that_does_not_go_with_the_rules_is_refused_before_the_first_episode(wall_sweep: Any) -> None:
+    clock = "{clock: restart_on_arrival, jitter: {distribution: uniform, low_ms: 0, high_ms: 3}}"
+    with pytest.raises(ConfigurationError, match="does not go with control jitter"):
+        wall_sweep.plan(f"timing.control={clock}")
 
 
 def test_of_many_failures_some_of_each_latency_are_explained(wall_sweep: Any) -> None:
