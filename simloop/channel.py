@@ -8,9 +8,8 @@ from simloop.accelerator import Accelerator
 from simloop.agent import AgentSpec, Call
 from simloop.assembly import ObservationAssembly
 from simloop.clock import EventQueue
-from simloop.errors import ConfigurationError
 from simloop.flight import Flight
-from simloop.foresight import Foresight, is_foreseeable
+from simloop.foresight import Foresight, check_foreseeable
 from simloop.randomness import stream_key
 from simloop.strategies.delay_prediction import Predictor
 from simloop.strategies.strategy import Strategy
@@ -152,13 +151,7 @@ def make_channels(
             ),
         )
         if channel.predictor.needs_truth:
-            if not is_foreseeable(graph, call, inference):
-                raise ConfigurationError(
-                    f"strategy.rules.predictor.kind is 'oracle', but under timing {graph.timing.name!r} the delay of a "
-                    f"{call.value} call cannot be foretold: that takes mode modelled, a tick-locked control clock "
-                    "without jitter, links without a rate, no batching and no scene-dependent duration. Change the "
-                    "timing, or choose constant, max_of_window, p95_of_window or ewma."
-                )
+            check_foreseeable(graph, call)
             channel.foresight = Foresight(
                 graph,
                 channel,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from simloop.agent import AgentSpec, Embodiment
+from simloop.clock import NS_PER_S
 from simloop.errors import ConfigurationError, IncompatibleAgentError
+from simloop.foresight import check_foreseeable
 from simloop.strategies.catalogue import check_agent
-from simloop.strategies.rules import Align
+from simloop.strategies.rules import Align, PredictorKind
 from simloop.strategies.strategy import Strategy
 from simloop.timing.rules import CALL_STAGES, Assembly, ControlClock, Stage
 from simloop.timing.settings import Timing
+from simloop.timing.stage_graph import StageGraph
 from simloop.world import WorldSpec
 
 
@@ -86,6 +89,12 @@ def check_timing(timing: Timing, strategy: Strategy, embodiment: Embodiment) -> 
     if timing.control_clock is ControlClock.RESTART_ON_ARRIVAL and not strategy.freezes_world:
         has_jitter = timing.stage(Stage.CONTROL_JITTER).constant_ns != 0
         check_restarting_clock(timing, strategy, has_jitter=has_jitter)
+    if strategy.rules.predictor.kind is PredictorKind.ORACLE:
+        played = timing.frozen() if strategy.freezes_world else timing
+        # What can be foretold depends neither on the case nor on the period.
+        graph = StageGraph(played, "", control_period_ns=NS_PER_S, strategy_name=strategy.name)
+        for call in strategy.calls:
+            check_foreseeable(graph, call)
 
 
 def check_restarting_clock(timing: Timing, strategy: Strategy, *, has_jitter: bool) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from simloop.agent import Call
 from simloop.clock import EventQueue
-from simloop.timing.stage_graph import ControlClock, FirstChunk, InferenceDuration, Mode, StageGraph
+from simloop.errors import ConfigurationError
+from simloop.timing.stage_graph import ControlClock, FirstChunk, Mode, StageGraph
 
 if TYPE_CHECKING:
     from simloop.channel import Channel
@@ -104,19 +105,29 @@ class Foresight:
         return self._channel.inference.ns(tick, t_ns, is_first=is_first, batch=1, observation=None)
 
 
-def is_foreseeable(graph: StageGraph, call: Call, inference: InferenceDuration) -> bool:
-    """Whether the delays of one call's requests can be foretold.
+def check_foreseeable(graph: StageGraph, call: Call) -> None:
+    """Checks that the delays of one call's requests can be foretold.
 
     Not so for measured and replayed times, a duration that looks at the observation or at the batch, links that
     queue, ticks with jitter and a control clock that restarts.
+
+    Raises:
+        ConfigurationError: They cannot; the message names what it would take.
     """
     timing = graph.timing
-    return (
+    if (
         timing.mode is Mode.MODELLED
         and timing.control_clock is ControlClock.TICK_LOCKED
         and graph.control_jitter.constant_ns == 0
-        and not inference.needs_observation
+        and not graph.inference(call).needs_observation
         and (timing.batching is None or call is not Call.POLICY)
         and not graph.uplink.has_memory
         and not graph.downlink.has_memory
+    ):
+        return
+    raise ConfigurationError(
+        f"strategy.rules.predictor.kind is 'oracle', but under timing {timing.name!r} the delay of a {call.value} call "
+        "cannot be foretold: that takes mode modelled, a tick-locked control clock without jitter, links without a "
+        "rate, no batching and no scene-dependent duration. Change the timing, or choose constant, max_of_window, "
+        "p95_of_window or ewma."
     )

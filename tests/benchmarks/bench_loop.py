@@ -25,7 +25,7 @@ NUM_REPEATS = 10
 HORIZON = 32
 TARGET_US_PER_TICK = 20.0
 """On a core of its own; printed beside the reading."""
-MAX_RATIO = 6.0
+MAX_RATIO = 4.0
 """Times the cost of the bare stepping in the same run: the check, since other processes slow both sides alike."""
 CHUNK = np.zeros((HORIZON, 1))
 SHORT_TICKS = 51

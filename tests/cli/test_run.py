@@ -173,7 +173,7 @@ def test_control_c_is_130_and_keeps_what_is_finished(walls: Any) -> None:
     )
     parts = walls.folder / "results/runs/toy/parts"
     deadline_s = wall_clock.now_s() + 60.0
-    while not (parts.is_dir() and any(parts.glob("*.parquet"))):
+    while not (parts.is_dir() and any(parts.glob("part-*.parquet"))):
         assert wall_clock.now_s() < deadline_s, "the run recorded nothing in time"
         wall_clock.sleep_s(0.05)
     os.kill(process.pid, signal.SIGINT)

@@ -42,7 +42,7 @@ def test_kill_nine_half_way_loses_nothing_and_doubles_nothing(walls: Any) -> Non
         [sys.executable, "script.py", *WORDS], cwd=walls.folder, start_new_session=True
     )
     parts = walls.folder / "results/runs/killed/parts"
-    wait_until(lambda: parts.is_dir() and any(parts.glob("*.parquet")), 60.0)
+    wait_until(lambda: parts.is_dir() and any(parts.glob("part-*.parquet")), 60.0)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(30.0)
     before = RunStore.open_read_only(walls.folder / "results/runs/killed").done_ids()

@@ -111,6 +111,13 @@ def test_a_clock_that_does_not_go_with_the_rules_is_refused_before_the_first_epi
         wall_sweep.plan(f"timing.control={clock}")
 
 
+def test_an_oracle_that_cannot_foretell_is_refused_before_the_first_episode(wall_sweep: Any) -> None:
+    with pytest.raises(ConfigurationError, match="the delay of a policy call cannot be foretold"):
+        wall_sweep.plan(
+            "strategy.rules={predictor: {kind: oracle}}", "timing.uplink={rate_mbps: 1, delay_ms: 3}"
+        )
+
+
 def test_of_many_failures_some_of_each_latency_are_explained(wall_sweep: Any) -> None:
     _, findings = wall_sweep.run("latency_ms=0,700,800", "causes=2", "seeds.count=3")
     assert Counter(c["latency_ms"] for c in findings["causes"]) == {700.0: 1, 800.0: 1}
