@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from simloop.compose import choices, description
+from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.plugins import entry_points, load_metrics, world_class
 from simloop.scenario_files import load_family, shipped_families
 from simloop.strategies.catalogue import STRATEGIES
@@ -31,10 +32,25 @@ def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
+def _scenarios(tag: str | None) -> list[dict[str, str]]:
+    """Returns the shipped families, or those that carry a tag: ``SCHEME`` or ``SCHEME=LABEL``.
+
+    Raises:
+        UnknownNameError: No family carries it.
+    """
+    families = [load_family(n) for n in sorted(shipped_families())]
+    if tag is not None:
+        known = {
+            t for f in families for scheme, label in f.tags.items() for t in (scheme, f"{scheme}={label}")
+        }
+        if tag not in known:
+            raise UnknownNameError("tag", tag, known)
+        scheme, _, label = tag.partition("=")
+        families = [f for f in families if scheme in f.tags and label in ("", f.tags[scheme])]
+    return [{"name": f.name, "description": f.description, "world": f.world} for f in families]
+
+
 def _rows(kind: Kind) -> list[dict[str, str]]:
-    if kind is Kind.SCENARIOS:
-        families = [load_family(n) for n in sorted(shipped_families())]
-        return [{"name": f.name, "description": f.description, "world": f.world} for f in families]
     if kind is Kind.SUITES:
         return [{"name": n, "description": load_suite(n).description} for n in sorted(shipped_suites())]
     if kind is Kind.METRICS:
@@ -55,9 +71,16 @@ def _rows(kind: Kind) -> list[dict[str, str]]:
 def list_names(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    tag: Annotated[
+        str | None, typer.Option(help="Only scenarios with this tag: SCHEME or SCHEME=LABEL.")
+    ] = None,
 ) -> None:
     """List scenarios, suites, agents, strategies, timings, metrics or worlds."""
-    rows = _rows(kind)
+    if tag is not None and kind is not Kind.SCENARIOS:
+        raise ConfigurationError(
+            f"--tag is given for {kind.value}; allowed: for scenarios only, they carry tags."
+        )
+    rows = _scenarios(tag) if kind is Kind.SCENARIOS else _rows(kind)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return

@@ -37,6 +37,35 @@ def test_every_kind_lists_names_with_a_sentence(simloop: Any, kind: str) -> None
         assert by_name[row["name"]] == row["description"] + source
 
 
+@pytest.mark.parametrize(
+    ("tag", "listed", "left_out"),
+    [
+        ("iso34502", {"cut_in", "r157_cut_out", "cyclist_crossing"}, {"two_arm_lift", "fork"}),
+        ("unece_r157=deceleration", {"lead_deceleration", "r157_deceleration"}, {"cut_in", "r157_cut_in"}),
+    ],
+)
+def test_scenarios_are_found_by_tag(simloop: Any, tag: str, listed: set[str], left_out: set[str]) -> None:
+    result = simloop("list", "scenarios", "--tag", tag)
+    names = {line.split()[0] for line in result.out.splitlines()}
+    assert result.code == 0
+    assert names >= listed
+    assert not names & left_out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scenarios", "--tag", "iso3450"], "Did you mean 'iso34502'?"),
+        (["scenarios", "--tag", "unece_r157=cut"], "Unknown tag 'unece_r157=cut'."),
+        (["suites", "--tag", "iso34502"], "--tag is given for suites; allowed: for scenarios only"),
+    ],
+)
+def test_a_tag_that_nothing_carries_is_refused(simloop: Any, words: list[str], message: str) -> None:
+    result = simloop("list", *words)
+    assert result.code == 4
+    assert message in result.err
+
+
 def test_strategies_carry_their_source(simloop: Any) -> None:
     sources = {r["name"]: r["source"] for r in json.loads(simloop("list", "strategies", "--json").out)}
     assert "2506.07339" in sources["rtc"]
