@@ -22,7 +22,7 @@ from simloop.store.run_store import RunStore
 from simloop.timing.importers.catalogue import KINDS, ImportOptions, import_trace
 from simloop.timing.perfetto import perfetto_json
 from simloop.timing.trace import NOT_REACHED, Event, Trace, TraceHeader
-from simloop.timing.trace_files import JSONL_SUFFIX, read_trace
+from simloop.timing.trace_files import JSONL_SUFFIX, PARQUET_SUFFIX, read_trace
 from simloop.timing.trace_from_log import trace_from_log
 
 trace_app = typer.Typer(
@@ -95,7 +95,7 @@ def load_trace(source: str, episode: str = "") -> Trace:
         ResultsError: There is no such run, episode or log.
     """
     path = Path(source)
-    if path.is_file():
+    if path.is_file() or path.suffix in (JSONL_SUFFIX, PARQUET_SUFFIX):
         return _of_episode(read_trace(path), episode, source)
     if (path / ATTRIBUTES_NAME).is_file():
         return trace_from_log(

@@ -8,7 +8,7 @@ from typing import Any
 
 from simloop.compatibility import check_timing, matching_embodiment
 from simloop.compose import make_strategy, make_timing
-from simloop.errors import IncompatibleAgentError
+from simloop.errors import ConfigurationError, IncompatibleAgentError
 from simloop.runner.composing import Composer
 from simloop.spec import Case, Component, EpisodeSpec, ScenarioFamily
 from simloop.strategies.catalogue import strategies_for
@@ -146,6 +146,11 @@ class ArmFactory:
     def _timing(self, level: float, label: str) -> Component:
         base = self._composer.component("timing", self._sweep.timing)
         varied = self._sweep.variation
+        if varied is None and "trace" in base.config:
+            raise ConfigurationError(
+                f"timing={base.name} replays a trace, to which no latency can be added; allowed: a timing that is "
+                "modelled or measured, for example timing=zero."
+            )
         if varied is None:
             added = level + float(base.config.get("added_inference_ms", 0.0))
             name = f"{base.name}+{label or f'{level:g}ms'}"

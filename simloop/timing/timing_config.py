@@ -44,7 +44,7 @@ def _by_kind(given: Any, where: str) -> dict[SensorKind, Any]:
         raise ParameterError(
             f"{where} is {given!r}; allowed: a mapping by sensor kind: {', '.join(k.value for k in SensorKind)}."
         )
-    return {choice(SensorKind, kind, where): value for kind, value in given.items()}
+    return {choice(SensorKind, kind, f"a key of {where}"): value for kind, value in given.items()}
 
 
 def _whole_ns(config: Config, key: str, where: str) -> int:

@@ -179,7 +179,8 @@ def test_import_show_and_use(samples: Path, walls: Any, simloop: Any, out: str) 
         (("import", "mahimahi", "runtime.json"), "needs payload_bytes; it takes: payload_bytes"),
         (("import", "sap", "runtime.json", "--column", "x"), "Unknown column 'x'"),
         (("show", "runtime.json"), "format_version is None"),
-        (("show", "none.jsonl"), "is not a results folder"),
+        (("show", "none.jsonl"), "Trace none.jsonl cannot be read: No such file"),
+        (("show", "none"), "is not a results folder"),
         (("export", "runtime.json"), "Nothing to write: give --out TRACE.jsonl (or .parquet), --perfetto"),
     ],
 )

@@ -12,6 +12,7 @@ from simloop.errors import ConfigurationError
 from simloop.runner.run import execute
 from simloop.store.run_store import RunStore
 from simloop.sweep.causes import lossless
+from simloop.sweep.planning import plan_sweep
 from simloop.sweep.results import read_sweep
 from simloop.testing.braking_wall import BrakingWall
 
@@ -116,6 +117,14 @@ def test_an_oracle_that_cannot_foretell_is_refused_before_the_first_episode(wall
         wall_sweep.plan(
             "strategy.rules={predictor: {kind: oracle}}", "timing.uplink={rate_mbps: 1, delay_ms: 3}"
         )
+
+
+def test_no_latency_is_added_to_a_trace() -> None:
+    words = ["scenario=fork", "agent=toy_fork", "strategy=naive_async", "latency_ms=0,50", "timing=replay"]
+    with pytest.raises(
+        ConfigurationError, match=r"timing=replay.* replays a trace, to which no latency can be added"
+    ):
+        plan_sweep([*words, "timing.trace=recorded.jsonl"])
 
 
 def test_of_many_failures_some_of_each_latency_are_explained(wall_sweep: Any) -> None:
