@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from simloop.agent import (
-    Agent,
-    AgentSpec,
     Call,
-    Capability,
     Conditioning,
-    Embodiment,
     InferenceReply,
     InferenceRequest,
 )
@@ -25,7 +21,7 @@ from simloop.loop import ClosedLoop
 from simloop.strategies.catalogue import STRATEGIES
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.strategies.strategy import Strategy
-from simloop.testing import DelayedIntegrator, play, toy_case
+from simloop.testing import AnyCallAgent, DelayedIntegrator, play, toy_case
 from simloop.timing.stage_graph import Mode, Timing, timing_from_config
 from simloop.world import SensorKind, SensorSpec, WorldSpec
 
@@ -50,47 +46,22 @@ class TwoSensors(DelayedIntegrator):
         self._spec = WorldSpec(**{**fields, "sensors": (*self._spec.sensors, camera)})
 
 
-class AnyCall(Agent):
-    """Row i of the chunk of tick k is 100 k + i; a correction adds 0.5 to all it is given; requests are kept."""
+class AnyCall(AnyCallAgent):
+    """Row i of the chunk of tick k is 100 k + i; a correction adds 0.5 to all it is given."""
 
     def __init__(self, world: DelayedIntegrator, reply: Callable[..., InferenceReply] | None = None) -> None:
-        self.requests: list[InferenceRequest] = []
-        self._reply_with = reply
-        self._spec = AgentSpec(
-            name="any_call",
-            horizon=HORIZON,
-            action_period_ns=PERIOD_NS,
-            embodiments=(
-                Embodiment(
-                    action_space=world.spec.action.name,
-                    observations=tuple(s.name for s in world.spec.sensors),
-                ),
-            ),
-            digest="any_call",
-            calls=frozenset(Call),
-            capabilities=frozenset(Capability),
-        )
+        super().__init__(world.spec, reply or _label, horizon=HORIZON)
 
-    @property
-    def spec(self) -> AgentSpec:
-        return self._spec
 
-    def infer(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceReply]:
-        self.requests += requests
-        return [(self._reply_with or self._reply)(request) for request in requests]
-
-    def asked(self, call: Call) -> list[InferenceRequest]:
-        return [r for r in self.requests if r.call is call]
-
-    def _reply(self, request: InferenceRequest) -> InferenceReply:
-        if request.call is Call.CONTEXT:
-            return InferenceReply(actions=None, context=np.full(3, request.observation_tick))
-        if request.call is Call.CORRECTOR:
-            assert request.base_actions is not None
-            return InferenceReply(actions=request.base_actions + 0.5)
-        first = 0 if request.rolled_actions is None else len(request.rolled_actions)
-        rows = 100.0 * request.observation_tick + first + np.arange(HORIZON)[:, None]
-        return InferenceReply(actions=rows, first_index=first, context=f"chunk of {request.observation_tick}")
+def _label(request: InferenceRequest) -> InferenceReply:
+    if request.call is Call.CONTEXT:
+        return InferenceReply(actions=None, context=np.full(3, request.observation_tick))
+    if request.call is Call.CORRECTOR:
+        assert request.base_actions is not None
+        return InferenceReply(actions=request.base_actions + 0.5)
+    first = 0 if request.rolled_actions is None else len(request.rolled_actions)
+    rows = 100.0 * request.observation_tick + first + np.arange(HORIZON)[:, None]
+    return InferenceReply(actions=rows, first_index=first, context=f"chunk of {request.observation_tick}")
 
 
 def _constant(ms: float) -> dict[str, Any]:
@@ -441,15 +412,12 @@ def test_a_corrector_is_told_what_it_corrects() -> None:
 def test_a_bad_reply_to_any_call_is_an_agent_error(
     name: str, call: Call, reply: InferenceReply, message: str
 ) -> None:
-    agent = AnyCall(DelayedIntegrator())
-    good = agent._reply
-
     def answer(request: InferenceRequest) -> InferenceReply:
         rolled = request.rolled_actions
         is_rolled = name != "future_state" or (rolled is not None and len(rolled) > 0)
-        return reply if request.call is call and is_rolled else good(request)
+        return reply if request.call is call and is_rolled else _label(request)
 
-    agent._reply_with = answer
+    agent = AnyCall(DelayedIntegrator(), answer)
     with pytest.raises(AgentError, match=message):
         _roll(STRATEGIES[name](execution_horizon=4), agent=agent, inference=_constant(100))
 

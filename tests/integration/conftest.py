@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simloop.agent import Agent, AgentSpec, Call, Capability, Embodiment, InferenceReply, InferenceRequest
+from simloop.agent import Call, InferenceReply, InferenceRequest
 from simloop.log import EpisodeLog
+from simloop.testing import AnyCallAgent
 from simloop.world import WorldSpec
 
 HORIZON = 8
@@ -23,36 +24,17 @@ def label(observation_tick: int, row: int) -> float:
     return 100.0 * observation_tick + row
 
 
-class AnyCallAgent(Agent):
+class LabelAgent(AnyCallAgent):
     """Answers every call: row i of a chunk is ``value(observation tick, i)``, a correction adds ``corrected_by``."""
 
     def __init__(
         self, world: WorldSpec, *, value: Value = label, horizon: int = HORIZON, corrected_by: float = 0.0
     ) -> None:
+        super().__init__(world, self._label, horizon=horizon)
         self._value = value
         self._corrected_by = corrected_by
-        self.requests: list[InferenceRequest] = []
-        self._spec = AgentSpec(
-            name="any_call",
-            horizon=horizon,
-            action_period_ns=world.control_period_ns,
-            embodiments=(
-                Embodiment(action_space=world.action.name, observations=tuple(s.name for s in world.sensors)),
-            ),
-            digest="any_call",
-            calls=frozenset(Call),
-            capabilities=frozenset(Capability),
-        )
 
-    @property
-    def spec(self) -> AgentSpec:
-        return self._spec
-
-    def infer(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceReply]:
-        self.requests += requests
-        return [self._reply(request) for request in requests]
-
-    def _reply(self, request: InferenceRequest) -> InferenceReply:
+    def _label(self, request: InferenceRequest) -> InferenceReply:
         if request.call is Call.CONTEXT:
             return InferenceReply(actions=None, context=request.observation_tick)
         if request.call is Call.CORRECTOR:
@@ -145,9 +127,9 @@ def _check_conservation(log: EpisodeLog) -> None:
 
 
 @pytest.fixture(scope="session")
-def any_call_agent() -> Callable[..., AnyCallAgent]:
+def any_call_agent() -> Callable[..., LabelAgent]:
     """Makes an agent that any strategy can run."""
-    return AnyCallAgent
+    return LabelAgent
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from simloop.agent import Agent, AgentSpec, Call, Capability, Embodiment, InferenceReply, InferenceRequest
+from simloop.agent import AgentSpec, Call, InferenceReply, InferenceRequest
 from simloop.errors import IncompatibleAgentError
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop
 from simloop.strategies.catalogue import STRATEGIES
 from simloop.strategies.rtc import soft_mask
-from simloop.testing import DelayedIntegrator, play, toy_case
+from simloop.testing import AnyCallAgent, DelayedIntegrator, play, toy_case
 from simloop.timing.stage_graph import timing_from_config
 
 HORIZON, PERIOD_NS, NUM_TICKS = 8, 50_000_000, 40
@@ -25,36 +25,16 @@ def _row(k: int, row: int) -> float:
     return 100.0 * k + row
 
 
-class Recorder(Agent):
+class Recorder(AnyCallAgent):
     """Row i of the chunk of tick k is 100 k + i; a corrector adds 0.5; every request is kept."""
 
     def __init__(
         self, *, action_period_ns: int = PERIOD_NS, spread: Callable[[int, int], float] = _row
     ) -> None:
-        self.requests: list[InferenceRequest] = []
+        super().__init__(WORLD.spec, self._spread, horizon=HORIZON, action_period_ns=action_period_ns)
         self._value = spread
-        self._spec = AgentSpec(
-            name="recorder",
-            horizon=HORIZON,
-            action_period_ns=action_period_ns,
-            embodiments=(Embodiment(action_space=WORLD.spec.action.name, observations=("state",)),),
-            digest="recorder",
-            calls=frozenset(Call),
-            capabilities=frozenset(Capability),
-        )
 
-    @property
-    def spec(self) -> AgentSpec:
-        return self._spec
-
-    def infer(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceReply]:
-        self.requests += requests
-        return [self._reply(request) for request in requests]
-
-    def asked(self, call: Call) -> list[InferenceRequest]:
-        return [r for r in self.requests if r.call is call]
-
-    def _reply(self, request: InferenceRequest) -> InferenceReply:
+    def _spread(self, request: InferenceRequest) -> InferenceReply:
         if request.call is Call.CONTEXT:
             return InferenceReply(actions=None, context=request.observation_tick)
         if request.call is Call.CORRECTOR:
