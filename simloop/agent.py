@@ -145,11 +145,13 @@ class Embodiment:
         action_space: ``ActionSpec.name`` that the agent answers in.
         observations: Names of the sensors that it reads.
         dimensions: Names of the action's entries, in order; empty means any.
+        optional_observations: Names of the sensors that it reads where a world has them and does without elsewhere.
     """
 
     action_space: str
     observations: tuple[str, ...]
     dimensions: tuple[str, ...] = ()
+    optional_observations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection
+
 from simloop.agent import AgentSpec, Embodiment
 from simloop.clock import NS_PER_S
 from simloop.errors import ConfigurationError, IncompatibleAgentError
@@ -16,7 +19,7 @@ from simloop.world import WorldSpec
 
 
 def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> Embodiment:
-    """Returns how ``agent`` acts in ``world`` under ``strategy``.
+    """Returns how ``agent`` acts in ``world`` under ``strategy``; it reads the optional sensors that the world has.
 
     Raises:
         IncompatibleAgentError: Action space, dimensions, sensors, chunk length, action period, calls or a capability
@@ -45,7 +48,14 @@ def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) 
     if agent.action_period_ns != world.control_period_ns:
         _check_other_period(agent, world, strategy)
     check_agent(strategy, agent)
-    return embodiment
+    return _with_optional_sensors(embodiment, sensors)
+
+
+def _with_optional_sensors(embodiment: Embodiment, sensors: Collection[str]) -> Embodiment:
+    found = tuple(name for name in embodiment.optional_observations if name in sensors)
+    return dataclasses.replace(
+        embodiment, observations=(*embodiment.observations, *found), optional_observations=()
+    )
 
 
 def _check_other_period(agent: AgentSpec, world: WorldSpec, strategy: Strategy) -> None:
