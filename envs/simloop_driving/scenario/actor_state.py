@@ -2,16 +2,19 @@
 
 The scenario layer reads the state rows and writes the command rows once per control tick. Whoever owns the actors
 (the embedded world, or an adapter to another simulator) fills the state rows and applies the commands.
+
+Every actor moves along a path; path 0 is the ego's route. Its state is where it is along and across that path; where
+it is along and across the ego's route is there for everybody, and the same for actors of path 0.
 """
 
 from __future__ import annotations
 
-# State, along and across the ego's route (simloop_driving.roads.route).
-S_M = 0
-D_M = 1
-SPEED_MPS = 2  # along the route, >= 0
+# State.
+S_M = 0  # along the ego's route (simloop_driving.roads.route)
+D_M = 1  # across it
+SPEED_MPS = 2  # along the actor's own path, >= 0
 ACCELERATION_MPS2 = 3
-D_RATE_MPS = 4
+D_RATE_MPS = 4  # across its own path
 # Pose, world frame.
 X_M = 5
 Y_M = 6
@@ -27,11 +30,25 @@ DESIRED_SPEED_MPS = 13  # IDM's v0, or the scripted speed that is being taken up
 SPEED_RATE_MPS2 = 14  # largest change of a scripted speed
 # Commands, in force until the next control tick.
 COMMAND_ACCELERATION_MPS2 = 15
-COMMAND_D_M = 16
+COMMAND_D_M = 16  # across its own path
 COMMAND_D_RATE_MPS = 17
 # How it moves.
 KEEPS_HEADING = 18  # 1: points along the lane while it drifts across it, as in studies with point masses
-NUM_ROWS = 19
+# Its own path.
+PATH = 19  # index of the path; 0 is the ego's route
+PATH_S_M = 20
+PATH_D_M = 21
+ROUTE_SPEED_MPS = 22  # its velocity along the ego's route; negative when it comes towards the ego
+IS_MOBIL = 23  # 1: changes lanes by itself (MOBIL); such an actor has IS_IDM too
+OBEYS = 24  # sum of OBEYS_SIGNALS and OBEYS_RIGHT_OF_WAY
+# Presence.
+IS_ABSENT = 25  # 1: not there, touched and seen by nobody
+ENTERS_S = 26  # enters at this time, once its place is free; 0: from the start
+LEAVES = 27  # 1: is gone where its path ends
+NUM_ROWS = 28
+
+OBEYS_SIGNALS = 1
+OBEYS_RIGHT_OF_WAY = 2
 
 ACTOR_CLASSES = ("car", "truck", "motorcycle", "bicycle", "pedestrian")
 """Names of the actor classes, by code; the camera draws the same codes."""
