@@ -45,7 +45,7 @@ def point_mass(grid: CutInGrid, model: str, latency_s: float = 0.0) -> BoolArray
 def full_world(grid: CutInGrid, model: str, cells: npt.NDArray[np.int64]) -> BoolArray:
     """Returns the crashes of a model that drives the full world."""
     family, agent = load_family("r157_cut_in"), ReferenceDriverAgent(model=model)
-    world = DrivingWorld(action="acceleration", vehicle="r157_study_car", has_history=True)
+    world = DrivingWorld(action="acceleration", vehicle="r157_study_car", extra_sensors=["history"])
     out = np.zeros(len(cells), dtype=bool)
     for i, cell in enumerate(cells):
         world.reset(family.scenario(0, grid.parameters(int(cell))), 0)

@@ -69,13 +69,17 @@ class CameraScene:
     Args:
         road_map: The map.
         supersampling: Samples per pixel along each axis.
+        size_px: Height and width of the pictures; the horizontal field of view is always the same.
     """
 
-    def __init__(self, road_map: RoadMap, *, supersampling: int = 2) -> None:
+    def __init__(
+        self, road_map: RoadMap, *, supersampling: int = 2, size_px: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)
+    ) -> None:
+        height_px, width_px = size_px
         self.camera = Camera(
-            WIDTH_PX,
-            HEIGHT_PX,
-            2.0 * math.atan(math.tan(0.5 * HORIZONTAL_FOV_RAD) * HEIGHT_PX / WIDTH_PX),
+            width_px,
+            height_px,
+            2.0 * math.atan(math.tan(0.5 * HORIZONTAL_FOV_RAD) * height_px / width_px),
             near_m=0.2,
             far_m=_FAR_M,
         )
@@ -107,7 +111,7 @@ class CameraScene:
                 by the episode's seed where pictures train a model, or the colour gives away the role of an actor.
 
         Returns:
-            (96, 160, 3) uint8, red, green, blue.
+            (height, width, 3) uint8, red, green, blue.
         """
         poses = np.asarray(actor_poses, dtype=np.float64).reshape(-1, 3)
         dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 3)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,35 +19,34 @@ from simloop.spec import Scenario
 from simloop.world import Anchor, Frame, Outcome, OutcomeState, World, WorldSpec
 from simloop_driving import recording, sensors, step_kernel
 from simloop_driving.actions import action_spec
-from simloop_driving.camera import NUM_PAINTS, CameraScene
+from simloop_driving.camera import HEIGHT_PX, NUM_PAINTS, WIDTH_PX
 from simloop_driving.dynamics import single_track, tracking
 from simloop_driving.dynamics.vehicle import load_vehicle
+from simloop_driving.periods import (
+    CONTROL_PERIOD_NS as CONTROL_PERIOD_NS,
+)
+from simloop_driving.periods import (
+    PHYSICS_PERIOD_NS,
+    STEP_S,
+    STEPS_PER_TICK,
+    TICK_S,
+)
 from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.roads.route import pose_at
-from simloop_driving.scenario import actor_state, criteria, manoeuvres
-from simloop_driving.scenario.actor_state import BRAKE_LIGHT_BELOW_MPS2, EGO
+from simloop_driving.scenario import criteria, manoeuvres
 from simloop_driving.scenario.initial_state import InitialState, build_initial_state
 from simloop_driving.scenario.scene import Scene, read_scene
 
 FloatArray = npt.NDArray[np.float64]
 
-PHYSICS_PERIOD_NS = 10_000_000
-CONTROL_PERIOD_NS = 50_000_000
-STEPS_PER_TICK = CONTROL_PERIOD_NS // PHYSICS_PERIOD_NS
 ROAD_PICTURE_STEP_M = 20.0
-STEP_S = PHYSICS_PERIOD_NS / 1e9
-TICK_S = CONTROL_PERIOD_NS / 1e9
-PAST_TICKS = sensors.PAST_NS // CONTROL_PERIOD_NS
+SMALLEST_CAMERA_PX, LARGEST_CAMERA_PX = 16, 1024
+NS_PER_MS = 1_000_000
 
 
 @functools.lru_cache(maxsize=4)
 def _lane_borders(road_map: RoadMap) -> list[FloatArray]:
     return road_map.lane_borders(ROAD_PICTURE_STEP_M)
-
-
-@functools.lru_cache(maxsize=4)
-def _camera_scene(road_map: RoadMap, supersampling: int) -> CameraScene:
-    return CameraScene(road_map, supersampling=supersampling)
 
 
 class DrivingWorld(World):
@@ -56,11 +57,14 @@ class DrivingWorld(World):
         vehicle: Name of the ego's vehicle parameters.
         camera_supersampling: Samples per pixel and axis of the camera.
         maps: Maps by name that are used instead of shipped ones.
-        has_history: Whether the world has the privileged sensor ``history``.
+        extra_sensors: Sensors that the world has beyond its standard ones: names, or options by name; see
+            docs/sensors.md.
+        camera_size_px: Height and width of the front camera's pictures; the horizontal field of view stays.
 
     Raises:
-        UnknownNameError: The action space or the vehicle does not exist.
-        ConfigurationError: The supersampling is not 1 to 4.
+        UnknownNameError: The action space, the vehicle or a sensor does not exist.
+        ConfigurationError: The supersampling is not 1 to 4, the camera's size is not 16 to 1024 pixels along both
+            sides, or a sensor's options do not fit.
     """
 
     def __init__(
@@ -70,18 +74,21 @@ class DrivingWorld(World):
         vehicle: str = "midsize_saloon",
         camera_supersampling: int = 2,
         maps: Mapping[str, RoadMap] | None = None,
-        has_history: bool = False,
+        extra_sensors: Sequence[str] | Mapping[str, Mapping[str, Any] | None] = (),
+        camera_size_px: Sequence[int] = (HEIGHT_PX, WIDTH_PX),
     ) -> None:
         if camera_supersampling not in (1, 2, 3, 4):
             raise ConfigurationError(
                 f"camera_supersampling is {camera_supersampling!r}; allowed: 1, 2, 3, 4."
             )
+        front_camera = sensors.FrontCamera(camera_supersampling, _size_px(camera_size_px))
+        extra = sensors.extra_sensors(extra_sensors)
         self._spec = WorldSpec(
             name="driving",
             physics_period_ns=PHYSICS_PERIOD_NS,
             control_period_ns=CONTROL_PERIOD_NS,
             action=action_spec(action),
-            sensors=(*sensors.SENSORS, sensors.HISTORY) if has_history else sensors.SENSORS,
+            sensors=(*front_camera.specs, *sensors.STATE_SENSORS, *(sensor.spec for sensor in extra)),
             tables=recording.TABLES,
             motion_points=recording.MOTION_POINTS,
             max_interleaved=16,
@@ -89,18 +96,21 @@ class DrivingWorld(World):
         )
         self._vehicle = load_vehicle(vehicle)
         self._vehicle_entries = self._vehicle.packed(STEP_S)
-        self._supersampling = camera_supersampling
         self._maps = dict(maps or {})
         self._action_size = self._spec.action.size
-        self._readers: dict[str, Callable[[sensors.Snapshot], npt.NDArray[Any]]] = {
-            "front_camera": self._read_camera,
-            "front_camera_past": self._read_past_camera,
+        self._readers: dict[str, Callable[[sensors.Snapshot, int], npt.NDArray[Any]]] = {
+            **front_camera.readers,
             "ego_state": sensors.ego_state,
             "objects": sensors.objects,
-            "route": self._read_route,
+            "route": sensors.route,
+            **{sensor.name: sensor.read for sensor in extra},
         }
-        if has_history:
-            self._readers["history"] = self._read_history
+        aged = [sensor for sensor in extra if sensor.age_ms > 0]
+        self._age_steps = {sensor.name: sensor.age_ms * NS_PER_MS // PHYSICS_PERIOD_NS for sensor in aged}
+        cut_ms = [step_ms for sensor in aged for step_ms in (sensor.age_ms, sensor.period_ms)]
+        self._steps_between_kept = math.gcd(*cut_ms) * NS_PER_MS // PHYSICS_PERIOD_NS
+        num_kept = max(self._age_steps.values(), default=0) // max(self._steps_between_kept, 1) + 1
+        self._kept: deque[sensors.Snapshot] = deque(maxlen=num_kept)
         self._state: InitialState | None = None
         self._motion_record: FloatArray = np.empty((0, step_kernel.NUM_MOTION_COLUMNS))
         self._actor_record: FloatArray = np.empty((0, 0, step_kernel.NUM_RECORD_COLUMNS))
@@ -133,7 +143,6 @@ class DrivingWorld(World):
         num_actors = state.actors.shape[1]
         self._state = state
         paints = generator(stream_key("driving.paint", scenario.family, seed))
-        self._actor_paint = paints.integers(NUM_PAINTS, size=num_actors - 1)
         self._step = 0
         self._ego = self._start_ego(scene, state)
         self._control = np.zeros(tracking.NUM_CONTROL_ENTRIES)
@@ -142,8 +151,15 @@ class DrivingWorld(World):
         self._contacts = np.zeros((step_kernel.NUM_CONTACT_ROWS, num_actors))
         self._contacts[step_kernel.FIRST_STEP] = -1.0
         self._reserve(int(scenario.time_limit_ns // PHYSICS_PERIOD_NS) + STEPS_PER_TICK, num_actors)
+        self._episode = sensors.Episode(
+            family=scenario.family,
+            seed=seed,
+            start=state,
+            actor_paint=paints.integers(NUM_PAINTS, size=num_actors - 1),
+            actor_record=self._actor_record,
+        )
         self._snapshot: sensors.Snapshot | None = None
-        self._images: dict[int, npt.NDArray[np.uint8]] = {}
+        self._kept.clear()
         self._drained_steps = 0
         self._drained_ticks = 0
         self._drained_contacts: set[int] = set()
@@ -160,6 +176,7 @@ class DrivingWorld(World):
             speed_mps * np.cos(yaw_rad),
             speed_mps * np.sin(yaw_rad),
         )
+        self._keep()
 
     def advance(self, until_ns: int) -> None:
         """Moves the state to ``until_ns``, a multiple of the physics period and not in the past, else ValueError."""
@@ -174,6 +191,16 @@ class DrivingWorld(World):
         if num_steps == 0:
             return
         self._reserve(target + STEPS_PER_TICK, state.actors.shape[1])
+        self._episode.actor_record = self._actor_record
+        if not self._age_steps:
+            self._run(num_steps, state)
+            return
+        while self._step < target:
+            to_kept = self._steps_between_kept - self._step % self._steps_between_kept
+            self._run(min(to_kept, target - self._step), state)
+            self._keep()
+
+    def _run(self, num_steps: int, state: InitialState) -> None:
         step_kernel.run_steps(
             self._step,
             num_steps,
@@ -191,22 +218,27 @@ class DrivingWorld(World):
             self._motion_record,
             self._actor_record,
         )
-        self._step = target
+        self._step += num_steps
         self._snapshot = None
+
+    def _keep(self) -> None:
+        """Keeps the present state for sensors that show an older one."""
+        if self._age_steps and self._step % self._steps_between_kept == 0:
+            self._kept.append(self._frozen())
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes the present state; the array is made from it when it is first read. KeyError: no such sensor."""
-        state = self._started()
+        self._started()
         read = self._readers[sensor]
-        snapshot = self._snapshot
-        if snapshot is None:
-            snapshot = sensors.Snapshot(step=self._step, ego=self._ego.copy(), actors=state.actors.copy())
-            self._snapshot = snapshot
+        snapshot = self._frozen()
+        if sensor in self._age_steps:
+            due = self._step - self._age_steps[sensor]
+            snapshot = next((kept for kept in reversed(self._kept) if kept.step <= due), self._kept[0])
         return Frame(
             sensor=sensor,
             index=index,
-            captured_at_ns=self._step * PHYSICS_PERIOD_NS,
-            render=functools.partial(read, snapshot),
+            captured_at_ns=snapshot.step * PHYSICS_PERIOD_NS,
+            render=functools.partial(read, snapshot, index),
         )
 
     def anchor(self) -> Anchor:
@@ -278,6 +310,18 @@ class DrivingWorld(World):
 
     # --- parts of reset and capture --------------------------------------------------------------------------
 
+    def _frozen(self) -> sensors.Snapshot:
+        snapshot = self._snapshot
+        if snapshot is None:
+            snapshot = sensors.Snapshot(
+                episode=self._episode,
+                step=self._step,
+                ego=self._ego.copy(),
+                actors=self._started().actors.copy(),
+            )
+            self._snapshot = snapshot
+        return snapshot
+
     def _started(self) -> InitialState:
         if self._state is None:
             raise ValueError("The driving world has no scenario yet; call reset first.")
@@ -310,42 +354,15 @@ class DrivingWorld(World):
             self._actor_record = np.empty((2 * num_ticks, num_actors, step_kernel.NUM_RECORD_COLUMNS))
             self._actor_record[: len(old)] = old
 
-    def _read_route(self, snapshot: sensors.Snapshot) -> FloatArray:
-        state = self._started()
-        set_speed_mps = float(state.criteria[criteria.SET_SPEED_MPS])
-        return sensors.route(snapshot, state.route.samples, state.route.step_m, set_speed_mps)
 
-    def _read_history(self, snapshot: sensors.Snapshot) -> FloatArray:
-        return sensors.history(snapshot.actors, self._actor_record[: snapshot.step // STEPS_PER_TICK + 1])
-
-    def _read_camera(self, snapshot: sensors.Snapshot) -> npt.NDArray[np.uint8]:
-        actors = snapshot.actors
-        poses = actors[actor_state.X_M : actor_state.YAW_RAD + 1].T
-        return self._image(snapshot.step, poses, actors[actor_state.ACCELERATION_MPS2])
-
-    def _read_past_camera(self, snapshot: sensors.Snapshot) -> npt.NDArray[np.uint8]:
-        tick = max(snapshot.step // STEPS_PER_TICK - PAST_TICKS, 0)
-        record = self._actor_record[tick]
-        poses = record[:, step_kernel.RECORD_X : step_kernel.RECORD_YAW + 1]
-        return self._image(tick * STEPS_PER_TICK, poses, record[:, step_kernel.RECORD_ACCELERATION])
-
-    def _image(self, step: int, poses: FloatArray, acceleration_mps2: FloatArray) -> npt.NDArray[np.uint8]:
-        """Draws the camera's picture of a physics step, once."""
-        if step not in self._images:
-            state = self._started()
-            actors = state.actors
-            oldest = self._step - 2 * PAST_TICKS * STEPS_PER_TICK
-            for old in [known for known in self._images if 0 < known < oldest]:
-                del self._images[old]
-            self._images[step] = _camera_scene(state.road_map, self._supersampling).render(
-                poses[EGO],
-                poses[1:],
-                actors[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1, 1:].T,
-                actors[actor_state.CLASS, 1:].astype(np.int64),
-                acceleration_mps2[1:] < BRAKE_LIGHT_BELOW_MPS2,
-                self._actor_paint,
-            )
-        return self._images[step].copy()
+def _size_px(given: Sequence[int]) -> tuple[int, int]:
+    allowed = range(SMALLEST_CAMERA_PX, LARGEST_CAMERA_PX + 1)
+    if len(given) != 2 or any(side not in allowed for side in given):
+        raise ConfigurationError(
+            f"camera_size_px is {given!r}; allowed: height and width, whole numbers from {SMALLEST_CAMERA_PX} to "
+            f"{LARGEST_CAMERA_PX}."
+        )
+    return int(given[0]), int(given[1])
 
 
 def _outcome(verdict: int) -> Outcome:

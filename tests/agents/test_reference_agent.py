@@ -70,7 +70,7 @@ def sample_cells(grid_name: str, model: str, num_cells: int) -> Sample:
 def full_world_crashes(grid_name: str, model: str, cells: npt.NDArray[np.int64]) -> BoolArray:
     """Drives cells in the full world, the driver asked at every control tick."""
     grid, family = cut_in_grid(grid_name), load_family("r157_cut_in")
-    world = DrivingWorld(action="acceleration", vehicle="r157_study_car", has_history=True)
+    world = DrivingWorld(action="acceleration", vehicle="r157_study_car", extra_sensors=["history"])
     agent = ReferenceDriverAgent(model=model)
     out = np.zeros(len(cells), dtype=bool)
     for i, cell in enumerate(cells):

@@ -26,6 +26,16 @@ from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 
 TICK_S = CONTROL_PERIOD_NS / 1e9
 
+NO_LINKS_AND_SIGNALS = (
+    "successor",
+    "signal_kind",
+    "signal_id",
+    "signal_controller",
+    "signal_phase",
+    "stop_lane",
+    "stop_signal",
+)
+
 
 def _straight(num_lanes: int = 3, length_m: int = 3000) -> RoadMap:
     """Builds a straight road along x; the middle lane's centre is y = 0."""
@@ -47,6 +57,14 @@ def _straight(num_lanes: int = 3, length_m: int = 3000) -> RoadMap:
         lane_speed_limit_mps=np.full(num_lanes, 36.0),
         lane_left=np.where(lanes > 0, lanes - 1, -1).astype(np.int64),
         lane_right=np.where(lanes < num_lanes - 1, lanes + 1, -1).astype(np.int64),
+        lane_junction_id=np.full(num_lanes, -1, dtype=np.int64),
+        lane_opposite=np.full(num_lanes, -1, dtype=np.int64),
+        successor_start=np.zeros(num_lanes + 1, dtype=np.int64),
+        **{name: np.zeros(0, dtype=np.int64) for name in NO_LINKS_AND_SIGNALS},
+        **{
+            name: np.zeros(0)
+            for name in ("signal_x_m", "signal_y_m", "signal_z_m", "signal_yaw_rad", "stop_s_m")
+        },
     )
 
 
@@ -367,7 +385,7 @@ def _drifting(heading: str) -> Scenario:
 
 @pytest.mark.parametrize("heading", ["of_travel", "along_lane"])
 def test_history_holds_what_happened_and_the_nominal_start(heading: str) -> None:
-    world = DrivingWorld(action="acceleration", maps={"straight": STRAIGHT}, has_history=True)
+    world = DrivingWorld(action="acceleration", maps={"straight": STRAIGHT}, extra_sensors=["history"])
     world.reset(_drifting(heading), 0)
     world.actuate(np.zeros(2))
     world.advance(30 * CONTROL_PERIOD_NS)

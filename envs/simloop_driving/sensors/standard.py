@@ -1,17 +1,14 @@
-"""Sensors of the driving world: their layout, and the arrays made from a frozen snapshot."""
+"""Sensors that every driving world has, except its cameras: layout, and arrays made from a frozen snapshot."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
-from simloop_driving import step_kernel
-from simloop_driving.camera import HEIGHT_PX, WIDTH_PX
 from simloop_driving.dynamics import single_track
 from simloop_driving.roads.route import (
     LEFT_EDGE_M,
@@ -22,6 +19,7 @@ from simloop_driving.roads.route import (
 from simloop_driving.roads.route import (
     WIDTH_M as ROUTE_WIDTH_M,
 )
+from simloop_driving.scenario import criteria
 from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
     CLASS,
@@ -37,12 +35,11 @@ from simloop_driving.scenario.actor_state import (
     Y_M,
     YAW_RAD,
 )
+from simloop_driving.sensors.snapshot import Snapshot
 
 FloatArray = npt.NDArray[np.float64]
 
 SENSOR_PERIOD_NS = 50_000_000
-PAST_NS = 400_000_000
-"""How much earlier ``front_camera_past`` looks than ``front_camera``."""
 
 NUM_OBJECTS = 16
 OBJECT_COLUMNS = (
@@ -77,21 +74,6 @@ to the ego; lane width, whether there are driving lanes beside it, and the speed
 EGO_STATE_ENTRIES = ("speed_mps", "acceleration_mps2", "yaw_rate_radps", "steering_angle_rad")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Snapshot:
-    """The state at one physics instant, copied.
-
-    Attributes:
-        step: Physics steps since the start.
-        ego: (single_track.NUM_EGO_ENTRIES,) float64.
-        actors: (actor_state.NUM_ROWS, N) float64.
-    """
-
-    step: int
-    ego: FloatArray
-    actors: FloatArray
-
-
 def _float_sensor(
     name: str, kind: SensorKind, shape: tuple[int, ...], description: str, *, is_privileged: bool = False
 ) -> SensorSpec:
@@ -107,22 +89,7 @@ def _float_sensor(
     )
 
 
-def _camera(name: str, description: str) -> SensorSpec:
-    shape = (HEIGHT_PX, WIDTH_PX, 3)
-    return SensorSpec(
-        name=name,
-        kind=SensorKind.CAMERA,
-        shape=shape,
-        dtype="uint8",
-        period_ns=SENSOR_PERIOD_NS,
-        payload_bytes=math.prod(shape),
-        description=description,
-    )
-
-
-SENSORS = (
-    _camera("front_camera", "RGB, behind the windscreen, looking ahead"),
-    _camera("front_camera_past", "the same camera 0.4 s earlier; before that, the first picture"),
+STATE_SENSORS = (
     _float_sensor(
         "ego_state",
         SensorKind.PROPRIOCEPTION,
@@ -144,53 +111,9 @@ SENSORS = (
     ),
 )
 
-NUM_HISTORY_ROWS = 800
-NUM_HISTORY_ACTORS = 3
-HISTORY_COLUMNS = (
-    "station_m",
-    "lateral_offset_m",
-    "speed_mps",
-    "lateral_speed_mps",
-    "acceleration_mps2",
-    "length_m",
-    "width_m",
-)
-"""Columns of ``history``: position along and across the ego's route (left positive), speeds along and across it,
-acceleration, size. A row is a control tick, the first one t = 0; rows that are still to come are zero. The ego comes
-first, then the first actors of the scene; an actor that does not exist has no length."""
-HISTORY = _float_sensor(
-    "history",
-    SensorKind.OBJECTS,
-    (NUM_HISTORY_ROWS, 1 + NUM_HISTORY_ACTORS, len(HISTORY_COLUMNS)),
-    "all control ticks so far; the ego and the first actors; columns: " + ", ".join(HISTORY_COLUMNS),
-    is_privileged=True,
-)
 
-
-def history(actors: FloatArray, record: FloatArray) -> FloatArray:
-    """Returns the (800, 4, 7) ``history``.
-
-    Args:
-        actors: (actor_state.NUM_ROWS, N) of a snapshot.
-        record: (ticks, N, step_kernel.NUM_RECORD_COLUMNS) up to the snapshot's control tick.
-    """
-    out = np.zeros((NUM_HISTORY_ROWS, 1 + NUM_HISTORY_ACTORS, len(HISTORY_COLUMNS)))
-    num_rows, num_actors = min(len(record), NUM_HISTORY_ROWS), min(record.shape[1], 1 + NUM_HISTORY_ACTORS)
-    known, part = record[:num_rows, :num_actors], out[:num_rows, :num_actors]
-    part[:, :, 0] = known[:, :, step_kernel.RECORD_S]
-    part[:, :, 1] = known[:, :, step_kernel.RECORD_D]
-    rate = known[:, :, step_kernel.RECORD_D_RATE]
-    speed = known[:, :, step_kernel.RECORD_SPEED]
-    part[:, :, 2] = np.sqrt(np.maximum(speed * speed - rate * rate, 0.0))
-    part[:, :, 3] = rate
-    part[:, :, 4] = known[:, :, step_kernel.RECORD_ACCELERATION]
-    part[:, :, 5] = actors[LENGTH_M, :num_actors]
-    part[:, :, 6] = actors[WIDTH_M, :num_actors]
-    return out
-
-
-def ego_state(snapshot: Snapshot) -> FloatArray:
-    """Returns the (4,) ``ego_state``."""
+def ego_state(snapshot: Snapshot, index: int) -> FloatArray:
+    """Returns the (4,) ``ego_state`` of capture ``index``."""
     ego = snapshot.ego
     return np.array(
         [
@@ -202,17 +125,19 @@ def ego_state(snapshot: Snapshot) -> FloatArray:
     )
 
 
-def objects(snapshot: Snapshot) -> FloatArray:
-    """Returns the (16, 8) ``objects``."""
+def objects(snapshot: Snapshot, index: int) -> FloatArray:
+    """Returns the (16, 8) ``objects`` of capture ``index``."""
     out = np.zeros((NUM_OBJECTS, len(OBJECT_COLUMNS)))
     _fill_objects(out, snapshot.actors)
     return out
 
 
-def route(snapshot: Snapshot, samples: FloatArray, step_m: float, set_speed_mps: float) -> FloatArray:
-    """Returns the (32, 8) ``route``."""
+def route(snapshot: Snapshot, index: int) -> FloatArray:
+    """Returns the (32, 8) ``route`` of capture ``index``."""
     out = np.empty((NUM_ROUTE_POINTS, len(ROUTE_COLUMNS)))
-    _fill_route(out, snapshot.actors, samples, step_m, set_speed_mps)
+    start = snapshot.episode.start
+    set_speed_mps = float(start.criteria[criteria.SET_SPEED_MPS])
+    _fill_route(out, snapshot.actors, start.route.samples, start.route.step_m, set_speed_mps)
     return out
 
 
