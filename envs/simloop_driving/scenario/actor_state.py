@@ -45,12 +45,13 @@ OBEYS = 24  # sum of OBEYS_SIGNALS and OBEYS_RIGHT_OF_WAY
 IS_ABSENT = 25  # 1: not there, touched and seen by nobody
 ENTERS_S = 26  # enters at this time, once its place is free; 0: from the start
 LEAVES = 27  # 1: is gone where its path ends
-NUM_ROWS = 28
+LATERAL_LIMIT_MPS2 = 28  # with which it takes up and gives up a lateral speed
+NUM_ROWS = 29
 
 OBEYS_SIGNALS = 1
 OBEYS_RIGHT_OF_WAY = 2
 
-ACTOR_CLASSES = ("car", "truck", "motorcycle", "bicycle", "pedestrian")
+ACTOR_CLASSES = ("car", "truck", "motorcycle", "bicycle", "pedestrian", "door", "barrier", "cone")
 """Names of the actor classes, by code; the camera draws the same codes."""
 
 ACTOR_DIMENSIONS_M = {
@@ -59,11 +60,17 @@ ACTOR_DIMENSIONS_M = {
     "motorcycle": (2.08, 0.77, 1.60),
     "bicycle": (1.75, 0.60, 1.80),
     "pedestrian": (0.50, 0.60, 1.75),
+    "door": (1.10, 0.90, 1.10),
+    "barrier": (0.60, 2.50, 1.00),
+    "cone": (0.40, 0.40, 0.75),
 }
 """Length, width and height by class."""
 
 FIRST_SLOW_CLASS = 3
 """From this class on actors move across the road as fast as along it, and point where they go."""
+
+FIRST_FIXED_CLASS = 5
+"""From this class on actors are things, which always point along the lane."""
 
 LATERAL_ACCELERATION_MPS2 = 1.5
 """With which actors take up and give up a lateral speed (as in the UN R157 cut-in data)."""
