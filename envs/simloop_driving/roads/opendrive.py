@@ -1,43 +1,37 @@
 """Samples ASAM OpenDRIVE into arrays, with ``carla.Map`` as the geometry kernel (offline, no server).
 
-The list of roads and lanes is read from the XML; every position comes from ``carla.Map``. CARLA's left-handed
-frame (y right, degrees clockwise) ends in this module. Only lane sections with constant lane sets are joined.
+The list of roads and lanes, their links and their signals are read from the XML; every position comes from
+``carla.Map``. CARLA's left-handed frame (y right, degrees clockwise) ends in this module.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import ConfigurationError, MissingDependencyError
+from simloop_driving.roads.opendrive_links import (
+    LaneRecord,
+    lane_index,
+    lane_records,
+    opposite_lanes,
+    successors,
+)
+from simloop_driving.roads.opendrive_signals import Pose, signal_records, stop_records
 from simloop_driving.roads.road_map import LANE_KINDS, RoadMap
 
 FloatArray = npt.NDArray[np.float64]
 
-_SPEED_UNITS = {"m/s": 1.0, "km/h": 1.0 / 3.6, "mph": 0.44704}
 _END_MARGIN_M = 1e-3  # carla.Map answers None at the very end of a lane section
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lane:
-    """One lane of one lane section, as the XML names it."""
-
-    road_id: int
-    lane_id: int
-    kind: int
-    begin_m: float
-    end_m: float
-    speed_limit_mps: float
-
-
 def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
-    """Samples every driving lane and shoulder of a map along its centre line.
+    """Samples every lane of the kinds ``LANE_KINDS`` along its centre line, with its links, signals and stop lines.
 
     Args:
         name: Name of the map.
@@ -48,16 +42,23 @@ def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
         MissingDependencyError: The ``carla`` package is not installed.
         ConfigurationError: The document is not OpenDRIVE, or holds no driving lane.
     """
-    lanes = _lanes(name, xml)
+    root = _root(name, xml)
+    lanes = lane_records(root)
+    if not any(LANE_KINDS[lane.kind] == "driving" for lane in lanes):
+        raise ConfigurationError(f"Map {name!r} has no lane of type 'driving'; add one to a <laneSection>.")
     carla_map = _carla_map(name, xml)
-    sampled = [_sample_lane(carla_map, lane, step_m) for lane in lanes]
-    index = {(lane.road_id, lane.begin_m, lane.lane_id): i for i, lane in enumerate(lanes)}
+    lines = [_centre_line(carla_map, lane, step_m) for lane in lanes]
+    sampled = [_resample(line, step_m) for line in lines]
+    index = lane_index(lanes)
 
-    def neighbour(lane: _Lane, outward: int) -> int:
+    def neighbour(lane: LaneRecord, outward: int) -> int:
         # Away from the reference line is to the right of travel on both sides of the road.
-        sign = 1 if lane.lane_id > 0 else -1
-        return index.get((lane.road_id, lane.begin_m, lane.lane_id + sign * outward), -1)
+        sign = -1 if lane.is_forward else 1
+        return index.get((lane.road_id, lane.section, lane.lane_id + sign * outward), -1)
 
+    ahead = successors(root, lanes, index)
+    signals = signal_records(root, functools.partial(_reference_pose, carla_map))
+    stops = stop_records(root, lanes, signals)
     starts = np.concatenate([[0], np.cumsum([arrays.shape[1] for arrays in sampled])])
     x, y, yaw, curvature, s, width = (np.ascontiguousarray(row) for row in np.concatenate(sampled, axis=1))
     return RoadMap(
@@ -76,6 +77,21 @@ def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
         lane_speed_limit_mps=np.array([lane.speed_limit_mps for lane in lanes], dtype=np.float64),
         lane_left=np.array([neighbour(lane, -1) for lane in lanes], dtype=np.int64),
         lane_right=np.array([neighbour(lane, 1) for lane in lanes], dtype=np.int64),
+        lane_junction_id=np.array([lane.junction_id for lane in lanes], dtype=np.int64),
+        lane_opposite=opposite_lanes(lanes, index),
+        successor_start=np.cumsum([0, *(len(found) for found in ahead)], dtype=np.int64),
+        successor=np.array([lane for found in ahead for lane in found], dtype=np.int64),
+        signal_kind=np.array([signal.kind for signal in signals], dtype=np.int64),
+        signal_id=np.array([signal.signal_id for signal in signals], dtype=np.int64),
+        signal_controller=np.array([signal.controller for signal in signals], dtype=np.int64),
+        signal_phase=np.array([signal.phase for signal in signals], dtype=np.int64),
+        signal_x_m=np.array([signal.x_m for signal in signals], dtype=np.float64),
+        signal_y_m=np.array([signal.y_m for signal in signals], dtype=np.float64),
+        signal_z_m=np.array([signal.z_m for signal in signals], dtype=np.float64),
+        signal_yaw_rad=np.array([signal.yaw_rad for signal in signals], dtype=np.float64),
+        stop_lane=np.array([stop.lane for stop in stops], dtype=np.int64),
+        stop_s_m=np.array([_along_m(lines[stop.lane], stop.station_m) for stop in stops], dtype=np.float64),
+        stop_signal=np.array([stop.signal for stop in stops], dtype=np.int64),
     )
 
 
@@ -90,56 +106,21 @@ def _carla_map(name: str, xml: str) -> Any:
     return carla.Map(name, xml)
 
 
-def _lanes(name: str, xml: str) -> list[_Lane]:
+def _root(name: str, xml: str) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
         raise ConfigurationError(f"Map {name!r} is not well-formed XML: {error}.") from error
     if root.tag != "OpenDRIVE":
         raise ConfigurationError(f"Map {name!r} has the root element <{root.tag}>; allowed: <OpenDRIVE>.")
-    lanes = list(itertools.chain.from_iterable(_road_lanes(road) for road in root.iter("road")))
-    if not any(LANE_KINDS[lane.kind] == "driving" for lane in lanes):
-        raise ConfigurationError(f"Map {name!r} has no lane of type 'driving'; add one to a <laneSection>.")
-    return lanes
+    return root
 
 
-def _road_lanes(road: ElementTree.Element) -> list[_Lane]:
-    sections = road.findall("lanes/laneSection")
-    begins = [float(section.get("s", "0")) for section in sections]
-    ends = [*begins[1:], float(road.get("length", "0"))]
-    return [
-        _Lane(
-            road_id=int(road.get("id", "0")),
-            lane_id=int(lane.get("id", "0")),
-            kind=LANE_KINDS.index(lane.get("type", "")),
-            begin_m=begin,
-            end_m=end,
-            speed_limit_mps=_speed_limit_mps(road, lane, begin),
-        )
-        for section, begin, end in zip(sections, begins, ends, strict=True)
-        for side in ("left", "right")
-        for lane in section.findall(f"{side}/lane")
-        if lane.get("type") in LANE_KINDS
-    ]
-
-
-def _speed_limit_mps(road: ElementTree.Element, lane: ElementTree.Element, station_m: float) -> float:
-    own = lane.find("speed")
-    if own is not None:
-        return float(own.get("max", "inf")) * _SPEED_UNITS[own.get("unit", "m/s")]
-    limit = math.inf
-    for road_type in road.findall("type"):
-        speed = road_type.find("speed")
-        if speed is not None and float(road_type.get("s", "0")) <= station_m:
-            limit = float(speed.get("max", "inf")) * _SPEED_UNITS[speed.get("unit", "m/s")]
-    return limit
-
-
-def _sample_lane(carla_map: Any, lane: _Lane, step_m: float) -> FloatArray:
-    """Returns rows x, y, yaw, curvature, s, width at equal steps of the lane's own arc length."""
+def _centre_line(carla_map: Any, lane: LaneRecord, step_m: float) -> FloatArray:
+    """Returns rows x, y, yaw, width, arc length and station, in travel order, at equal steps of the station."""
     num = max(2, math.ceil((lane.end_m - lane.begin_m) / step_m) + 1)
     stations = np.linspace(lane.begin_m + _END_MARGIN_M, lane.end_m - _END_MARGIN_M, num)
-    if lane.lane_id > 0:
+    if not lane.is_forward:
         stations = stations[::-1]
     points = [carla_map.get_waypoint_xodr(lane.road_id, lane.lane_id, float(station)) for station in stations]
     transforms = [point.transform for point in points]
@@ -151,6 +132,45 @@ def _sample_lane(carla_map: Any, lane: _Lane, step_m: float) -> FloatArray:
     half_turn = np.abs(np.diff(yaw)) / 2.0
     arc = np.hypot(np.diff(x), np.diff(y)) / np.sinc(half_turn / math.pi)
     along = np.concatenate([[0.0], np.cumsum(arc)])
+    return np.stack([x, y, yaw, width, along, stations])
+
+
+def _resample(line: FloatArray, step_m: float) -> FloatArray:
+    """Returns rows x, y, yaw, curvature, s, width at equal steps of the lane's own arc length."""
+    along = line[4]
     s = np.arange(0.0, along[-1], step_m)
-    x, y, yaw, width = (np.interp(s, along, values) for values in (x, y, yaw, width))
+    x, y, yaw, width = (np.interp(s, along, values) for values in line[:4])
     return np.stack([x, y, yaw, np.gradient(yaw, s), s, width])
+
+
+def _along_m(line: FloatArray, station_m: float) -> float:
+    """Returns the arc length along a lane at a station of the reference line."""
+    order = np.argsort(line[5])
+    return float(np.interp(station_m, line[5][order], line[4][order]))
+
+
+def _reference_pose(carla_map: Any, road: ElementTree.Element, station_m: float) -> Pose:
+    """Returns x, y and heading of a road's reference line, from the border of a lane beside lane 0."""
+    length_m = float(road.get("length", "0"))
+    station_m = min(max(station_m, _END_MARGIN_M), length_m - _END_MARGIN_M)
+    point = None
+    for lane_id in (-1, 1):
+        point = point or carla_map.get_waypoint_xodr(int(road.get("id", "0")), lane_id, station_m)
+    if point is None:
+        raise ConfigurationError(
+            f"Road {road.get('id')} has a signal at station {station_m:g} m and no lane beside lane 0 there; give "
+            "the signal a <positionInertial>."
+        )
+    yaw = -math.radians(point.transform.rotation.yaw) + (math.pi if point.lane_id > 0 else 0.0)
+    offset_m = math.copysign(0.5 * point.lane_width, -point.lane_id) - _lane_offset_m(road, station_m)
+    x, y = point.transform.location.x, -point.transform.location.y
+    return x - offset_m * math.sin(yaw), y + offset_m * math.cos(yaw), yaw
+
+
+def _lane_offset_m(road: ElementTree.Element, station_m: float) -> float:
+    value = 0.0
+    for item in road.findall("lanes/laneOffset"):
+        distance = station_m - float(item.get("s", "0"))
+        if distance >= 0.0:
+            value = sum(float(item.get(name, "0")) * distance**power for power, name in enumerate("abcd"))
+    return value

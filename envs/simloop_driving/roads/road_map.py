@@ -22,8 +22,13 @@ IntArray = npt.NDArray[np.int64]
 
 DRIVING = 0
 SHOULDER = 1
-LANE_KINDS = ("driving", "shoulder")
+LANE_KINDS = ("driving", "shoulder", "parking", "sidewalk", "biking")
 """Names of the lane kinds, by code."""
+TRAFFIC_LIGHT = 0
+STOP_SIGN = 1
+YIELD_SIGN = 2
+SIGNAL_KINDS = ("traffic_light", "stop", "yield")
+"""Names of the signal kinds, by code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,10 +48,26 @@ class RoadMap:
         width_m: (S,) float64, lane width.
         lane_road_id: (L,) int64, OpenDRIVE road.
         lane_opendrive_id: (L,) int64, OpenDRIVE lane id.
-        lane_kind: (L,) int64, ``DRIVING`` or ``SHOULDER``.
+        lane_kind: (L,) int64, index into ``LANE_KINDS``.
         lane_speed_limit_mps: (L,) float64, inf where there is none.
         lane_left: (L,) int64, the lane of the same direction to the left (any kind), or -1.
         lane_right: (L,) int64, the lane of the same direction to the right (any kind), or -1.
+        lane_junction_id: (L,) int64, OpenDRIVE junction that the lane crosses, or -1.
+        lane_opposite: (L,) int64, the driving lane of opposite direction across the road's reference line (the same
+            for all lanes of one direction), or -1.
+        successor_start: (L + 1,) int64, first entry of each lane in ``successor``, then their number.
+        successor: (N,) int64, the lanes that a lane leads into.
+        signal_kind: (K,) int64, index into ``SIGNAL_KINDS``.
+        signal_id: (K,) int64, OpenDRIVE signal.
+        signal_controller: (K,) int64, number of the program that a traffic light belongs to, -1 without one.
+        signal_phase: (K,) int64, lights of one program with the same phase are green together.
+        signal_x_m: (K,) float64, head of the signal, map frame.
+        signal_y_m: (K,) float64, head of the signal, map frame.
+        signal_z_m: (K,) float64, height of the head above the road.
+        signal_yaw_rad: (K,) float64, the direction in which the head looks.
+        stop_lane: (P,) int64, a driving lane with a stop line.
+        stop_s_m: (P,) float64, where the line is along that lane.
+        stop_signal: (P,) int64, the signal that it belongs to.
     """
 
     name: str
@@ -64,6 +85,21 @@ class RoadMap:
     lane_speed_limit_mps: FloatArray
     lane_left: IntArray
     lane_right: IntArray
+    lane_junction_id: IntArray
+    lane_opposite: IntArray
+    successor_start: IntArray
+    successor: IntArray
+    signal_kind: IntArray
+    signal_id: IntArray
+    signal_controller: IntArray
+    signal_phase: IntArray
+    signal_x_m: FloatArray
+    signal_y_m: FloatArray
+    signal_z_m: FloatArray
+    signal_yaw_rad: FloatArray
+    stop_lane: IntArray
+    stop_s_m: FloatArray
+    stop_signal: IntArray
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -79,6 +115,10 @@ class RoadMap:
     def samples(self, lane: int) -> slice:
         """Returns the samples of a lane as a slice of the sample arrays."""
         return slice(int(self.lane_start[lane]), int(self.lane_start[lane + 1]))
+
+    def successors(self, lane: int) -> IntArray:
+        """Returns the lanes that a lane leads into, in its direction of travel."""
+        return self.successor[self.successor_start[lane] : self.successor_start[lane + 1]]
 
     def lane_borders(self, step_m: float) -> list[FloatArray]:
         """Returns the borders of all lanes as (N, 2) polylines in metres, a point about every ``step_m``.
