@@ -32,6 +32,8 @@ _PLATE: Rgb = (0.85, 0.85, 0.80)
 _TROUSERS: Rgb = (0.16, 0.17, 0.22)
 _SKIN: Rgb = (0.80, 0.60, 0.48)
 _HEADLAMP: Rgb = (0.95, 0.95, 0.85)
+_WARNING_RED: Rgb = (0.80, 0.06, 0.06)
+_ORANGE: Rgb = (0.95, 0.38, 0.05)
 
 _MARKING_WIDTH_M = 0.20
 _EDGE_WIDTH_M = 0.30
@@ -286,12 +288,58 @@ def pedestrian_mesh(paint_rgb: Rgb) -> Mesh:
     return soup.mesh()
 
 
+@functools.cache
+def door_mesh(paint_rgb: Rgb) -> Mesh:
+    """An opened car door in the unit box: painted panel, window in a frame."""
+    soup = TriangleSoup()
+    soup.add_box((-0.5, -0.5, 0.0), (0.5, 0.5, 0.55), paint_rgb)
+    soup.add_box((-0.42, -0.5, 0.55), (0.42, 0.5, 0.94), _GLASS)
+    soup.add_box((-0.5, -0.5, 0.94), (0.5, 0.5, 1.0), paint_rgb)
+    return soup.mesh()
+
+
+@functools.cache
+def barrier_mesh(paint_rgb: Rgb) -> Mesh:
+    """A road-works barrier in the unit box: two feet, a board in red and white, whatever the paint; shadow."""
+    soup = TriangleSoup()
+    _add_shadow(soup)
+    for side in (-0.42, 0.34):
+        soup.add_box((-0.5, side, 0.0), (0.5, side + 0.08, 0.12), _RUBBER)
+        soup.add_box((-0.06, side, 0.12), (0.06, side + 0.08, 1.0), _POST)
+    for bottom in (0.30, 0.72):
+        for strip in range(10):
+            left = -0.5 + 0.1 * strip
+            colour = _WARNING_RED if strip % 2 else _POST
+            soup.add_box((-0.10, left, bottom), (0.10, left + 0.1, bottom + 0.25), colour)
+    return soup.mesh()
+
+
+@functools.cache
+def cone_mesh(paint_rgb: Rgb) -> Mesh:
+    """A traffic cone in the unit box: foot, orange cone with a white band, whatever the paint."""
+    soup = TriangleSoup()
+    soup.add_box((-0.5, -0.5, 0.0), (0.5, 0.5, 0.06), _RUBBER)
+    for bottom, top, colour in ((0.06, 0.45, _ORANGE), (0.45, 0.72, _POST), (0.72, 1.0, _ORANGE)):
+        half, top_half = 0.36 * (1.0 - 0.8 * bottom), 0.36 * (1.0 - 0.8 * top)
+        soup.add_box(
+            (-half, -half, bottom),
+            (half, half, top),
+            colour,
+            top_low=(-top_half, -top_half),
+            top_high=(top_half, top_half),
+        )
+    return soup.mesh()
+
+
 _BODIES: dict[str, Callable[[Rgb], Mesh]] = {
     "car": car_mesh,
     "truck": truck_mesh,
     "motorcycle": motorcycle_mesh,
     "bicycle": bicycle_mesh,
     "pedestrian": pedestrian_mesh,
+    "door": door_mesh,
+    "barrier": barrier_mesh,
+    "cone": cone_mesh,
 }
 # Rear lamps by class: boxes as (x low, y low, z low, x high, y high, z high).
 _LAMPS: dict[str, tuple[tuple[float, ...], ...]] = {

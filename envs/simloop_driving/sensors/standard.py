@@ -26,6 +26,7 @@ from simloop_driving.scenario.actor_state import (
     D_RATE_MPS,
     EGO,
     FIRST_SLOW_CLASS,
+    IS_ABSENT,
     KEEPS_HEADING,
     LENGTH_M,
     S_M,
@@ -144,15 +145,20 @@ def route(snapshot: Snapshot, index: int) -> FloatArray:
 @numba.njit(cache=True)
 def _fill_objects(out: FloatArray, actors: FloatArray) -> None:
     num = actors.shape[1] - 1
+    num_present = 0
     square = np.empty(num)
     for i in range(num):
+        if actors[IS_ABSENT, i + 1] > 0.0:
+            square[i] = math.inf
+            continue
+        num_present += 1
         square[i] = (actors[X_M, i + 1] - actors[X_M, EGO]) ** 2 + (
             actors[Y_M, i + 1] - actors[Y_M, EGO]
         ) ** 2
     order = np.argsort(square, kind="mergesort")
     yaw = actors[YAW_RAD, EGO]
     cos_yaw, sin_yaw = math.cos(yaw), math.sin(yaw)
-    for row in range(min(num, out.shape[0])):
+    for row in range(min(num_present, out.shape[0])):
         actor = order[row] + 1
         dx, dy = actors[X_M, actor] - actors[X_M, EGO], actors[Y_M, actor] - actors[Y_M, EGO]
         turn = actors[YAW_RAD, actor] - yaw
