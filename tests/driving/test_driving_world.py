@@ -304,7 +304,7 @@ def _ego(**changes: Any) -> Mapping[str, Any]:
         (
             {"actors": {"a": {"lane": "ego"}}},
             ConfigurationError,
-            r"has none of gap_m, headway_s; allowed: exactly one",
+            r"has none of gap_m, headway_s, behind_m, beside_m; allowed: exactly one",
         ),
         (
             {"actors": {"a": {"lane": "up", "gap_m": 9.0}}},

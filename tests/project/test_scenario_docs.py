@@ -32,7 +32,7 @@ def test_family_and_scene_are_read(blocks: list[str], tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(family), encoding="utf-8")
     scene = read_scene(load_family(str(path)).scenario(seed=7))
     assert [actor.name for actor in scene.actors] == ["truck"]
-    assert [m.trigger for m in scene.manoeuvres] == ["time_s", "headway_s"]
+    assert [m.trigger.kind for m in scene.manoeuvres] == ["time_s", "headway_s"]
     assert scene.background is not None
     assert scene.background.num_actors == 6
 

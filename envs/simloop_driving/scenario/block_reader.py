@@ -8,6 +8,9 @@ from typing import Any
 
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 
+LARGEST = 1e9
+"""No number of a scene may be larger."""
+
 
 class BlockReader:
     """One mapping of a scene; every key must be read before ``finish``.
@@ -25,7 +28,7 @@ class BlockReader:
         if not isinstance(block, Mapping):
             raise ConfigurationError(f"{where} is {block!r}; allowed: a mapping of keys to values.")
         self._block = block
-        self._where = where
+        self.where = where
         self._parameters = parameters
         self._used = used
         self._known: list[str] = []
@@ -39,7 +42,7 @@ class BlockReader:
         """Returns a value with its reference resolved; a key without default must be there."""
         if not self.has(key):
             if default is None:
-                raise ConfigurationError(f"{self._where}: key {key!r} is missing.")
+                raise ConfigurationError(f"{self.where}: key {key!r} is missing.")
             return default
         return self._resolve(key, self._block[key])
 
@@ -48,9 +51,10 @@ class BlockReader:
     ) -> float:
         """Returns a finite number within closed bounds."""
         value = self.value(key, default)
+        low, high = max(low, -LARGEST), min(high, LARGEST)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise ParameterError(
-                f"{self._where}.{key} is {value!r}; allowed: a number from {low:g} to {high:g}."
+                f"{self.where}.{key} is {value!r}; allowed: a number from {low:g} to {high:g}."
             )
         return float(value)
 
@@ -59,7 +63,7 @@ class BlockReader:
         value = self.number(key, low=low, high=high, default=default)
         if value != int(value):
             raise ParameterError(
-                f"{self._where}.{key} is {value!r}; allowed: a whole number from {low} to {high}."
+                f"{self.where}.{key} is {value!r}; allowed: a whole number from {low} to {high}."
             )
         return int(value)
 
@@ -67,49 +71,75 @@ class BlockReader:
         """Returns a pair ``[low, high]`` of numbers in order."""
         value: Any = self.value(key)
         is_pair = isinstance(value, (list, tuple)) and len(value) == 2
-        ends = [v for v in value if isinstance(v, (int, float))] if is_pair else []
+        ends = (
+            [v for v in value if isinstance(v, (int, float)) and not isinstance(v, bool)] if is_pair else []
+        )
         if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
             raise ParameterError(
-                f"{self._where}.{key} is {value!r}; allowed: [from, to] in order, within {low:g} to {high:g}."
+                f"{self.where}.{key} is {value!r}; allowed: [from, to] in order, within {low:g} to {high:g}."
             )
         return float(ends[0]), float(ends[1])
+
+    def optional(
+        self, key: str, *, low: float = -math.inf, high: float = math.inf, otherwise: float = math.nan
+    ) -> float:
+        """Returns a finite number within closed bounds, or ``otherwise`` when the key is not there."""
+        return self.number(key, low=low, high=high) if self.has(key) else otherwise
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Returns true or false."""
+        value = self.value(key, default)
+        if not isinstance(value, bool):
+            raise ParameterError(f"{self.where}.{key} is {value!r}; allowed: true, false.")
+        return value
+
+    def name(self, key: str) -> str:
+        """Returns a text that is not empty."""
+        value = self.value(key)
+        if not isinstance(value, str) or not value:
+            raise ParameterError(f"{self.where}.{key} is {value!r}; allowed: a text.")
+        return value
 
     def text(self, key: str, *, allowed: Collection[str], default: str | None = None) -> str:
         """Returns one of the allowed words."""
         value = self.value(key, default)
-        if value not in allowed:
-            raise UnknownNameError(key, str(value), allowed, where=self._where)
-        return str(value)
+        if not isinstance(value, str) or value not in allowed:
+            raise UnknownNameError(key, str(value), allowed, where=self.where)
+        return value
 
     def texts(self, key: str, *, allowed: Collection[str]) -> tuple[str, ...]:
         """Returns a list of allowed words."""
         value = self.value(key)
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             raise ParameterError(
-                f"{self._where}.{key} is {value!r}; allowed: a list of {', '.join(sorted(allowed))}."
+                f"{self.where}.{key} is {value!r}; allowed: a list of {', '.join(sorted(allowed))}."
             )
         for word in value:
-            if word not in allowed:
-                raise UnknownNameError(key, str(word), allowed, where=self._where)
+            if not isinstance(word, str) or word not in allowed:
+                raise UnknownNameError(key, str(word), allowed, where=self.where)
         return tuple(str(word) for word in value)
 
     def block(self, key: str) -> BlockReader:
         """Returns the reader of an inner block."""
-        return BlockReader(self.value(key), f"{self._where}.{key}", self._parameters, self._used)
+        return BlockReader(self.value(key), f"{self.where}.{key}", self._parameters, self._used)
 
     def items(self, key: str) -> list[BlockReader]:
         """Returns the readers of a list of blocks; an absent key is an empty list."""
         value = self.value(key, ())
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise ConfigurationError(f"{self._where}.{key} is {value!r}; allowed: a list of mappings.")
+            raise ConfigurationError(f"{self.where}.{key} is {value!r}; allowed: a list of mappings.")
         return [
-            BlockReader(entry, f"{self._where}.{key}[{i}]", self._parameters, self._used)
+            BlockReader(entry, f"{self.where}.{key}[{i}]", self._parameters, self._used)
             for i, entry in enumerate(value)
         ]
 
+    def one_or_more(self, key: str) -> list[BlockReader]:
+        """Returns the readers of one block or of a list of blocks; an absent key is an empty list."""
+        return [self.block(key)] if isinstance(self.value(key, ()), Mapping) else self.items(key)
+
     def named_blocks(self, key: str) -> dict[str, BlockReader]:
         """Returns the readers of a mapping of blocks; an absent key is an empty mapping."""
-        inner = BlockReader(self.value(key, {}), f"{self._where}.{key}", self._parameters, self._used)
+        inner = BlockReader(self.value(key, {}), f"{self.where}.{key}", self._parameters, self._used)
         return {str(name): inner.block(str(name)) for name in inner._block}
 
     def exactly_one(self, keys: Sequence[str]) -> str:
@@ -121,7 +151,7 @@ class BlockReader:
         given = [key for key in keys if self.has(key)]
         if len(given) != 1:
             raise ConfigurationError(
-                f"{self._where} has {', '.join(given) or 'none'} of {', '.join(keys)}; allowed: exactly one."
+                f"{self.where} has {', '.join(given) or 'none'} of {', '.join(keys)}; allowed: exactly one."
             )
         return given[0]
 
@@ -129,13 +159,13 @@ class BlockReader:
         """Raises UnknownNameError if the block has a key that was never asked for."""
         for key in self._block:
             if key not in self._known:
-                raise UnknownNameError("key", str(key), self._known, where=self._where)
+                raise UnknownNameError("key", str(key), set(self._known), where=self.where)
 
     def _resolve(self, key: str, value: Any) -> Any:
         if isinstance(value, str) and value.startswith("$"):
             name = value[1:]
             if name not in self._parameters:
-                raise UnknownNameError("parameter", name, self._parameters, where=f"{self._where}.{key}")
+                raise UnknownNameError("parameter", name, self._parameters, where=f"{self.where}.{key}")
             self._used.add(name)
             return self._parameters[name]
         return value

@@ -15,7 +15,9 @@ from simloop_driving.roads.road_map import DRIVING, RoadMap, load_map
 from simloop_driving.roads.route import Route, lane_route
 from simloop_driving.scenario import actor_state, criteria, manoeuvres
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES, ACTOR_DIMENSIONS_M, EGO
-from simloop_driving.scenario.scene import ActorStart, Background, Manoeuvre, Scene
+from simloop_driving.scenario.scene import Scene
+from simloop_driving.scenario.scene_actors import ActorStart, Background
+from simloop_driving.scenario.scene_manoeuvres import Manoeuvre
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -234,15 +236,15 @@ def _manoeuvre_table(
     for i, entry in enumerate(entries):
         is_lateral = bool(entry.to_lane)
         table[manoeuvres.ACTOR, i] = EGO + 1 + names.index(entry.actor)
-        table[manoeuvres.TRIGGER, i] = manoeuvres.TRIGGERS.index(entry.trigger)
-        table[manoeuvres.THRESHOLD, i] = entry.threshold
+        table[manoeuvres.TRIGGER, i] = manoeuvres.TRIGGERS.index(entry.trigger.kind)
+        table[manoeuvres.THRESHOLD, i] = entry.trigger.threshold
         table[manoeuvres.LATEST_S, i] = entry.latest_s
         table[manoeuvres.KIND, i] = manoeuvres.LATERAL if is_lateral else manoeuvres.SPEED
         where = f"{family}: scene.manoeuvres[{i}].change_lane.to"
         table[manoeuvres.TARGET, i] = (
             _offset(offsets, entry.to_lane, where) if is_lateral else entry.end_speed_mps
         )
-        table[manoeuvres.RATE, i] = entry.rate
+        table[manoeuvres.RATE, i] = entry.lateral_speed_mps if is_lateral else entry.rate_mps2
         table[manoeuvres.STARTED_S, i] = -1.0
     return table
 

@@ -1,106 +1,86 @@
 """The driving scene of a concrete scenario: what the ``scene`` block of its file says, checked and resolved.
 
-    map: highway
-    ego: {road: 1, lane: -3, station_m, initial_speed_mps, set_speed_mps, lateral_offset_m, heading_offset_rad}
-    actors: {NAME: {class, lane: ego | left | right, gap_m or headway_s, closing_time_s,
-                    relative_speed_mps or speed_mps or speed_ratio (of the ego's), behaviour: scripted | idm,
-                    length_m, width_m, gap_at_lateral_speed_mps, heading: of_travel | along_lane,
-                    ahead_of: NAME}}
-    manoeuvres: [{actor, trigger: {time_s | headway_s | distance_m | ttc_s, latest_s},
-                  change_lane: {to, lateral_speed_mps} or
-                  change_speed: {rate_mps2, end_speed_mps or end_speed_ratio}}]
-    background: {lanes, num_actors, classes, headway_range_s, relative_speed_range_mps}
-    criteria: {goal_time_s, min_progress_ratio, conflict_over_s}
-
-``left`` and ``right`` are the lanes beside the ego's, at the start. The gap is ahead of the ego, or ``ahead_of`` an
-actor named before. With ``gap_at_lateral_speed_mps`` everybody starts earlier, by the time in which the actor takes up
-that lateral speed towards the ego's lane: gap and lane then hold for the instant at which it has it. With
-``conflict_over_s`` the episode ends, well, when nothing that is scripted could have led to a collision for that long.
+docs/scenarios.md describes the language. Who takes part is read in ``scene_actors``, what happens in
+``scene_manoeuvres``; here they come together with the map, the signals and the criteria.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
-from simloop.errors import ConfigurationError, UnknownNameError
+from simloop.errors import ConfigurationError
 from simloop.spec import Scenario
-from simloop_driving.scenario.actor_state import ACTOR_CLASSES, LATERAL_ACCELERATION_MPS2
+from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 from simloop_driving.scenario.block_reader import BlockReader
-from simloop_driving.scenario.manoeuvres import TRIGGERS
-
-LANES = ("ego", "left", "right")
-MAX_SPEED_MPS = 70.0
-MAX_BACKGROUND_ACTORS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EgoStart:
-    """Where and how the ego starts; offsets are against the centre and direction of its lane."""
-
-    road_id: int
-    lane_id: int
-    station_m: float
-    initial_speed_mps: float
-    set_speed_mps: float
-    lateral_offset_m: float
-    heading_offset_rad: float
+from simloop_driving.scenario.scene_actors import (
+    ActorStart,
+    Background,
+    EgoStart,
+    door_of,
+    read_actors,
+    read_background,
+    read_ego,
+)
+from simloop_driving.scenario.scene_manoeuvres import Manoeuvre, read_manoeuvres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActorStart:
-    """A named actor: class, lane and bumper-to-bumper gap ahead of the ego; a size of 0 is its class's."""
+class SignalProgram:
+    """The cycle of every signal controller: its phases follow each other, each green, then amber, then all red.
 
-    name: str
-    actor_class: str
-    lane: str
-    gap_m: float
-    speed_mps: float
-    is_idm: bool
-    length_m: float = 0.0
-    width_m: float = 0.0
-    away_from_ego_lane_m: float = 0.0
-    keeps_heading: bool = False
-    ahead_of: str = ""
+    Attributes:
+        green_s, amber_s, all_red_s: Durations.
+        offset_s: How far the cycle is at the start; phase 0 turns green at ``-offset_s``.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manoeuvre:
-    """One scripted manoeuvre; ``to_lane`` is empty for a change of speed."""
-
-    actor: str
-    trigger: str
-    threshold: float
-    latest_s: float
-    to_lane: str = ""
-    end_speed_mps: float = 0.0
-    rate: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Background:
-    """IDM traffic that the seed places."""
-
-    lanes: tuple[str, ...]
-    num_actors: int
-    classes: tuple[str, ...]
-    headway_range_s: tuple[float, float]
-    relative_speed_range_mps: tuple[float, float]
+    green_s: float = 20.0
+    amber_s: float = 3.0
+    all_red_s: float = 2.0
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A checked scene with every parameter resolved."""
+    """A checked scene with every parameter resolved.
 
+    Attributes:
+        where: Its place in the file, for messages.
+        map_name: A shipped map, or the path of an OpenDRIVE file.
+        ego: The ego.
+        actors: The named actors; doors follow their cars.
+        manoeuvres: What happens.
+        flows: Traffic that the seed places.
+        signals: Cycle of the traffic lights.
+        goal_time_s: The episode succeeds at this time; inf: not by time.
+        goal_station_m: It succeeds when the ego's station along its route reaches this; inf: not by place.
+        min_progress_ratio: Least way, over what traffic allowed, for success.
+        may_run_red, may_pass_stop_sign: Whether passing a red light or a stop sign without a stop is no failure.
+        time_limit_s: The episode fails at this time.
+        conflict_over_s: The episode succeeds when nothing scripted could have led to a collision for this long; 0:
+            it goes on.
+    """
+
+    where: str
     map_name: str
     ego: EgoStart
     actors: tuple[ActorStart, ...]
     manoeuvres: tuple[Manoeuvre, ...]
-    background: Background | None
+    flows: tuple[Background, ...]
+    signals: SignalProgram
     goal_time_s: float
+    goal_station_m: float
     min_progress_ratio: float
+    may_run_red: bool
+    may_pass_stop_sign: bool
     time_limit_s: float
     conflict_over_s: float
+
+    @property
+    def background(self) -> Background | None:
+        """The first flow, if there is one."""
+        return self.flows[0] if self.flows else None
 
 
 def read_scene(scenario: Scenario) -> Scene:
@@ -111,21 +91,24 @@ def read_scene(scenario: Scenario) -> Scene:
             parameter of the scenario is not used; the message names the family and the key.
     """
     used: set[str] = set()
-    top = BlockReader(scenario.scene, f"{scenario.family}: scene", scenario.parameters, used)
-    map_name = str(top.value("map"))
-    ego = _read_ego(top.block("ego"))
-    actors: tuple[ActorStart, ...] = ()
-    for name, block in top.named_blocks("actors").items():
-        actors += (_read_actor(name, block, ego, tuple(actor.name for actor in actors)),)
-    speeds = {actor.name: actor.speed_mps for actor in actors}
-    manoeuvres = tuple(_read_manoeuvre(block, speeds) for block in top.items("manoeuvres"))
-    background = _read_background(top.block("background")) if top.has("background") else None
-    criteria = top.block("criteria")
+    where = f"{scenario.family}: scene"
+    top = BlockReader(scenario.scene, where, scenario.parameters, used)
+    map_name = top.name("map")
+    ego = read_ego(top.block("ego"))
+    named = read_actors(top, ego)
+    manoeuvres = read_manoeuvres(top, {actor.name: actor for actor in named})
     time_limit_s = scenario.time_limit_ns / 1e9
-    goal_time_s = criteria.number("goal_time_s", low=1.0, high=time_limit_s)
-    min_progress_ratio = criteria.number("min_progress_ratio", low=0.0, high=1.0)
-    conflict_over_s = criteria.number("conflict_over_s", low=0.0, high=time_limit_s, default=0.0)
-    criteria.finish()
+    scene = Scene(
+        where=where,
+        map_name=map_name,
+        ego=ego,
+        actors=_with_doors(named, manoeuvres),
+        manoeuvres=manoeuvres,
+        flows=tuple(read_background(block) for block in top.one_or_more("background")),
+        signals=_read_signals(top.block("signals")) if top.has("signals") else SignalProgram(),
+        time_limit_s=time_limit_s,
+        **_read_criteria(top.block("criteria"), ego, time_limit_s),
+    )
     top.finish()
     unused = sorted(set(scenario.parameters) - used)
     if unused:
@@ -133,118 +116,66 @@ def read_scene(scenario: Scenario) -> Scene:
             f"{scenario.family}: the scene does not use the parameters {', '.join(unused)}; refer to a parameter as "
             "$name, or leave it out."
         )
-    return Scene(
-        map_name=map_name,
-        ego=ego,
-        actors=actors,
-        manoeuvres=manoeuvres,
-        background=background,
-        goal_time_s=goal_time_s,
-        min_progress_ratio=min_progress_ratio,
-        time_limit_s=time_limit_s,
-        conflict_over_s=conflict_over_s,
-    )
+    return scene
 
 
-def _read_ego(block: BlockReader) -> EgoStart:
-    initial_speed_mps = block.number("initial_speed_mps", low=0.0, high=MAX_SPEED_MPS)
-    ego = EgoStart(
-        road_id=block.whole("road", low=0, high=2**31, default=1),
-        lane_id=block.whole("lane", low=-100, high=100),
-        station_m=block.number("station_m", low=0.0),
-        initial_speed_mps=initial_speed_mps,
-        set_speed_mps=block.number("set_speed_mps", low=0.0, high=MAX_SPEED_MPS, default=initial_speed_mps),
-        lateral_offset_m=block.number("lateral_offset_m", low=-1.5, high=1.5, default=0.0),
-        heading_offset_rad=block.number("heading_offset_rad", low=-0.3, high=0.3, default=0.0),
-    )
-    block.finish()
-    return ego
+def _with_doors(named: tuple[ActorStart, ...], manoeuvres: tuple[Manoeuvre, ...]) -> tuple[ActorStart, ...]:
+    """Returns the actors with the doors that open, and with those that wait until they pull out."""
+    actors: list[ActorStart] = []
+    for actor in named:
+        waits = any(m.actor == actor.name and m.kind == "pull_out" for m in manoeuvres)
+        actors.append(replace(actor, waits=waits))
+        doors = [m for m in manoeuvres if m.actor == f"{actor.name}.door"]
+        if len(doors) > 1:
+            raise ConfigurationError(
+                f"{doors[1].where}: the door of {actor.name} opens already; allowed: once."
+            )
+        for door in doors:
+            length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
+            dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
+            actors.append(door_of(actor, door.amplitude_m, dimensions_m))
+    return tuple(actors)
 
 
-def _read_actor(name: str, block: BlockReader, ego: EgoStart, before: tuple[str, ...]) -> ActorStart:
-    speed_mps = _actor_speed_mps(block, ego)
-    if block.exactly_one(("gap_m", "headway_s")) == "gap_m":
-        gap_m = block.number("gap_m", low=0.0, high=500.0)
-    else:
-        gap_m = block.number("headway_s", low=0.0, high=20.0) * ego.initial_speed_mps
-    closing_mps = max(0.0, ego.initial_speed_mps - speed_mps)
-    gap_m += closing_mps * block.number("closing_time_s", low=0.0, high=20.0, default=0.0)
-    lateral_mps = block.number("gap_at_lateral_speed_mps", low=0.0, high=5.0, default=0.0)
-    gap_m += (ego.initial_speed_mps - speed_mps) * lateral_mps / LATERAL_ACCELERATION_MPS2
-    actor = ActorStart(
-        name=name,
-        actor_class=block.text("class", allowed=ACTOR_CLASSES, default="car"),
-        lane=block.text("lane", allowed=LANES),
-        gap_m=gap_m,
-        speed_mps=speed_mps,
-        is_idm=block.text("behaviour", allowed=("scripted", "idm"), default="scripted") == "idm",
-        length_m=block.number("length_m", low=0.2, high=30.0) if block.has("length_m") else 0.0,
-        width_m=block.number("width_m", low=0.2, high=4.0) if block.has("width_m") else 0.0,
-        away_from_ego_lane_m=0.5 * lateral_mps * lateral_mps / LATERAL_ACCELERATION_MPS2,
-        keeps_heading=block.text("heading", allowed=("of_travel", "along_lane"), default="of_travel")
-        == "along_lane",
-        ahead_of=block.text("ahead_of", allowed=before) if block.has("ahead_of") else "",
+def _read_signals(block: BlockReader) -> SignalProgram:
+    program = SignalProgram(
+        green_s=block.number("green_s", low=1.0, high=300.0, default=SignalProgram.green_s),
+        amber_s=block.number("amber_s", low=0.0, high=10.0, default=SignalProgram.amber_s),
+        all_red_s=block.number("all_red_s", low=0.0, high=60.0, default=SignalProgram.all_red_s),
+        offset_s=block.number("offset_s", low=-1000.0, high=1000.0, default=SignalProgram.offset_s),
     )
     block.finish()
-    return actor
+    return program
 
 
-def _actor_speed_mps(block: BlockReader, ego: EgoStart) -> float:
-    given = [key for key in ("relative_speed_mps", "speed_mps", "speed_ratio") if block.has(key)]
-    if not given:
-        return ego.initial_speed_mps
-    key = block.exactly_one(("relative_speed_mps", "speed_mps", "speed_ratio"))
-    if key == "speed_mps":
-        return block.number(key, low=0.0, high=MAX_SPEED_MPS)
-    if key == "speed_ratio":
-        return block.number(key, low=0.0, high=2.0) * ego.initial_speed_mps
-    return max(0.0, ego.initial_speed_mps + block.number(key, low=-70.0, high=70.0))
+class _Criteria(TypedDict):
+    goal_time_s: float
+    goal_station_m: float
+    min_progress_ratio: float
+    may_run_red: bool
+    may_pass_stop_sign: bool
+    conflict_over_s: float
 
 
-def _read_manoeuvre(block: BlockReader, speeds: dict[str, float]) -> Manoeuvre:
-    actor = str(block.value("actor"))
-    if actor not in speeds:
-        raise UnknownNameError("actor", actor, speeds, where="scene.manoeuvres")
-    trigger_block = block.block("trigger")
-    trigger = trigger_block.exactly_one(TRIGGERS)
-    threshold = trigger_block.number(trigger, low=0.0, high=500.0)
-    latest_s = (
-        trigger_block.number("latest_s", low=0.0, high=600.0) if trigger_block.has("latest_s") else math.inf
-    )
-    trigger_block.finish()
-    if block.exactly_one(("change_lane", "change_speed")) == "change_lane":
-        change = block.block("change_lane")
-        to_lane = change.text("to", allowed=LANES)
-        rate = change.number("lateral_speed_mps", low=0.0, high=5.0)
-        end_speed_mps = 0.0
-    else:
-        change = block.block("change_speed")
-        to_lane = ""
-        rate = change.number("rate_mps2", low=0.01, high=12.0)
-        if change.exactly_one(("end_speed_mps", "end_speed_ratio")) == "end_speed_mps":
-            end_speed_mps = change.number("end_speed_mps", low=0.0, high=MAX_SPEED_MPS)
-        else:
-            end_speed_mps = change.number("end_speed_ratio", low=0.0, high=2.0) * speeds[actor]
-    change.finish()
-    block.finish()
-    return Manoeuvre(
-        actor=actor,
-        trigger=trigger,
-        threshold=threshold,
-        latest_s=latest_s,
-        to_lane=to_lane,
-        end_speed_mps=end_speed_mps,
-        rate=rate,
-    )
-
-
-def _read_background(block: BlockReader) -> Background:
-    background = Background(
-        lanes=block.texts("lanes", allowed=LANES),
-        num_actors=block.whole("num_actors", low=0, high=MAX_BACKGROUND_ACTORS),
-        classes=block.texts("classes", allowed=ACTOR_CLASSES) if block.has("classes") else ("car",),
-        headway_range_s=block.interval("headway_range_s", low=0.5, high=30.0),
-        relative_speed_range_mps=block.interval("relative_speed_range_mps", low=-30.0, high=30.0),
+def _read_criteria(block: BlockReader, ego: EgoStart, time_limit_s: float) -> _Criteria:
+    given = block.exactly_one(("goal_time_s", "goal_station_m", "goal_distance_m"))
+    goal_station_m = block.optional("goal_station_m", low=0.0, high=1e6, otherwise=math.inf)
+    if given == "goal_distance_m":
+        goal_station_m = ego.station_m + block.number(given, low=1.0, high=1e6)
+    if goal_station_m <= ego.station_m:
+        raise ConfigurationError(
+            f"{block.where}.goal_station_m is {goal_station_m:g}; the ego starts at {ego.station_m:g}. Allowed: "
+            "a station ahead of it."
+        )
+    criteria = _Criteria(
+        goal_time_s=block.optional("goal_time_s", low=1.0, high=time_limit_s, otherwise=math.inf),
+        goal_station_m=goal_station_m,
+        min_progress_ratio=block.number(
+            "min_progress_ratio", low=0.0, high=1.0, default=None if given == "goal_time_s" else 0.0
+        ),
+        may_run_red=block.flag("may_run_red", default=False),
+        may_pass_stop_sign=block.flag("may_pass_stop_sign", default=False),
+        conflict_over_s=block.number("conflict_over_s", low=0.0, high=time_limit_s, default=0.0),
     )
     block.finish()
-    return background
+    return criteria
