@@ -125,7 +125,7 @@ class RoadSpec:
         if contact == "start":
             return End(road_id=self.road_id, contact=contact, pose=(*pose[:2], pose[2] + math.pi))
         for length, begin, finish in self.elements:
-            pose = _advance(pose, length, begin, finish)
+            pose = advance(pose, length, begin, finish)
         return End(road_id=self.road_id, contact=contact, pose=pose)
 
 
