@@ -162,11 +162,11 @@ def lane_strip(road_map: RoadMap, lane: int) -> LaneStrip:
             current = neighbour
         edges[side] = edge
     road_left, road_right = edges["left"], edges["right"]
-    is_in_junction = getattr(road_map, "lane_junction_id", np.full(lane + 1, -1))[lane] >= 0
+    is_in_junction = road_map.lane_junction_id[lane] >= 0
     if is_in_junction:
         road_left, road_right = road_left + JUNCTION_MARGIN_M, road_right - JUNCTION_MARGIN_M
     else:
-        opposite = int(getattr(road_map, "lane_opposite", np.full(lane + 1, -1))[lane])
+        opposite = int(road_map.lane_opposite[lane])
         while opposite >= 0:
             road_left = road_left + width_of(opposite, is_opposite=True)
             opposite = road_map.driving_neighbour(opposite, "right")
@@ -200,9 +200,7 @@ def lane_route(road_map: RoadMap, lane: int) -> Route:
     num = strip.rows.shape[1]
     stops = [
         (float(s_m), float(signal), float(s_m))
-        for at, s_m, signal in zip(
-            *(getattr(road_map, name, ()) for name in ("stop_lane", "stop_s_m", "stop_signal")), strict=True
-        )
+        for at, s_m, signal in zip(road_map.stop_lane, road_map.stop_s_m, road_map.stop_signal, strict=True)
         if at == lane
     ]
     return Route(
@@ -342,4 +340,8 @@ def project_near(
             side = (bx * (y_m - ay) - by * (x_m - ax)) / length
             best_s = (k + w) * step_m
             best_d = math.copysign(math.sqrt(square), side)
-    return min(max(best_s, low), high), best_d
+    best_s = min(max(best_s, low), high)
+    refined_s, refined_d = project(samples, step_m, x_m, y_m, best_s)
+    if abs(refined_s - best_s) <= 0.5 * step_m and low <= refined_s <= high:
+        return refined_s, refined_d
+    return best_s, best_d
