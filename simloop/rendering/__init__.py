@@ -17,7 +17,7 @@ Example:
 
 from simloop.rendering import camera_frames, primitives
 from simloop.rendering.camera import Camera
-from simloop.rendering.image import BACKGROUND_ID, RenderedImage
+from simloop.rendering.image import BACKGROUND_ID, RangeScan, RenderedImage
 from simloop.rendering.lighting import Background, Light
 from simloop.rendering.mesh import LevelOfDetail, Mesh
 from simloop.rendering.scene import Scene
@@ -29,6 +29,7 @@ __all__ = [
     "LevelOfDetail",
     "Light",
     "Mesh",
+    "RangeScan",
     "RenderedImage",
     "Scene",
     "camera_frames",

@@ -1,7 +1,8 @@
-"""The result of a rendering."""
+"""The results of a rendering and of a scan."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -72,3 +73,22 @@ def _requested(array: _ArrayT | None, output: str) -> _ArrayT:
         )
         raise ParameterError(msg)
     return array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RangeScan:
+    """What a grid of rays hits; all arrays are (num_elevations, num_azimuths).
+
+    Attributes:
+        range_m: float64, distance along the ray; inf where nothing is hit.
+        cosine: float64, of the angle between the ray and the surface's normal; 0 where nothing is hit.
+        albedo: float64, mean of the surface's three colours; 0 where nothing is hit.
+        semantic: int32, semantic class; -1 where nothing is hit.
+        instance: int32, instance id; -1 where nothing is hit.
+    """
+
+    range_m: npt.NDArray[np.float64]
+    cosine: npt.NDArray[np.float64]
+    albedo: npt.NDArray[np.float64]
+    semantic: npt.NDArray[np.int32]
+    instance: npt.NDArray[np.int32]

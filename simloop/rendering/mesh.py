@@ -24,6 +24,7 @@ class Mesh:
         faces: (num_faces, 3) int32, indices into `vertices_m`.
         face_colours_rgb: (num_faces, 3) float32, each 0..1.
         vertex_colours_rgb: (num_vertices, 3) float32 or None; blended over each face, instead of face colours.
+        face_semantics: (num_faces,) int32 or None; class of each face, instead of the instance's where it is >= 0.
         is_double_sided: Whether the backs of the faces are drawn too.
         is_emissive: Whether the colours are shown as they are, without light (lamps, screens).
         smooth: Whether the light is computed from blended vertex normals; else each face is flat.
@@ -34,6 +35,7 @@ class Mesh:
         "_clusters",
         "_is_deformable",
         "face_colours_rgb",
+        "face_semantics",
         "faces",
         "is_double_sided",
         "is_emissive",
@@ -54,6 +56,7 @@ class Mesh:
         smooth: bool = False,
         vertex_colours_rgb: npt.ArrayLike | None = None,
         levels_of_detail: Sequence[LevelOfDetail] = (),
+        face_semantics: npt.ArrayLike | None = None,
     ) -> None:
         """Check and copy the arrays.
 
@@ -66,6 +69,7 @@ class Mesh:
             smooth: Blend vertex normals over each face; vertices shared between faces make a smooth edge.
             vertex_colours_rgb: (num_vertices, 3), each 0..1, or None.
             levels_of_detail: Coarser stand-ins with strictly decreasing `below_diameter_px`.
+            face_semantics: (num_faces,) integers, -1 for the instance's class, or None for that everywhere.
 
         Raises:
             ParameterError: A shape, an index or a colour is not as described.
@@ -81,6 +85,9 @@ class Mesh:
             if vertex_colours_rgb is None
             else _checked_colours(vertex_colours_rgb, len(self.vertices_m), "vertex_colours_rgb")
         )
+        self.face_semantics = (
+            None if face_semantics is None else _checked_semantics(face_semantics, len(self.faces))
+        )
         self.is_double_sided = is_double_sided
         self.is_emissive = is_emissive
         self.smooth = smooth
@@ -91,7 +98,9 @@ class Mesh:
         if limits != sorted(set(limits), reverse=True):
             msg = f"levels_of_detail must have strictly decreasing below_diameter_px, got {limits}."
             raise ParameterError(msg)
-        for array in (self.vertices_m, self.faces, self.face_colours_rgb, self.vertex_colours_rgb):
+        for array in (
+            self.vertices_m, self.faces, self.face_colours_rgb, self.vertex_colours_rgb, self.face_semantics,
+        ):  # fmt: skip
             if array is not None:
                 array.setflags(write=False)
 
@@ -115,6 +124,7 @@ class Mesh:
             is_emissive=self.is_emissive,
             smooth=self.smooth,
             vertex_colours_rgb=self.vertex_colours_rgb,
+            face_semantics=self.face_semantics,
         )
         copy._is_deformable = True
         return copy
@@ -207,3 +217,14 @@ def _checked_colours(colours: npt.ArrayLike, num_rows: int, what: str) -> npt.ND
         msg = f"{what} must lie in 0..1, got {float(np.nanmin(array))}..{float(np.nanmax(array))} (or NaN)."
         raise ParameterError(msg)
     return np.array(np.broadcast_to(array, (num_rows, 3)))
+
+
+def _checked_semantics(classes: npt.ArrayLike, num_faces: int) -> npt.NDArray[np.int32]:
+    array = np.array(classes)
+    if array.shape != (num_faces,) or array.dtype.kind not in "iu" or int(array.min()) < -1:
+        msg = (
+            f"face_semantics must be {num_faces} integers from -1 on, one a face, got shape {array.shape}, dtype "
+            f"{array.dtype}."
+        )
+        raise ParameterError(msg)
+    return array.astype(np.int32)

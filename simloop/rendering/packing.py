@@ -28,6 +28,7 @@ class Geometry(NamedTuple):
         vertex_colours: (num_vertices, 3) float32, or (0, 3) when no level has vertex colours.
         face_corners: (num_faces, 3) uint8, indices into the vertices of the face's cluster.
         face_colours: (num_faces, 3) float32.
+        face_semantic: (num_faces,) int32, class of the face, -1 for the instance's.
         face_cluster: (num_faces,) int32.
         cluster_face_start: (num_clusters + 1,) int64.
         cluster_vertex_start: (num_clusters + 1,) int64.
@@ -47,6 +48,7 @@ class Geometry(NamedTuple):
     vertex_colours: npt.NDArray[np.float32]
     face_corners: npt.NDArray[np.uint8]
     face_colours: npt.NDArray[np.float32]
+    face_semantic: npt.NDArray[np.int32]
     face_cluster: npt.NDArray[np.int32]
     cluster_face_start: npt.NDArray[np.int64]
     cluster_vertex_start: npt.NDArray[np.int64]
@@ -88,6 +90,9 @@ def pack_meshes(meshes: Sequence[Mesh]) -> Geometry:
         face_corners=np.concatenate([group.face_corners for group in clusters]),
         face_colours=np.concatenate(
             [level.face_colours_rgb[group.face_order] for level, group in zip(levels, clusters, strict=True)]
+        ),
+        face_semantic=np.concatenate(
+            [_face_semantics(level)[group.face_order] for level, group in zip(levels, clusters, strict=True)]
         ),
         face_cluster=np.repeat(np.arange(cluster_counts.sum(), dtype=np.int32), np.diff(cluster_face_start)),
         cluster_face_start=cluster_face_start,
@@ -160,6 +165,12 @@ def _write_mesh_sphere(geometry: Geometry, mesh_index: int, level_radius_m: list
     shifts = np.linalg.norm(centres - centres[0], axis=1)
     geometry.mesh_sphere[mesh_index, :3] = centres[0]
     geometry.mesh_sphere[mesh_index, 3] = (shifts + level_radius_m[first:last]).max()
+
+
+def _face_semantics(mesh: Mesh) -> npt.NDArray[np.int32]:
+    return (
+        np.full(len(mesh.faces), -1, dtype=np.int32) if mesh.face_semantics is None else mesh.face_semantics
+    )
 
 
 def _flags(mesh: Mesh) -> int:

@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from simloop.errors import ParameterError, UnknownNameError
 from simloop.rendering.camera import Camera
-from simloop.rendering.image import BACKGROUND_ID, OUTPUTS, RenderedImage
+from simloop.rendering.image import BACKGROUND_ID, OUTPUTS, RangeScan, RenderedImage
 from simloop.rendering.instances import empty_instances, first_rows, grown
 from simloop.rendering.lighting import Background, Light, checked_rgb
 from simloop.rendering.mesh import Mesh
 from simloop.rendering.packing import Geometry, move_vertices, pack_meshes
 from simloop.rendering.raster_kernel import rasterise
+from simloop.rendering.scan_kernel import scan
 from simloop.rendering.shade_kernel import shade
 from simloop.rendering.view import View, Visibility, empty_visibility, view_of
 
@@ -157,6 +158,18 @@ class Scene:
         if colour_rgb is not None:
             self._table.colour[handle] = checked_rgb(colour_rgb, "colour_rgb")
 
+    def set_instance(self, handle: int, instance: int) -> None:
+        """Gives one instance another id in the instance image and in scans.
+
+        Raises:
+            ParameterError: Unknown handle, or a negative id.
+        """
+        self._check_handle(handle)
+        if instance < 0:
+            msg = f"instance must be >= 0 (-1 means no surface), got {instance}."
+            raise ParameterError(msg)
+        self._table.instance[handle] = instance
+
     def set_vertices(self, handle: int, vertices_m: npt.ArrayLike) -> None:
         """Deform one instance (cloth); other instances of the same mesh keep their shape.
 
@@ -212,10 +225,7 @@ class Scene:
             msg = f"supersampling must be 1, 2, 3 or 4, got {supersampling}."
             raise ParameterError(msg)
         position = _finite(position_m, (3,), "position_m")
-        rotation = _finite(rotation_world_from_camera, (3, 3), "rotation_world_from_camera")
-        if np.abs(rotation.T @ rotation - np.eye(3)).max() > 1e-5 or np.linalg.det(rotation) < 0.0:
-            msg = f"rotation_world_from_camera must be a rotation matrix, got {rotation.tolist()}."
-            raise ParameterError(msg)
+        rotation = _rotation(rotation_world_from_camera, "rotation_world_from_camera")
         view = view_of(camera, position, rotation, supersampling=1, is_culling=self._is_culling)
         is_exact_needed = supersampling == 1 or any(name != "rgb" for name in outputs)
         exact = self._seen(camera, view, 1) if is_exact_needed else None
@@ -233,10 +243,84 @@ class Scene:
                 depth_m = np.full(exact.face.shape, np.inf, dtype=np.float32)
                 np.divide(np.float32(1.0), exact.inverse_depth, out=depth_m, where=exact.face >= 0)
             if "semantic" in outputs:
-                semantic = _looked_up(self._table.semantic[: self._num_instances], exact.instance)
+                semantic = self._semantics(exact.face, exact.instance)
             if "instance" in outputs:
                 instance = _looked_up(self._table.instance[: self._num_instances], exact.instance)
         return RenderedImage(rgb=rgb, depth_m=depth_m, semantic=semantic, instance=instance)
+
+    def scan(
+        self,
+        position_m: npt.ArrayLike,
+        rotation_world_from_sensor: npt.ArrayLike,
+        elevations_rad: npt.ArrayLike,
+        *,
+        num_azimuths: int,
+        azimuth_start_rad: float = 0.0,
+        azimuth_step_rad: float | None = None,
+        max_range_m: float = 100.0,
+    ) -> RangeScan:
+        """Measures ranges along a grid of rays, to the fronts of the same triangles that are drawn.
+
+        Args:
+            position_m: (3,) the point that all rays start from.
+            rotation_world_from_sensor: (3, 3), columns are the sensor's forward, left and up axes.
+            elevations_rad: (num_elevations,), ascending, within -pi/2..pi/2.
+            num_azimuths: Rays of one elevation.
+            azimuth_start_rad: Azimuth of the first of them, counter-clockwise from forward.
+            azimuth_step_rad: From one to the next, > 0; None for a full circle. A whole number of them is a circle.
+            max_range_m: Farther surfaces are not hit.
+
+        Raises:
+            ParameterError: A pose is not finite or not a rotation, elevations do not ascend or are out of range, or
+                the azimuths do not fit the circle.
+        """
+        position = _finite(position_m, (3,), "position_m")
+        rotation = _rotation(rotation_world_from_sensor, "rotation_world_from_sensor")
+        elevations = np.array(elevations_rad, dtype=np.float64, ndmin=1)
+        is_ascending = bool((np.diff(elevations) > 0.0).all())
+        if elevations.ndim != 1 or not is_ascending or not bool((np.abs(elevations) <= 0.5 * np.pi).all()):
+            msg = f"elevations_rad must ascend within -pi/2..pi/2, got {elevations.tolist()}."
+            raise ParameterError(msg)
+        step_rad = 2.0 * np.pi / max(num_azimuths, 1) if azimuth_step_rad is None else azimuth_step_rad
+        per_circle = 2.0 * np.pi / step_rad if step_rad > 0.0 else 0.0
+        if not 1 <= num_azimuths <= round(per_circle) or abs(per_circle - round(per_circle)) > 1e-6:
+            msg = (
+                f"azimuth_step_rad must be a whole part of a circle, and num_azimuths 1 to the number of such parts; "
+                f"got {step_rad} and {num_azimuths}."
+            )
+            raise ParameterError(msg)
+        shape = (len(elevations), num_azimuths)
+        range_m, cosine = np.empty(shape), np.empty(shape)
+        face, instance = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
+        geometry, instances = self._packed(), first_rows(self._table, self._num_instances)
+        scan(
+            geometry, instances, position, rotation, max_range_m, elevations, azimuth_start_rad, step_rad,
+            range_m, cosine, face, instance,
+        )  # fmt: skip
+        colours = (
+            np.where(
+                instances.has_colour[instance, None] > 0,
+                instances.colour[instance],
+                geometry.face_colours[face],
+            )
+            if self._num_instances
+            else np.zeros((*shape, 3))
+        )
+        return RangeScan(
+            range_m=range_m,
+            cosine=cosine,
+            albedo=np.where(face >= 0, colours.mean(axis=-1, dtype=np.float64), 0.0),
+            semantic=self._semantics(face, instance),
+            instance=_looked_up(self._table.instance[: self._num_instances], instance),
+        )
+
+    def _semantics(
+        self, face: npt.NDArray[np.int32], instance: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.int32]:
+        """The class of each pixel or ray: that of the face, otherwise that of the instance."""
+        of_face = np.append(self._packed().face_semantic, np.int32(-1))[face]
+        of_instance = _looked_up(self._table.semantic[: self._num_instances], instance)
+        return np.where(of_face >= 0, of_face, of_instance)
 
     def _seen(self, camera: Camera, view: View, supersampling: int) -> Visibility:
         """Rasterise into the buffers kept for this image size."""
@@ -294,3 +378,11 @@ def _finite(values: npt.ArrayLike, shape: tuple[int, ...], what: str) -> npt.NDA
         msg = f"{what} must be finite; it holds NaN or inf in row {int(np.argwhere(~np.isfinite(array))[0][0])}."
         raise ParameterError(msg)
     return array
+
+
+def _rotation(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
+    rotation = _finite(values, (3, 3), what)
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() > 1e-5 or np.linalg.det(rotation) < 0.0:
+        msg = f"{what} must be a rotation matrix, got {rotation.tolist()}."
+        raise ParameterError(msg)
+    return rotation
