@@ -1,4 +1,4 @@
-"""The sensors that a world has on demand, by name."""
+"""The sensors that a world has on demand, by type."""
 
 from __future__ import annotations
 
@@ -8,35 +8,46 @@ from typing import Any
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop_driving.sensors.history import History
 from simloop_driving.sensors.options import ExtraSensor, sensor_from_options
+from simloop_driving.sensors.road_ahead import RoadAhead
+from simloop_driving.sensors.standard import STATE_SENSORS
 
-EXTRA_SENSORS: dict[str, type[ExtraSensor]] = {sensor.name: sensor for sensor in (History,)}
-"""Class by name."""
+_TYPES: tuple[type[ExtraSensor], ...] = (History, RoadAhead)
+EXTRA_SENSORS = {sensor.type_name: sensor for sensor in _TYPES}
+"""Class by type."""
+STANDARD_SENSORS = ("front_camera", "front_camera_past", *(sensor.name for sensor in STATE_SENSORS))
+"""Names of the sensors that every world has."""
 
 
 def extra_sensors(chosen: Sequence[str] | Mapping[str, Mapping[str, Any] | None]) -> tuple[ExtraSensor, ...]:
     """Makes the chosen sensors.
 
     Args:
-        chosen: Names, or options by name; None and an empty mapping take the defaults.
+        chosen: Types, or options by name. A name is a type, or any word if the option ``type`` tells the type, so that
+            there may be several of one type; None and an empty mapping take the defaults.
 
     Raises:
-        UnknownNameError: There is no such sensor.
-        ConfigurationError: A sensor is chosen twice, or an option does not fit.
+        UnknownNameError: There is no such type.
+        ConfigurationError: A sensor is chosen twice, a name is one of a standard sensor, or an option does not fit.
     """
     if isinstance(chosen, str) or not isinstance(chosen, Sequence | Mapping):
         raise ConfigurationError(
-            f"extra_sensors is {chosen!r}; allowed: a list of names, or a mapping from names to options, of: "
+            f"extra_sensors is {chosen!r}; allowed: a list of types, or a mapping from names to options; types: "
             f"{', '.join(EXTRA_SENSORS)}."
         )
     options_by_name = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen)
     if len(options_by_name) != len(chosen):
         raise ConfigurationError(f"extra_sensors names a sensor twice: {', '.join(chosen)}.")
-    sensors = []
-    for name, options in options_by_name.items():
-        if name not in EXTRA_SENSORS:
-            raise UnknownNameError("extra sensor", name, EXTRA_SENSORS)
-        where = f"extra_sensors.{name}"
-        if options is not None and not isinstance(options, Mapping):
-            raise ConfigurationError(f"{where} is {options!r}; allowed: a mapping from options to values.")
-        sensors.append(sensor_from_options(EXTRA_SENSORS[name], options or {}, where))
-    return tuple(sensors)
+    return tuple(_sensor(name, options) for name, options in options_by_name.items())
+
+
+def _sensor(name: str, options: Mapping[str, Any] | None) -> ExtraSensor:
+    where = f"extra_sensors.{name}"
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigurationError(f"{where} is {options!r}; allowed: a mapping from options to values.")
+    if name in STANDARD_SENSORS:
+        raise ConfigurationError(f"{where}: {name!r} is a sensor that every world has; choose another name.")
+    given = dict(options or {})
+    type_name = given.pop("type", name)
+    if type_name not in EXTRA_SENSORS:
+        raise UnknownNameError("sensor type", type_name, EXTRA_SENSORS)
+    return sensor_from_options(EXTRA_SENSORS[type_name], name, given, where)

@@ -37,7 +37,7 @@ first, then the first actors of the scene; an actor that does not exist has no l
 class History(ExtraSensor):
     """All control ticks so far."""
 
-    name: ClassVar[str] = "history"
+    type_name: ClassVar[str] = "history"
 
     @property
     def spec(self) -> SensorSpec:

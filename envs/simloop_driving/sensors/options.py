@@ -30,13 +30,15 @@ class ExtraSensor(ABC):
     """A sensor that a world has only if it is asked for; its fields are its options.
 
     Attributes:
+        name: Key of its frames in an observation.
         period_ms: Time between two captures.
         age_ms: How old the state is that a capture shows: what the sensor needs to make its data. Before that time
             it shows the first state.
     """
 
-    name: ClassVar[str]
+    type_name: ClassVar[str]
 
+    name: str
     period_ms: int = number(50, STEP_MS, 10_000, multiple_of=STEP_MS)
     age_ms: int = number(0, 0, 10_000, multiple_of=STEP_MS)
 
@@ -74,11 +76,14 @@ class ExtraSensor(ABC):
 _SensorT = TypeVar("_SensorT", bound=ExtraSensor)
 
 
-def sensor_from_options(sensor: type[_SensorT], options: Mapping[str, Any], where: str) -> _SensorT:
+def sensor_from_options(
+    sensor: type[_SensorT], name: str, options: Mapping[str, Any], where: str
+) -> _SensorT:
     """Makes a sensor from plain options.
 
     Args:
         sensor: Its class.
+        name: Key of its frames.
         options: Value by name of a field of the class.
         where: Place of the options, for messages.
 
@@ -86,15 +91,15 @@ def sensor_from_options(sensor: type[_SensorT], options: Mapping[str, Any], wher
         ConfigurationError: An option is unknown, of a wrong type or out of range; names it, what was got and what
             is allowed.
     """
-    allowed = {item.name: item for item in fields(sensor)}
+    allowed = {item.name: item for item in fields(sensor) if item.metadata}
     values: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in allowed:
+    for key, value in options.items():
+        if key not in allowed:
             raise ConfigurationError(
-                f"{where} has no option {name!r}; there are: {', '.join(sorted(allowed))}."
+                f"{where} has no option {key!r}; there are: {', '.join(('type', *sorted(allowed)))}."
             )
-        values[name] = _checked(value, allowed[name].default, allowed[name].metadata, f"{where}.{name}")
-    return sensor(**values)
+        values[key] = _checked(value, allowed[key].default, allowed[key].metadata, f"{where}.{key}")
+    return sensor(name=name, **values)
 
 
 def _checked(value: Any, default: Any, bounds: Mapping[str, Any], place: str) -> Any:

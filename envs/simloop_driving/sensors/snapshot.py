@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.randomness import generator, stream_key
-from simloop_driving.scenario.initial_state import InitialState
+
+if TYPE_CHECKING:
+    from simloop_driving.scenario.initial_state import InitialState
 
 FloatArray = npt.NDArray[np.float64]
 
