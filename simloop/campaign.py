@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simloop.spec import Component, EpisodeSpec, ScenarioFamily
+from simloop.spec import Case, Component, EpisodeSpec, ScenarioFamily
 from simloop.suites import Suite
 
 
@@ -72,7 +73,7 @@ def suite_specs(
     agent_digest: Callable[[str], str],
     versions: Callable[[ScenarioFamily], Mapping[str, str]],
 ) -> tuple[EpisodeSpec, ...]:
-    """Returns every episode of a suite once, in case order.
+    """Returns every episode of a suite once, in case order; reference agents play each case after the others.
 
     Args:
         suite: The suite.
@@ -82,21 +83,29 @@ def suite_specs(
         versions: From a family to the versions that its verdicts depend on.
     """
     specs: dict[str, EpisodeSpec] = {}
+    reference = suite.reference
+
+    def add(case: Case, agent: str, timing: str, strategy: str, versions_of_case: Mapping[str, str]) -> None:
+        spec = EpisodeSpec(
+            case=case,
+            agent=component("agent", agent),
+            timing=component("timing", timing),
+            strategy=component("strategy", strategy),
+            agent_digest=agent_digest(agent),
+            versions=versions_of_case,
+        )
+        specs.setdefault(spec.episode_id, spec)
+
     for axes in suite.axes:
+        cells = axes.cells()
         for scenario in axes.scenario:
             scenario_family = family(scenario)
-            for seed in axes.seeds:
-                case = scenario_family.case(seed)
-                for agent in axes.agent:
-                    for timing in axes.timing:
-                        for strategy in axes.strategy:
-                            spec = EpisodeSpec(
-                                case=case,
-                                agent=component("agent", agent),
-                                timing=component("timing", timing),
-                                strategy=component("strategy", strategy),
-                                agent_digest=agent_digest(agent),
-                                versions=versions(scenario_family),
-                            )
-                            specs.setdefault(spec.episode_id, spec)
+            its_versions = versions(scenario_family)
+            for values, seed in itertools.product(cells, axes.seeds):
+                case = scenario_family.case(seed, values)
+                for arm in itertools.product(axes.agent, axes.timing, axes.strategy):
+                    add(case, *arm, its_versions)
+                if reference is not None:
+                    for agent in reference.agents:
+                        add(case, agent, reference.timing, reference.strategy, its_versions)
     return tuple(specs.values())

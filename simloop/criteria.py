@@ -1,10 +1,11 @@
 """What a suite must reach to pass: the ``criteria`` list of a suite file, checked strictly before anything starts.
 
-Three kinds of entry::
+Four kinds of entry::
 
     - all_episodes_ended: true                      # every episode ended as success or fail
     - {metric: success, agent: expert, timing: zero, at_least: 0.9, per: scenario}
     - {compare: [unified, unified_scratch], metric: success, test: greater, alpha: 0.05}
+    - {preventable_fails: {agent: expert, at_most: 0}}   # in a suite with reference_agents; or at_most_ratio: 0.01
 
 ``metric`` is ``success`` (the episode's verdict) or any metric by name. ``scenario``, ``world``, ``agent``, ``timing``
 and ``strategy`` select episodes; each takes a name or a list of names. Every entry may have a ``name`` for reports.
@@ -13,98 +14,28 @@ and ``strategy`` select episodes; each takes a name or a list of names. Every en
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from simloop.criterion import (
+    AXES,
+    COMPARED_AXES,
+    STATISTICS,
+    CompareCriterion,
+    Criterion,
+    EndedCriterion,
+    PreventableCriterion,
+    Selection,
+    ThresholdCriterion,
+)
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.stats.paired import Alternative
-
-AXES = ("scenario", "world", "agent", "timing", "strategy")
-"""Row columns by which episodes are selected and arms are told apart."""
-COMPARED_AXES = ("agent", "timing", "strategy")
-"""Axes of which two values can be compared: both arms then play the same cases."""
-SUCCESS = "success"
-"""Name of the episode's verdict where a metric's name is expected."""
-STATISTICS = ("mean", "median", "p95", "min", "max")
 
 _TESTS = {"greater": Alternative.GREATER, "less": Alternative.LESS, "different": Alternative.DIFFERENT}
 _THRESHOLD_KEYS = ("name", "metric", "statistic", "at_least", "at_most", "per", *AXES)
 _COMPARE_KEYS = ("name", "metric", "compare", "axis", "test", "alpha", *AXES)
 _ENDED_KEYS = ("name", "all_episodes_ended")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which episodes a criterion is about: allowed names by axis; an axis that is not there allows all."""
-
-    names: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def matches(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row's columns are among the allowed names."""
-        return all(row[axis] in allowed for axis, allowed in self.names)
-
-    def __str__(self) -> str:
-        return ", ".join(f"{axis} {' or '.join(allowed)}" for axis, allowed in self.names) or "all episodes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedCriterion:
-    """Every planned episode ended as success or fail."""
-
-    name: str = "every episode ended as success or fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdCriterion:
-    """A statistic of a metric over the selected episodes is within bounds.
-
-    Attributes:
-        name: For reports.
-        metric: ``success`` or a metric's name.
-        selection: The episodes.
-        statistic: One of ``STATISTICS``; the mean of a flag is its rate.
-        at_least: Lower bound, or None.
-        at_most: Upper bound, or None.
-        per: Axes whose every value must satisfy the bounds by itself.
-    """
-
-    name: str
-    metric: str
-    selection: Selection
-    statistic: str = "mean"
-    at_least: float | None = None
-    at_most: float | None = None
-    per: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareCriterion:
-    """One arm is better (or other) than another on the same cases, by a paired exact McNemar test.
-
-    A pair is one case under one timing and one strategy.
-
-    Attributes:
-        name: For reports.
-        metric: ``success`` or a metric whose values are 0 and 1.
-        selection: The episodes, on the axes that are not compared.
-        axis: Row column that tells the arms apart.
-        first: The arm that the test is about.
-        second: The arm that it is compared with.
-        alternative: What must be shown about the first arm.
-        alpha: Level of the test; the criterion passes if p < alpha.
-    """
-
-    name: str
-    metric: str
-    selection: Selection
-    axis: str
-    first: str
-    second: str
-    alternative: Alternative
-    alpha: float = 0.05
-
-
-Criterion = EndedCriterion | ThresholdCriterion | CompareCriterion
+_PREVENTABLE_KEYS = ("name", "preventable_fails")
+_PREVENTABLE_BOUNDS = ("at_most", "at_most_ratio")
 
 
 def parse_criteria(entries: Iterable[Any], where: str) -> tuple[Criterion, ...]:
@@ -133,7 +64,36 @@ def _parse_one(entry: Any, where: str) -> Criterion:
         return _parse_ended(entry, where)
     if "compare" in entry:
         return _parse_compare(entry, where)
+    if "preventable_fails" in entry:
+        return _parse_preventable(entry, where)
     return _parse_threshold(entry, where)
+
+
+def _parse_preventable(entry: Mapping[str, Any], where: str) -> PreventableCriterion:
+    _check_keys(entry, _PREVENTABLE_KEYS, where)
+    block, place = entry["preventable_fails"], f"{where}: preventable_fails"
+    if not isinstance(block, Mapping):
+        raise ParameterError(
+            f"{place} is {block!r}; allowed: a mapping, for example {{agent: expert, at_most: 0}}."
+        )
+    _check_keys(block, (*_PREVENTABLE_BOUNDS, *AXES), place)
+    most, ratio = _number(block, "at_most", place), _number(block, "at_most_ratio", place)
+    if (most is None) == (ratio is None):
+        raise ConfigurationError(
+            f"{place} must have at_most (a number of cases) or at_most_ratio, and one of them."
+        )
+    if most is not None and (most < 0 or most != int(most)):
+        raise ParameterError(f"{place}: at_most is {most:g}; allowed: a whole number >= 0.")
+    if ratio is not None and not 0.0 <= ratio <= 1.0:
+        raise ParameterError(f"{place}: at_most_ratio is {ratio:g}; allowed: a number from 0 to 1.")
+    selection = _selection(block, place)
+    bound = f"at most {most:g}" if most is not None else f"a share of at most {ratio:g}"
+    return PreventableCriterion(
+        name=_text(entry, "name", f"{bound} preventable fails of {selection}", where),
+        selection=selection,
+        at_most=None if most is None else int(most),
+        at_most_ratio=ratio,
+    )
 
 
 def _parse_ended(entry: Mapping[str, Any], where: str) -> EndedCriterion:
@@ -250,43 +210,3 @@ def _names(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 def _selection(entry: Mapping[str, Any], where: str) -> Selection:
     return Selection(names=tuple((axis, _names(entry, axis, where)) for axis in AXES if axis in entry))
-
-
-def check_names(
-    criteria: Iterable[Criterion], axes: Mapping[str, Iterable[str]], metrics: Iterable[str], where: str
-) -> None:
-    """Checks that every name in the criteria is one of the run's.
-
-    Args:
-        criteria: The criteria.
-        axes: Names that the run has on each axis; an axis that is not there is not checked.
-        metrics: Names of the metrics that are computed.
-        where: File that the criteria come from.
-
-    Raises:
-        UnknownNameError: A criterion names something that the run does not have.
-    """
-    allowed_metrics = (SUCCESS, *metrics)
-    for criterion in criteria:
-        if not isinstance(criterion, EndedCriterion) and criterion.metric not in allowed_metrics:
-            raise UnknownNameError(
-                "metric", criterion.metric, allowed_metrics, where=f"{where}: {criterion.name}"
-            )
-        for axis, name in missing_names(criterion, axes):
-            raise UnknownNameError(axis, name, axes[axis], where=f"{where}: {criterion.name}")
-
-
-def missing_names(criterion: Criterion, axes: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
-    """Returns (axis, name) of what a criterion needs and ``axes`` lacks; axes that are not there are passed over."""
-    if isinstance(criterion, EndedCriterion):
-        return []
-    known = {axis: tuple(names) for axis, names in axes.items()}
-    if isinstance(criterion, CompareCriterion):
-        arms = [(criterion.axis, arm) for arm in (criterion.first, criterion.second)]
-        missing = [(axis, arm) for axis, arm in arms if axis in known and arm not in known[axis]]
-    else:
-        missing = []
-    for axis, names in criterion.selection.names:
-        absent = [(axis, name) for name in names if axis in known and name not in known[axis]]
-        missing += absent
-    return missing

@@ -18,6 +18,7 @@ from simloop.agent import Agent
 from simloop.errors import ConfigurationError, PluginError, UnknownNameError
 from simloop.metrics.core_metrics import core_metrics
 from simloop.metrics.metric import Metric
+from simloop.traces import TraceFunction
 from simloop.world import World
 
 
@@ -108,6 +109,23 @@ def load_metrics(names: Sequence[str] = ()) -> tuple[Metric, ...]:
             )
         metrics.append(metric)
     return tuple(sorted(metrics, key=lambda m: m.name))
+
+
+def load_traces() -> Mapping[str, TraceFunction]:
+    """Returns the functions of every plug-in that reads traces from a log, by name.
+
+    Raises:
+        PluginError: A plug-in does not load or is no function.
+    """
+    functions: dict[str, TraceFunction] = {}
+    for name in entry_points("traces"):
+        loaded = load_entry_point("traces", name)
+        if not callable(loaded):
+            raise PluginError(
+                f"simloop.traces entry {name!r} is {loaded!r}; it must be a function of an EpisodeLog."
+            )
+        functions[name] = loaded
+    return functions
 
 
 def agent_class(target: str) -> type[Agent]:

@@ -148,7 +148,8 @@ class ScenarioFamily:
     def scenario(self, seed: int, fixed: Mapping[str, ParameterValue] | None = None) -> Scenario:
         """Draws a concrete scenario; ``fixed`` values replace drawn ones.
 
-        Each parameter has a stream of its own, so fixing one does not move the others.
+        Each parameter has a stream of its own, so fixing one does not move the others. Where a range is of numbers,
+        a whole number is the same case as the float of its value.
 
         Raises:
             ParameterError: A fixed value is unknown or out of range.
@@ -162,7 +163,7 @@ class ScenarioFamily:
                 )
             self.parameters[name].check(name, value, where)
         values = {
-            name: fixed[name]
+            name: (fixed[name] if allowed.choices else float(fixed[name]))
             if name in fixed
             else allowed.sample(float(generator(stream_key("scenario", self.name, seed, name)).random()))
             for name, allowed in self.parameters.items()

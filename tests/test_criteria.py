@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from simloop.criteria import (
+from simloop.criteria import parse_criteria
+from simloop.criterion import (
     CompareCriterion,
     EndedCriterion,
+    PreventableCriterion,
     Selection,
     ThresholdCriterion,
     check_names,
-    parse_criteria,
 )
 from simloop.errors import ConfigurationError, SimloopError, UnknownNameError
 from simloop.stats.paired import Alternative
@@ -121,3 +122,33 @@ def test_names_of_the_run_and_unchecked_axes_are_fine() -> None:
     )
     check_names(criteria, {"agent": ["expert"]}, ["ldlj"], "smoke.yaml")
     assert len(criteria) == 2
+
+
+def test_a_bound_on_what_was_preventable() -> None:
+    most, ratio = parse(
+        """
+        - {preventable_fails: {agent: expert, at_most: 0}}
+        - {name: few, preventable_fails: {scenario: [a, b], at_most_ratio: 0.01}}
+        """
+    )
+    selection = Selection(names=(("agent", ("expert",)),))
+    name = "at most 0 preventable fails of agent expert"
+    assert most == PreventableCriterion(name=name, selection=selection, at_most=0)
+    assert (ratio.name, ratio.at_most, ratio.at_most_ratio) == ("few", None, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("[expert]", "preventable_fails is .'expert'.; allowed: a mapping"),
+        ("{agent: expert}", "must have at_most .a number of cases. or at_most_ratio"),
+        ("{at_most: 0, at_most_ratio: 0}", "and one of them"),
+        ("{at_most: 0.5}", "at_most is 0.5; allowed: a whole number >= 0"),
+        ("{at_most: -1}", "at_most is -1; allowed"),
+        ("{at_most_ratio: 2}", "at_most_ratio is 2; allowed: a number from 0 to 1"),
+        ("{at_most: 0, agnet: expert}", "Unknown key 'agnet'"),
+    ],
+)
+def test_bounds_on_what_was_preventable_that_are_refused(block: str, message: str) -> None:
+    with pytest.raises(SimloopError, match=message):
+        parse(f"- {{preventable_fails: {block}}}")

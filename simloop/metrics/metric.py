@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
 
 from simloop.log import EpisodeLog
 
@@ -42,6 +45,7 @@ class Metric(ABC):
         version: Raised whenever the value can change for an old log.
         tables: Tables of the log that it reads; without them the value is not valid.
         higher_is_better: Direction, or None if there is none.
+        thresholds: Values that a reader compares with, by a short name with its source; reports draw them.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Metric(ABC):
     version: int = 1
     tables: tuple[str, ...] = ()
     higher_is_better: bool | None = None
+    thresholds: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
     def evaluate(self, log: EpisodeLog) -> MetricValue:
         """Returns the value, or an invalid one with its reason when the log lacks a table."""

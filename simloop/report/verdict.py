@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from simloop.criteria import (
+from simloop.criteria import parse_criteria
+from simloop.criterion import (
     SUCCESS,
     CompareCriterion,
     Criterion,
     EndedCriterion,
+    PreventableCriterion,
     ThresholdCriterion,
     missing_names,
-    parse_criteria,
 )
 from simloop.errors import ResultsError
+from simloop.preventability import Preventability, label_rows
 from simloop.report.cells import Rows, is_judged, is_success
 from simloop.stats.paired import compare_paired, pair_outcomes
 from simloop.stats.rate import rate_of
@@ -143,12 +145,36 @@ def _judge_one(criterion: Criterion, rows: Rows, manifest: Manifest) -> Criterio
     if absent:
         detail = "this run has no " + ", no ".join(f"{axis} {name}" for axis, name in absent)
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_APPLICABLE, detail=detail)
+    if isinstance(criterion, PreventableCriterion):
+        return _judge_preventable(criterion, rows, manifest)
     selected = [row for row in rows if criterion.selection.matches(row)]
     if rows and criterion.metric != SUCCESS and all(criterion.metric not in row for row in rows):
         raise ResultsError(f"Criterion {criterion.name!r}: the results have no metric {criterion.metric!r}.")
     if isinstance(criterion, CompareCriterion):
         return _judge_comparison(criterion, selected)
     return _judge_threshold(criterion, selected)
+
+
+def _judge_preventable(criterion: PreventableCriterion, rows: Rows, manifest: Manifest) -> CriterionResult:
+    if not manifest.reference:
+        detail = "this run has no reference agents"
+        return CriterionResult(name=criterion.name, state=CriterionState.NOT_APPLICABLE, detail=detail)
+    names = ", ".join(manifest.reference["agents"])
+    arms = [a for a in label_rows(rows, manifest.reference) if criterion.selection.matches(a.key)]
+    num_labelled = sum(len(arm.labels) for arm in arms)
+    if not num_labelled:
+        detail = f"no case that it and one of {names} have a result for"
+        return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
+    num_fails = sum(arm.count(Preventability.PREVENTABLE_FAIL) for arm in arms)
+    num_unlabelled = sum(arm.num_unlabelled for arm in arms)
+    detail = f"{num_fails} preventable of {num_labelled} labelled cases, judged by {names}"
+    if num_unlabelled:
+        detail += f", {num_unlabelled} without a label"
+    is_met = (criterion.at_most is None or num_fails <= criterion.at_most) and (
+        criterion.at_most_ratio is None or num_fails <= criterion.at_most_ratio * num_labelled
+    )
+    state = CriterionState.PASS if is_met else CriterionState.FAIL
+    return CriterionResult(name=criterion.name, state=state, detail=detail)
 
 
 def _judge_ended(criterion: EndedCriterion, rows: Rows, manifest: Manifest) -> CriterionResult:

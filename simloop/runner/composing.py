@@ -10,7 +10,7 @@ import yaml
 
 from simloop.agent import AgentSpec
 from simloop.compose import component, make_agent, make_world, split_overrides, world_component
-from simloop.errors import UnknownNameError
+from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.plugins import agent_class
 from simloop.scenario_files import load_family
 from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
@@ -18,7 +18,11 @@ from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json,
 from simloop.world import WorldSpec
 
 AXES = ("scenario", "agent", "timing", "strategy")
-PLAIN_KEYS = ("suite", "run_id", "results", "runner", "seeds.first", "seeds.count", *AXES)
+PLAIN_KEYS = (
+    "suite", "run_id", "results", "runner", "seeds.first", "seeds.count", "cells", "cells.seed", "reference_agents",
+    *AXES,
+)  # fmt: skip
+_PARAMETERS = "scenario.parameters."
 _GROUPS = ("runner", "agent", "timing", "strategy", "world")
 
 
@@ -29,6 +33,7 @@ class Words:
     plain: dict[str, str] = field(default_factory=dict)
     groups: dict[str, dict[str, str]] = field(default_factory=lambda: {g: {} for g in _GROUPS})
     world: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 def sort_words(words: Sequence[str], keys: Sequence[str] = PLAIN_KEYS) -> Words:
@@ -50,12 +55,28 @@ def sort_words(words: Sequence[str], keys: Sequence[str] = PLAIN_KEYS) -> Words:
             sorted_words.plain["agent"] = value
         elif group == "world" and rest:
             sorted_words.world[rest] = yaml.safe_load(value)
+        elif keys is PLAIN_KEYS and key.startswith(_PARAMETERS) and key != _PARAMETERS:
+            sorted_words.parameters[key.removeprefix(_PARAMETERS)] = _parameter_values(key, value)
         elif group in _GROUPS and rest:
             sorted_words.groups[group][rest] = value
         else:
             allowed = [*keys, "agent.target", *(f"{g}.KEY" for g in _GROUPS)]
+            if keys is PLAIN_KEYS:
+                allowed.append(f"{_PARAMETERS}NAME")
             raise UnknownNameError("key", key, allowed, where="the command line")
     return sorted_words
+
+
+def _parameter_values(key: str, text: str) -> Any:
+    """Reads ``20``, ``10,20,30``, ``[10, 20]`` or ``{first: 10, last: 60, step: 10}``."""
+    is_list = "," in text and not text.strip().startswith(("[", "{"))
+    try:
+        return yaml.safe_load(f"[{text}]" if is_list else text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"{key} is {text!r}, which cannot be read; allowed: a value, values with commas between them, or "
+            "{first: 10, last: 60, step: 10}."
+        ) from error
 
 
 class Composer:

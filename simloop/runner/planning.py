@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import subprocess
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +12,19 @@ from simloop import wall_clock
 from simloop.campaign import Campaign, SuiteCampaign, suite_specs
 from simloop.compatibility import check_timing, matching_embodiment
 from simloop.compose import component, make_strategy, make_timing
-from simloop.criteria import check_names, parse_criteria
+from simloop.criteria import parse_criteria
+from simloop.criterion import PreventableCriterion, check_names
 from simloop.errors import ConfigurationError, ParameterError
 from simloop.metrics.evaluate import metric_versions
 from simloop.plugins import load_metrics
-from simloop.runner.composing import AXES, Composer, core_versions, sort_words
+from simloop.runner.composing import AXES, Composer, Words, sort_words
 from simloop.runner.config import RunnerConfig
-from simloop.runner.measured_runs import is_measured, runner_for
+from simloop.runner.measured_runs import runner_for
+from simloop.runner.run_manifest import run_manifest
 from simloop.runner.worker import RunFacts, Task
-from simloop.spec import Component, EpisodeSpec, canonical_json, digest
+from simloop.spec import Component, EpisodeSpec
 from simloop.store.manifest import Manifest
-from simloop.store.platform_key import distributions_digest
-from simloop.suites import Suite, load_suite, whole_number
+from simloop.suites import Suite, SuiteWords, load_suite, whole_number
 
 DEFAULT_RESULTS = Path("results/runs")
 
@@ -73,11 +72,13 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     """
     sorted_words = sort_words(words)
     plain = sorted_words.plain
-    suite = _suite(plain)
+    suite = _suite(sorted_words)
     composer = Composer(sorted_words)
     metrics = load_metrics()
     versions_of_metrics = metric_versions(metrics)
-    check_criteria(suite, [m.name for m in metrics], is_changed=any(a in plain for a in AXES))
+    check_criteria(
+        suite, [m.name for m in metrics], is_changed=any(a in plain for a in (*AXES, "reference_agents"))
+    )
     _check_fit(suite, composer)
     specs = suite_specs(
         suite,
@@ -139,7 +140,7 @@ def make_plan(
         raise ConfigurationError(f"Suite {suite.name!r} has no episodes.")
     timings = [task.spec.timing for task in tasks]
     runner = runner_for(runner, timings, words)
-    manifest = _manifest(
+    manifest = run_manifest(
         run_id,
         suite,
         tasks,
@@ -177,22 +178,47 @@ def make_tasks(
     )
 
 
-def _suite(plain: Mapping[str, str]) -> Suite:
-    suite = load_suite(plain.get("suite", "smoke"))
-    replacements = {axis: tuple(plain[axis].split(",")) for axis in AXES if axis in plain}
-    first = plain.get("seeds.first")
-    count = plain.get("seeds.count")
-    return suite.replaced(
-        replacements,
-        first=None if first is None else whole_number(first, "seeds.first", low=0),
-        count=None if count is None else whole_number(count, "seeds.count", low=1),
+def _suite(words: Words) -> Suite:
+    plain = words.plain
+
+    def number(key: str, low: int) -> int | None:
+        return whole_number(plain[key], key, low=low) if key in plain else None
+
+    cells, reference = plain.get("cells"), plain.get("reference_agents")
+    return load_suite(plain.get("suite", "smoke")).replaced(
+        SuiteWords(
+            axes={axis: tuple(plain[axis].split(",")) for axis in AXES if axis in plain},
+            first_seed=number("seeds.first", 0),
+            num_seeds=number("seeds.count", 1),
+            parameters=words.parameters,
+            cells=cells if cells == "all" else number("cells", 1),
+            cells_seed=number("cells.seed", 0),
+            reference_agents=None if reference is None else _reference_names(reference),
+        )
     )
+
+
+def _reference_names(text: str) -> tuple[str, ...]:
+    return () if text == "none" else tuple(text.split(","))
 
 
 def check_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> None:
     """Checks the names in the criteria; those of an axis that the command line replaced are for the verdict to see."""
+    criteria = parse_criteria(suite.criteria, suite.where)
+    if (
+        suite.reference is None
+        and not is_changed
+        and any(isinstance(c, PreventableCriterion) for c in criteria)
+    ):
+        raise ConfigurationError(
+            f"{suite.where}: a criterion counts preventable_fails, and the suite has no reference_agents; add them."
+        )
     axes = {} if is_changed else {a: [n for grid in suite.axes for n in getattr(grid, a)] for a in AXES}
-    check_names(parse_criteria(suite.criteria, suite.where), axes, metrics, suite.where)
+    if axes and suite.reference is not None:
+        axes["agent"] += suite.reference.agents
+        axes["timing"].append(suite.reference.timing)
+        axes["strategy"].append(suite.reference.strategy)
+    check_names(criteria, axes, metrics, suite.where)
 
 
 def make_runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
@@ -202,77 +228,17 @@ def make_runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
 
 
 def _check_fit(suite: Suite, composer: Composer) -> None:
+    reference = suite.reference
     for axes in suite.axes:
-        timings = [make_timing(composer.component("timing", timing)) for timing in axes.timing]
+        arms = [(axes.agent, axes.timing, axes.strategy)]
+        if reference is not None:
+            arms.append((reference.agents, (reference.timing,), (reference.strategy,)))
         for scenario in axes.scenario:
             _, world = composer.world(composer.family(scenario))
-            for agent in axes.agent:
-                for strategy in axes.strategy:
+            for agents, timings, strategies in arms:
+                made_timings = [make_timing(composer.component("timing", timing)) for timing in timings]
+                for agent, strategy in itertools.product(agents, strategies):
                     made = make_strategy(composer.component("strategy", strategy))
                     embodiment = matching_embodiment(composer.agent(agent), world, made)
-                    for timing in timings:
+                    for timing in made_timings:
                         check_timing(timing, made, embodiment)
-
-
-def _manifest(
-    run_id: str,
-    suite: Suite,
-    tasks: Sequence[Task],
-    composer: Composer,
-    words: Sequence[str],
-    runner: RunnerConfig,
-    *,
-    metrics: tuple[str, ...],
-    command: str,
-    identity: Any,
-    config: Mapping[str, Any],
-) -> Manifest:
-    agents = {task.spec.agent.name: task.spec.agent_digest for task in tasks}
-    episodes = sorted(task.spec.episode_id for task in tasks)
-    return Manifest(
-        run_id=run_id,
-        suite=suite.name,
-        suite_digest=digest(episodes if identity is None else [episodes, identity]),
-        agents=agents,
-        criteria=suite.criteria,
-        axes={
-            "scenario": sorted({task.spec.case.scenario.family for task in tasks}),
-            "agent": sorted(agents),
-            "timing": sorted({task.spec.timing.name for task in tasks}),
-            "strategy": sorted({task.spec.strategy.name for task in tasks}),
-        },
-        num_planned=len(episodes),
-        config={
-            "command": command,
-            "words": list(words),
-            **_plain(composer.composed()),
-            **_plain(config),
-            "runner": dataclasses.asdict(runner),
-        },
-        versions={**core_versions(), **composer.world_versions},
-        metric_versions=metric_versions(load_metrics(metrics)),
-        command=f"simloop {command} " + " ".join(words),
-        git=_git_state(),
-        lock_digest=distributions_digest(),
-        is_deterministic=not any(is_measured(task.spec.timing) for task in tasks),
-        created_at=f"{wall_clock.utc_now():%Y-%m-%dT%H:%M:%SZ}",
-    )
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(canonical_json(value))
-
-
-def _git_state() -> str:
-    """Returns the commit of the current folder's checkout, with ``+changes`` if it is dirty; empty without git."""
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -29,6 +29,10 @@ class Manifest:
         criteria: The suite's criteria, as read from its file (see ``simloop.criteria``).
         axes: Names that the run has on each axis (scenario, agent, timing, strategy); a criterion that names another
             one does not apply to this run.
+        reference: Names of the ``agents`` that failures are labelled by, with their ``timing`` and ``strategy``; empty
+            if there are none.
+        heat_map: Scenario parameters on the axes of the report's heat maps; empty if the report shall choose.
+        metric_thresholds: Named values of metrics that reports draw, by metric (see ``Metric.thresholds``).
         num_planned: Episodes that the run shall have when it is complete.
         config: ``words`` of the command line, and what was composed from them: each distinct agent, timing, strategy
             and world, and the runner.
@@ -52,6 +56,9 @@ class Manifest:
     agents: Mapping[str, str]
     criteria: tuple[Mapping[str, Any], ...] = ()
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    heat_map: Mapping[str, str] = field(default_factory=dict)
+    metric_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     num_planned: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -193,3 +193,46 @@ def test_junit_counts_cells_criteria_and_errors() -> None:
     error = second.find("error")
     assert error is not None and error.get("message") == "2 of 3 episodes: agent_error: NaN action"
     assert (error.text or "").startswith("Traceback </failure>")
+
+
+NO_PREVENTABLE = {"preventable_fails": {"agent": "a", "at_most": 0}}
+REFERENCE = {"agents": ["b"], "timing": "zero", "strategy": "paused"}
+
+
+def crash(agent: str, text: str) -> list[dict[str, Any]]:
+    return [
+        row | {"collision": row["status"] == "fail", "impact_speed_mps": 5.0} for row in rows(agent, text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mine", "judge_", "bound", "state", "detail"),
+    [
+        ("ssff", "ssff", {"at_most": 0}, "pass", "0 preventable of 4 labelled cases, judged by b"),
+        ("ssff", "sssf", {"at_most": 0}, "fail", "1 preventable of 4 labelled cases, judged by b"),
+        ("ssff", "sssf", {"at_most": 1}, "pass", "1 preventable of 4"),
+        ("ssff", "sssf", {"at_most_ratio": 0.25}, "pass", "1 preventable of 4"),
+        ("ssff", "sssf", {"at_most_ratio": 0.2}, "fail", "1 preventable of 4"),
+        (
+            "ssfe",
+            "ssf",
+            {"at_most": 0},
+            "pass",
+            "0 preventable of 3 labelled cases, judged by b, 1 without a label",
+        ),
+        ("eei", "sss", {"at_most": 0}, "not judged", "no case that it and one of b have a result for"),
+    ],
+)
+def test_preventable_fails_are_bounded(
+    mine: str, judge_: str, bound: dict[str, Any], state: str, detail: str
+) -> None:
+    criterion = {"preventable_fails": {"agent": "a"} | bound}
+    run = dataclasses.replace(manifest(criterion), reference=REFERENCE)
+    (result,) = judge(crash("a", mine) + crash("b", judge_), run).criteria
+    assert result.state.value == state
+    assert result.detail.startswith(detail)
+
+
+def test_without_reference_agents_preventable_fails_do_not_apply() -> None:
+    (result,) = judge(crash("a", "sf"), manifest(NO_PREVENTABLE)).criteria
+    assert (result.state.value, result.detail) == ("not applicable", "this run has no reference agents")

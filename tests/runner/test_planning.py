@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from simloop.errors import ConfigurationError, IncompatibleAgentError, ParameterError, UnknownNameError
+from simloop.errors import (
+    ConfigurationError,
+    IncompatibleAgentError,
+    ParameterError,
+    SimloopError,
+    UnknownNameError,
+)
 from simloop.runner.planning import plan_run
+
 from simloop.source_digest import EPISODE_SOURCES, source_digest
 
+BRAKE = "simloop.testing.brake_agent:BrakeAgent"
 WRONG = [
     (["suite=smoek"], UnknownNameError, "Unknown suite 'smoek'. Did you mean 'smoke'"),
     (["agent=experd"], UnknownNameError, "Unknown agent 'experd'. Did you mean 'expert'"),
@@ -149,3 +157,130 @@ def test_the_source_of_the_core_is_part_of_an_episodes_identity() -> None:
     plan = plan_run(["suite=walls.yaml"])
     assert plan.manifest.versions["simloop"] == plan.tasks[0].spec.versions["simloop"]
     assert plan.manifest.versions["simloop"] == source_digest("simloop", EPISODE_SOURCES)
+
+
+GRID = """
+suite: grid
+reference_agents: BRAKE
+heat_map: {x: gap_m, y: speed_mps}
+axes:
+  scenario: fast_wall.yaml
+  agent: BRAKE
+  timing: xr0_4090
+  strategy: prefix
+  seeds: {first: 0, count: 2}
+  parameters: {gap_m: {first: 10, last: 30, step: 5}, speed_mps: [8, 12]}
+  cells: {count: 4, seed: 0}
+""".replace("BRAKE", BRAKE)
+FAMILY = """
+family: fast_wall
+world: braking_wall
+time_limit_s: 6
+parameters: {gap_m: {low: 5, high: 40}, speed_mps: {low: 1, high: 20}, side: {choices: [left, right]}}
+"""
+
+
+@pytest.fixture
+def grid(walls: Any) -> Path:
+    (walls.folder / "fast_wall.yaml").write_text(FAMILY)
+    path: Path = walls.folder / "grid.yaml"
+    path.write_text(GRID)
+    return path
+
+
+@pytest.mark.usefixtures("grid")
+def test_a_grid_is_a_case_a_cell_and_seed_which_the_reference_plays_too() -> None:
+    plan = plan_run(["suite=grid.yaml"])
+    cases = {t.spec.case.case_id: t.spec.case for t in plan.tasks}
+    assert (len(plan.tasks), len(cases)) == (16, 8)
+    cells = {(c.scenario.parameters["gap_m"], c.scenario.parameters["speed_mps"]) for c in cases.values()}
+    assert len(cells) == 4 and cells < {(g, v) for g in (10.0, 15.0, 20.0, 25.0, 30.0) for v in (8.0, 12.0)}
+    assert {type(value) for cell in cells for value in cell} == {float}
+    arms = {(t.spec.timing.name, t.spec.strategy.name) for t in plan.tasks}
+    assert arms == {("xr0_4090", "prefix"), ("zero", "naive_async")}
+    manifest = plan.manifest
+    assert manifest.reference == {"agents": [BRAKE], "timing": "zero", "strategy": "naive_async"}
+    assert manifest.heat_map == {"x": "gap_m", "y": "speed_mps"}
+
+
+@pytest.mark.usefixtures("grid")
+@pytest.mark.parametrize(
+    ("words", "num_cases"),
+    [
+        (["cells=all"], 20),
+        (["cells=3", "seeds.count=1"], 3),
+        (["cells=all", "scenario.parameters.gap_m=10,20", "seeds.count=1"], 4),
+        (["cells=all", "scenario.parameters.gap_m={first: 10, last: 13, step: 1}", "seeds.count=1"], 8),
+        (["cells=all", "scenario.parameters.side=[left, right]", "scenario.parameters.gap_m=12.5"], 8),
+    ],
+)
+def test_words_choose_cells_and_values(words: list[str], num_cases: int) -> None:
+    plan = plan_run(["suite=grid.yaml", *words, "reference_agents=none"])
+    assert len(plan.tasks) == num_cases == len({t.spec.case.case_id for t in plan.tasks})
+    assert plan.manifest.reference == {}
+
+
+@pytest.mark.usefixtures("grid")
+def test_a_value_is_fixed_in_a_suite_without_a_grid() -> None:
+    drawn = [t.spec.case.scenario.parameters for t in plan_run(["suite=walls.yaml", "seeds.count=1"]).tasks]
+    fixed = plan_run(["suite=walls.yaml", "scenario=fast_wall.yaml", "scenario.parameters.gap_m=12"]).tasks
+    assert "gap_m" not in drawn[0]
+    assert {t.spec.case.scenario.parameters["gap_m"] for t in fixed} == {12.0}
+    assert len({t.spec.case.scenario.parameters["speed_mps"] for t in fixed}) == 4
+
+
+@pytest.mark.usefixtures("grid")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["suite=grid.yaml", "scenario.parameters.gap_m=99"],
+            "parameter 'gap_m' is 99; allowed: a number from 5 to 40",
+        ),
+        (
+            ["suite=grid.yaml", "scenario.parameters.gap=9"],
+            "unknown parameter 'gap'; fast_wall has: gap_m, side",
+        ),
+        (
+            ["suite=grid.yaml", "scenario.parameters.gap_m={first: 1}"],
+            "scenario.parameters.gap_m is .*three numbers",
+        ),
+        (
+            ["suite=grid.yaml", "scenario.parameters.gap_m={"],
+            "scenario.parameters.gap_m is '{', which cannot be read",
+        ),
+        (["suite=grid.yaml", "scenario.parametrs.gap_m=9"], "Unknown key 'scenario.parametrs.gap_m'"),
+        (["suite=grid.yaml", "cells=0"], "cells is '0'; allowed: a whole number >= 1"),
+        (["suite=grid.yaml", "reference_agents=expert"], "world 'braking_wall' takes"),
+        (["suite=walls.yaml", "cells=all"], "suite 'walls' has none"),
+    ],
+)
+def test_wrong_cells_and_values_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(SimloopError, match=message):
+        plan_run(words)
+
+
+def test_wrong_grids_and_references_are_refused(grid: Path) -> None:
+    for before, after, message in (
+        ("reference_agents: ", "reference_agents: {timing: zero}\nx: ", "Unknown key 'x'"),
+        (
+            f"reference_agents: {BRAKE}",
+            "reference_agents: {timing: zero}",
+            "allowed: a list of names, or {agents",
+        ),
+        (f"reference_agents: {BRAKE}", "reference_agents: {agent: a}", "Unknown key 'agent'"),
+        ("x: gap_m", "z: gap_m", "heat_map is .*; allowed: {x: NAME, y: NAME, panels: NAME}"),
+        (
+            "  parameters",
+            "  grid",
+            "it must have the keys scenario, agent, timing, strategy, seeds, and may have",
+        ),
+        (
+            f"reference_agents: {BRAKE}",
+            "criteria: [{preventable_fails: {at_most: 0}}]",
+            "has no reference_agents",
+        ),
+    ):
+        grid.write_text(GRID.replace(before, after))
+        with pytest.raises(SimloopError, match=message):
+            plan_run(["suite=grid.yaml"])

@@ -1,0 +1,109 @@
+"""Labels of cases by what reference agents did in them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from simloop.preventability import ArmLabels, Preventability, label_rows
+
+REFERENCE = {"agents": ["rss", "fsm"], "timing": "zero", "strategy": "naive_async"}
+
+
+def row(
+    case_id: str, agent: str, impact_mps: float | None, status: str = "", **columns: Any
+) -> dict[str, Any]:
+    return {
+        "case_id": case_id,
+        "scenario": "cut_in",
+        "world": "driving",
+        "agent": agent,
+        "timing": "zero",
+        "strategy": "naive_async",
+        "status": status or ("success" if impact_mps is None else "fail"),
+        "collision": None if status not in ("", "fail") else float(impact_mps is not None),
+        "impact_speed_mps": impact_mps,
+    } | columns
+
+
+ROWS = [
+    row("a", "mine", None),
+    row("a", "rss", 3.0),
+    row("b", "mine", 5.0),
+    row("b", "rss", 3.0),
+    row("b", "fsm", None),
+    row("c", "mine", 4.0),
+    row("c", "rss", 6.5),
+    row("c", "fsm", 5.0),
+    row("d", "mine", 4.0),
+    row("e", "mine", 4.0),
+    row("e", "rss", None, "infra_error"),
+    row("f", "mine", None, "agent_error"),
+    row("f", "rss", None),
+    row("g", "mine", None, "fail"),
+    row("g", "fsm", None),
+]
+
+
+def labels_of(rows: list[dict[str, Any]], reference: dict[str, Any] = REFERENCE) -> ArmLabels:
+    (arm,) = label_rows(rows, reference)
+    return arm
+
+
+def test_labels_by_case() -> None:
+    arm = labels_of(ROWS)
+    assert arm.key == {
+        "scenario": "cut_in", "world": "driving", "agent": "mine", "timing": "zero", "strategy": "naive_async",
+    }  # fmt: skip
+    assert {case: label.label.value for case, label in arm.labels.items()} == {
+        "a": "pass", "b": "preventable_fail", "c": "unpreventable", "g": "pass",
+    }  # fmt: skip
+    assert arm.labels["b"].avoided_by == ("fsm",)
+    assert math.isnan(arm.labels["b"].impact_reduction_mps)
+    assert arm.labels["c"].impact_reduction_mps == pytest.approx(1.0)
+    assert arm.impact_reductions_mps() == [pytest.approx(1.0)]
+    assert [arm.count(label) for label in Preventability] == [2, 1, 1]
+
+
+def test_an_episode_without_a_result_or_a_judge_has_no_label() -> None:
+    arm = labels_of(ROWS)
+    assert arm.num_unlabelled == 3
+    assert arm.labels.keys().isdisjoint({"d", "e", "f"})
+
+
+def test_a_crash_that_was_slower_or_of_unknown_speed() -> None:
+    faster = labels_of([row("a", "mine", 7.0), row("a", "rss", 6.5), row("a", "fsm", math.nan)])
+    assert faster.labels["a"].impact_reduction_mps == pytest.approx(-0.5)
+    unknown = labels_of([row("a", "mine", None, "fail", collision=1.0), row("a", "rss", 6.5)])
+    assert unknown.labels["a"].label is Preventability.UNPREVENTABLE
+    assert math.isnan(unknown.labels["a"].impact_reduction_mps) and unknown.impact_reductions_mps() == []
+
+
+def test_only_the_reference_timing_and_strategy_judge() -> None:
+    slow = [
+        row("a", "mine", 5.0, timing="slow"),
+        row("a", "rss", None, timing="slow"),
+        row("a", "rss", 5.0),
+        row("a", "fsm", 5.0),
+    ]
+    found = {(arm.agent, arm.timing): arm.labels["a"].label for arm in label_rows(slow, REFERENCE)}
+    assert found == {
+        ("mine", "slow"): Preventability.UNPREVENTABLE,
+        ("rss", "slow"): Preventability.PASS,
+    }
+    with_latency = REFERENCE | {"timing": "slow"}
+    found = {
+        (arm.agent, arm.timing): arm.labels["a"].label for arm in label_rows(slow, with_latency) if arm.labels
+    }
+    assert found[("mine", "slow")] is Preventability.PREVENTABLE_FAIL
+
+
+def test_a_reference_agent_does_not_judge_itself() -> None:
+    rows = [row("a", "rss", 5.0, timing="slow"), row("a", "rss", None), row("a", "fsm", 5.0)]
+    assert labels_of(rows).labels["a"].label is Preventability.UNPREVENTABLE
+
+
+def test_without_reference_agents_nothing_is_labelled() -> None:
+    assert label_rows(ROWS, {}) == ()
