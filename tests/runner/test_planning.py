@@ -16,7 +16,6 @@ from simloop.errors import (
     UnknownNameError,
 )
 from simloop.runner.planning import plan_run
-
 from simloop.source_digest import EPISODE_SOURCES, source_digest
 
 BRAKE = "simloop.testing.brake_agent:BrakeAgent"
