@@ -14,6 +14,7 @@ from simloop.errors import ConfigurationError
 from simloop.spec import Scenario
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 from simloop_driving.scenario.block_reader import BlockReader
+from simloop_driving.scenario.checks import check_scene
 from simloop_driving.scenario.scene_actors import (
     ActorStart,
     Background,
@@ -110,6 +111,7 @@ def read_scene(scenario: Scenario) -> Scene:
         **_read_criteria(top.block("criteria"), ego, time_limit_s),
     )
     top.finish()
+    check_scene(scene)
     unused = sorted(set(scenario.parameters) - used)
     if unused:
         raise ConfigurationError(
@@ -138,11 +140,12 @@ def _with_doors(named: tuple[ActorStart, ...], manoeuvres: tuple[Manoeuvre, ...]
 
 
 def _read_signals(block: BlockReader) -> SignalProgram:
+    usual = SignalProgram()
     program = SignalProgram(
-        green_s=block.number("green_s", low=1.0, high=300.0, default=SignalProgram.green_s),
-        amber_s=block.number("amber_s", low=0.0, high=10.0, default=SignalProgram.amber_s),
-        all_red_s=block.number("all_red_s", low=0.0, high=60.0, default=SignalProgram.all_red_s),
-        offset_s=block.number("offset_s", low=-1000.0, high=1000.0, default=SignalProgram.offset_s),
+        green_s=block.number("green_s", low=1.0, high=300.0, default=usual.green_s),
+        amber_s=block.number("amber_s", low=0.0, high=10.0, default=usual.amber_s),
+        all_red_s=block.number("all_red_s", low=0.0, high=60.0, default=usual.all_red_s),
+        offset_s=block.number("offset_s", low=-1000.0, high=1000.0, default=usual.offset_s),
     )
     block.finish()
     return program
