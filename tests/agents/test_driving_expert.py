@@ -93,6 +93,7 @@ def test_columns_are_those_of_the_world() -> None:
         "heading_rad",
         "set_speed_mps",
     )
+    assert route[driving._CURVATURE_PER_M] == "curvature_per_m"
     state = sensors.EGO_STATE_ENTRIES
     assert state[driving._EGO_SPEED_MPS] == "speed_mps"
     assert state[driving._EGO_ACCELERATION_MPS2] == "acceleration_mps2"

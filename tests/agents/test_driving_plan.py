@@ -8,15 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simloop_agents.experts import driving_plan
-from simloop_agents.experts.driving_plan import (
-    STEP_S,
+from simloop_agents.experts import driving_following, driving_passing, driving_plan
+from simloop_agents.experts.driving_actors import make_tracks
+from simloop_agents.experts.driving_following import (
     following_acceleration_mps2,
+    predict_along,
+    stopping_acceleration_mps2,
+)
+from simloop_agents.experts.driving_geometry import (
+    CAP_MPS,
+    NUM_ROAD_COLUMNS,
     locate_on_route,
     point_on_route,
-    predict_along,
-    roll_out,
+    refine_route,
+    slow_down_in_time,
 )
+from simloop_agents.experts.driving_plan import STEP_S, Surroundings, roll_out
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,7 +45,20 @@ def arc_route(radius_m: float) -> FloatArray:
 def actor(
     x_m: float, y_m: float, speed_mps: float, *, drift_mps: float = 0.0, acceleration: float = 0.0
 ) -> FloatArray:
-    return np.array([x_m, y_m, speed_mps, drift_mps, acceleration, *CAR_SIZE_M])
+    return np.array([x_m, y_m, speed_mps, drift_mps, acceleration, *CAR_SIZE_M, 0.0])
+
+
+def nothing_known(route: FloatArray) -> FloatArray:
+    """A road without limits and without room beside the lane."""
+    road = np.zeros((len(route), NUM_ROAD_COLUMNS))
+    road[:, 0], road[:, 1], road[:, 2], road[:, 3], road[:, 4] = (
+        math.inf,
+        -math.inf,
+        math.inf,
+        -math.inf,
+        math.inf,
+    )
+    return road
 
 
 def plan_from(
@@ -51,15 +71,25 @@ def plan_from(
 ) -> FloatArray:
     plan = np.zeros((32, 4))
     route = straight_route() if route is None else route
-    table = np.array(actors).reshape(-1, 7)
-    roll_out(plan, 0, np.array(start), acceleration, desired_mps, EGO_SIZE_M, route, table)
+    around = Surroundings(
+        route=route,
+        road=nothing_known(route),
+        tracks=make_tracks(route, np.array(actors).reshape(-1, 8)),
+        controls=np.zeros((0, 6)),
+        conflicts=np.zeros((0, 9)),
+        anchor_s_m=0.0,
+        lag_s=0.0,
+        ego_size_m=EGO_SIZE_M,
+        desired_speed_mps=desired_mps,
+    )
+    roll_out(plan, 0, np.array(start), acceleration, around)
     return plan
 
 
 @pytest.mark.parametrize("speed_mps", [5.0, 12.0, 25.0])
 def test_equilibrium_gap(speed_mps: float) -> None:
     """Behind a leader of equal speed the model rests at s0 + v T (Treiber et al. 2000, improved form)."""
-    gap_m = driving_plan.STANDSTILL_GAP_M + driving_plan.TIME_GAP_S * speed_mps
+    gap_m = driving_following.STANDSTILL_GAP_M + driving_following.TIME_GAP_S * speed_mps
     assert following_acceleration_mps2(speed_mps, 35.0, gap_m, speed_mps, 0.0) == pytest.approx(
         0.0, abs=1e-12
     )
@@ -68,10 +98,12 @@ def test_equilibrium_gap(speed_mps: float) -> None:
 
 
 def test_free_road_settles_at_the_desired_speed() -> None:
-    assert following_acceleration_mps2(0.0, 30.0, math.inf, 0.0, 0.0) == driving_plan.MAX_ACCELERATION_MPS2
+    assert (
+        following_acceleration_mps2(0.0, 30.0, math.inf, 0.0, 0.0) == driving_following.MAX_ACCELERATION_MPS2
+    )
     assert following_acceleration_mps2(30.0, 30.0, math.inf, 0.0, 0.0) == 0.0
     too_fast = following_acceleration_mps2(40.0, 30.0, math.inf, 0.0, 0.0)
-    assert -driving_plan.COMFORTABLE_DECELERATION_MPS2 < too_fast < -0.5
+    assert -driving_following.COMFORTABLE_DECELERATION_MPS2 < too_fast < -0.5
 
 
 def test_a_faster_car_that_cuts_in_close_causes_no_panic() -> None:
@@ -124,6 +156,50 @@ def test_route_goes_on_straight_beyond_its_ends() -> None:
     assert point_on_route(route, 180.0, 2.0) == pytest.approx((180.0, 2.0, 0.0))
 
 
+@pytest.mark.parametrize("radius_m", [12.0, 30.0, 150.0])
+def test_refined_routes_do_not_cut_corners(radius_m: float) -> None:
+    """Points between those of the sensor lie on the arc within the allowed sagitta."""
+    s_m = np.arange(0.0, 2.5 * radius_m, 4.0)
+    angle = s_m / radius_m
+    coarse = np.stack([radius_m * np.sin(angle), radius_m * (1 - np.cos(angle)), angle, s_m], axis=1)
+    fine, road = refine_route(coarse, nothing_known(coarse))
+    assert len(road) == len(fine) >= len(coarse)
+    middle = 0.5 * (fine[1:, :2] + fine[:-1, :2])
+    assert np.abs(np.hypot(middle[:, 0], middle[:, 1] - radius_m) - radius_m).max() < 0.03
+    assert fine[-1, 3] == pytest.approx(s_m[-1], rel=0.01)
+
+
+def test_straight_routes_are_not_refined() -> None:
+    route = straight_route()
+    fine, _ = refine_route(route, nothing_known(route))
+    assert np.array_equal(fine, route)
+
+
+def test_caps_can_be_kept() -> None:
+    """Before a lower cap the speed falls along v^2 = v0^2 + 2 a s."""
+    route = straight_route(200.0)
+    road = nothing_known(route)
+    road[30:, CAP_MPS] = 6.0
+    slow_down_in_time(route, road)
+    way_m = route[30, 3] - route[:30, 3]
+    np.testing.assert_allclose(road[:30, CAP_MPS] ** 2, 36.0 + 2.0 * 1.8 * way_m)
+
+
+@pytest.mark.parametrize("speed_mps", [4.0, 12.0, 20.0])
+def test_stopping_ends_at_the_line(speed_mps: float) -> None:
+    way_m, speed = speed_mps**2 / (2.0 * 1.8), speed_mps
+    hardest = 0.0
+    for _ in range(2000):
+        acceleration = stopping_acceleration_mps2(speed, way_m)
+        hardest = min(hardest, acceleration) if way_m > 0.2 else hardest
+        later = max(0.0, speed + min(acceleration, 1.8) * 0.01)
+        way_m -= 0.5 * (speed + later) * 0.01
+        speed = later
+    assert speed == pytest.approx(0.0, abs=0.02)
+    assert -0.05 < way_m < 0.25
+    assert hardest > -2.5
+
+
 def test_plan_is_smooth_and_consistent() -> None:
     """Positions are the integral of the speeds, headings follow the path, changes are bounded."""
     plan = plan_from((0.0, 0.6, 0.02, 25.0), [actor(60.0, 3.0, 14.0)], route=arc_route(600.0))
@@ -140,11 +216,11 @@ def test_plan_is_smooth_and_consistent() -> None:
 
 
 def test_offset_decays_to_the_centre_line() -> None:
-    plan = plan_from((0.0, 1.0, 0.0, 20.0), [], desired_mps=20.0)
+    plan = plan_from((0.0, 0.6, 0.0, 20.0), [], desired_mps=20.0)
     assert np.all(np.diff(plan[:, 1]) < 0.0)
-    scale_m = driving_plan.RETURN_TIME_S * 20.0
+    scale_m = driving_passing.RETURN_TIME_S * 20.0
     x = plan[-1, 0] / scale_m
-    assert plan[-1, 1] == pytest.approx((1.0 + x) * math.exp(-x), rel=0.02)
+    assert plan[-1, 1] == pytest.approx(0.6 * (1.0 + x) * math.exp(-x), rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from simloop_agents.experts.driving import (
     actors_in_anchor_frame,
     route_in_anchor_frame,
 )
-from simloop_agents.experts.driving_plan import STEP_S, locate_on_route
+from simloop_agents.experts.driving_geometry import locate_on_route
+from simloop_agents.experts.driving_plan import STEP_S
 from simloop_agents.experts.reference_models import (
     FSM,
     FSM_COMFORTABLE_MPS2,
@@ -122,7 +123,7 @@ def emergency_deceleration_mps2(
 
 
 class AccelerationExpert:
-    """Plans chunks for ``acceleration`` from ``objects``, ``route`` and ``ego_state``.
+    """Plans chunks for ``acceleration``; reads what ``DrivingExpert`` reads.
 
     Args:
         horizon: Rows H of a chunk.

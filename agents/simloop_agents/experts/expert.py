@@ -30,11 +30,13 @@ EMBODIMENTS = (
         action_space="waypoints",
         observations=("objects", "route", "ego_state"),
         dimensions=("x_m", "y_m", "yaw_rad", "speed_mps"),
+        optional_observations=("road_ahead", "controls", "conflicts"),
     ),
     Embodiment(
         action_space="acceleration",
         observations=("objects", "route", "ego_state"),
         dimensions=("acceleration_mps2", "curvature_per_m"),
+        optional_observations=("road_ahead", "controls", "conflicts"),
     ),
     Embodiment(action_space="two_arm_delta", observations=("robot_state", "object_state")),
 )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simloop_agents.experts.driving_plan import following_acceleration_mps2
+from simloop_agents.experts.driving_following import following_acceleration_mps2
 from simloop_agents.experts.reference_models import (
     CC_HUMAN_DRIVER,
     FULL_BRAKING_MPS2,

@@ -1,0 +1,274 @@
+"""Passing: round obstacles and slow actors within the road, and through oncoming lanes only when there is time.
+
+Whether to pass is decided anew each time, by rolling the whole manoeuvre out. Once the ego is beside its lane it asks
+for less, so that it does not hesitate half way; if even that does not hold it falls back behind whom it passes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simloop_agents.experts.driving_actors import (
+    BESIDE_LANE_M,
+    DRIFT_MPS,
+    IS_CROSSING,
+    LATERAL_MARGIN_M,
+    LENGTH_M,
+    OFFSET_M,
+    ROOM_M,
+    S_M,
+    SHORTEST_VEHICLE_M,
+    SIDE_M,
+    SPEED_MPS,
+    WIDTH_M,
+    place_at,
+)
+from simloop_agents.experts.driving_geometry import (
+    IS_JUNCTION,
+    OWN_LEFT_M,
+    OWN_RIGHT_M,
+    narrowest,
+    road_value,
+)
+from simloop_agents.experts.driving_lines import LINE_S_M
+
+FloatArray = npt.NDArray[np.float64]
+
+RETURN_DISTANCE_M = 8.0
+RETURN_TIME_S = 0.65
+"""The ego returns to the centre line over the larger of this distance and speed times this time."""
+SIDEWAYS_MPS2 = 1.5
+"""Lateral acceleration of larger moves to the side."""
+SETTLE = 4.2
+"""A move to the side is done after this many times the inverse of its rate."""
+SLOWER_RATIO = 0.75
+"""A leader is worth passing below this share of the wanted speed."""
+EDGE_MARGIN_M = 0.2
+LANE_M = 3.0
+"""Width from which room beside the own lane counts as another lane."""
+PARKED_SPACE_M = 1.0
+"""Space to a standing vehicle, whose door may open."""
+RIDER_SPACE_M = 1.3
+CAR_SPACE_M = 0.7
+LEAST_SPACE_M = 0.45
+LOOK_AHEAD_M = 90.0
+QUEUE_M = 35.0
+"""Who stands this close before a stop line or a junction is queueing."""
+ROOM_TO_PULL_OUT_M = 5.0
+ONCOMING_S = 1.5
+ONCOMING_WHEN_OUT_S = 0.5
+BEHIND_S = 2.0
+STANDING_MPS = 0.5
+
+
+@njit(cache=True)
+def lateral_rate_per_m(error_m: float, speed: float) -> float:
+    """Returns the rate at which a lateral error decays per metre driven; large ones more gently."""
+    rate = 1.0 / max(RETURN_DISTANCE_M, RETURN_TIME_S * speed)
+    return min(rate, math.sqrt(SIDEWAYS_MPS2 / max(abs(error_m), 1e-3)) / max(speed, 0.1))
+
+
+@njit(cache=True)
+def lateral_target_m(
+    tracks: FloatArray,
+    ego_s: float,
+    ego_offset: float,
+    speed: float,
+    length_m: float,
+    width_m: float,
+    t_s: float,
+) -> float:
+    """Returns the offset that the ego moves to: beside whom it passes, else the centre line."""
+    target = 0.0
+    for index in range(len(tracks)):
+        side = tracks[index, SIDE_M]
+        if math.isnan(side):
+            continue
+        actor_s, _, actor_speed = place_at(tracks[index], t_s)
+        ahead = actor_s - ego_s
+        reach = 0.5 * (length_m + tracks[index, LENGTH_M])
+        share = min(max((speed - actor_speed) / max(speed, 0.1), 0.05), 1.0)
+        lead_in = SETTLE / lateral_rate_per_m(side, speed) * share
+        if actor_speed > STANDING_MPS:
+            lead_in = max(lead_in, 30.0)
+        tail = 1.0 if actor_speed <= STANDING_MPS else 4.0 + 0.4 * actor_speed
+        if -(reach + tail) < ahead < reach + lead_in and abs(side) > abs(target):
+            target = side
+    if abs(ego_offset) <= BESIDE_LANE_M:
+        return target
+    for index in range(len(tracks)):  # not back onto somebody
+        actor_s, offset, _ = place_at(tracks[index], t_s)
+        if abs(actor_s - ego_s) > 0.5 * (length_m + tracks[index, LENGTH_M]) + 1.5:
+            continue
+        space = 0.5 * (width_m + tracks[index, WIDTH_M]) + LATERAL_MARGIN_M
+        if ego_offset > offset > -BESIDE_LANE_M - 4.0 and ego_offset > 0.0:
+            target = max(target, min(offset + space, ego_offset))
+        elif ego_offset < offset and ego_offset < 0.0:
+            target = min(target, max(offset - space, ego_offset))
+    return target
+
+
+@njit(cache=True)
+def propose_sides(
+    tracks: FloatArray,
+    route: FloatArray,
+    road: FloatArray,
+    lines: FloatArray,
+    ego_s: float,
+    speed: float,
+    desired: float,
+    ego_size: FloatArray,
+) -> bool:
+    """Writes ``SIDE_M`` of all who could be passed, if the way were free; returns whether there are any."""
+    has_any = False
+    for index in range(len(tracks)):
+        track = tracks[index]
+        ahead = track[S_M] - ego_s
+        reach = 0.5 * (ego_size[0] + track[LENGTH_M])
+        standing = abs(track[SPEED_MPS]) <= STANDING_MPS
+        if track[IS_CROSSING] > 0.0 or track[SPEED_MPS] < -STANDING_MPS or abs(track[DRIFT_MPS]) > 0.5:
+            continue
+        if ahead < -(reach + 30.0) or ahead > LOOK_AHEAD_M:
+            continue
+        if not standing and track[SPEED_MPS] > SLOWER_RATIO * desired - 0.5:
+            continue
+        offset = track[OFFSET_M]
+        half = 0.5 * (track[WIDTH_M] + ego_size[1])
+        space = CAR_SPACE_M
+        if standing and track[LENGTH_M] >= SHORTEST_VEHICLE_M:
+            space = PARKED_SPACE_M
+        elif track[LENGTH_M] < SHORTEST_VEHICLE_M and not standing:
+            space = RIDER_SPACE_M
+        if abs(offset) - half >= space:
+            continue
+        side = _side_m(route, road, track, reach, half, space, ego_size[1])
+        if math.isnan(side):
+            continue
+        own_left = road_value(route, road, OWN_LEFT_M, track[S_M])
+        own_right = road_value(route, road, OWN_RIGHT_M, track[S_M])
+        leaves_lane = side + 0.5 * ego_size[1] > own_left or side - 0.5 * ego_size[1] < own_right
+        blocks = abs(offset) - half < LATERAL_MARGIN_M
+        if (leaves_lane or blocks) and _is_queueing(track, route, road, lines):
+            continue
+        track[SIDE_M] = side
+        has_any = True
+    return has_any
+
+
+@njit(cache=True)
+def _side_m(
+    route: FloatArray,
+    road: FloatArray,
+    track: FloatArray,
+    reach: float,
+    half: float,
+    space: float,
+    width_m: float,
+) -> float:
+    """Returns the offset at which to pass, on the left if that can be; NaN if there is no room."""
+    left, right, _ = narrowest(route, road, track[S_M] - reach - 5.0, track[S_M] + reach + 5.0)
+    own_left = road_value(route, road, OWN_LEFT_M, track[S_M])
+    own_right = road_value(route, road, OWN_RIGHT_M, track[S_M])
+    offset = track[OFFSET_M]
+    for wanted in (space, LEAST_SPACE_M):
+        to_left, to_right = offset + half + wanted, offset - half - wanted
+        if to_left < 0.0 or to_right > 0.0:
+            return math.nan  # it is far enough aside
+        if abs(offset) - half < LATERAL_MARGIN_M:  # another lane of the own direction is taken whole
+            lane = 0.5 * (own_left - own_right)
+            if own_left > 0.5 * LANE_M + LANE_M:
+                lane = (own_left - 0.5 * 3.5) if own_left < 6.0 else 3.5
+                to_left = max(to_left, lane)
+            if -own_right > 0.5 * LANE_M + LANE_M:
+                lane = (-own_right - 0.5 * 3.5) if -own_right < 6.0 else 3.5
+                to_right = min(to_right, -lane)
+        has_left = to_left + 0.5 * width_m + EDGE_MARGIN_M <= left
+        has_right = to_right - 0.5 * width_m - EDGE_MARGIN_M >= max(right, own_right)
+        if offset > half and has_right:
+            return float(to_right)
+        if has_left:
+            return float(to_left)
+        if has_right:
+            return float(to_right)
+    return math.nan
+
+
+@njit(cache=True)
+def _is_queueing(track: FloatArray, route: FloatArray, road: FloatArray, lines: FloatArray) -> bool:
+    for line in range(len(lines)):
+        if -8.0 < lines[line, LINE_S_M] - track[S_M] < QUEUE_M:
+            return True
+    for index in range(len(route)):
+        if road[index, IS_JUNCTION] > 0.5 and -8.0 < route[index, 3] - track[S_M] < QUEUE_M:
+            return True
+    return False
+
+
+@njit(cache=True)
+def refrain(tracks: FloatArray) -> None:
+    """Takes back all proposals; who could have been passed is waited for with room to pull out."""
+    for index in range(len(tracks)):
+        if not math.isnan(tracks[index, SIDE_M]):
+            tracks[index, SIDE_M] = math.nan
+            if abs(tracks[index, SPEED_MPS]) <= STANDING_MPS:
+                tracks[index, ROOM_M] = ROOM_TO_PULL_OUT_M
+
+
+@njit(cache=True)
+def is_free_to_pass(
+    tracks: FloatArray, ways: FloatArray, step_s: float, first_s: float, ego_size: FloatArray
+) -> bool:
+    """Returns whether a roll-out that passes keeps clear of all others, oncoming and following ones above all.
+
+    Args:
+        tracks: (N, NUM_TRACK_COLUMNS) actors at the observation.
+        ways: (n, 5) roll-out: station, offset, slope, speed, acceleration.
+        step_s: Time between its rows.
+        first_s: Time of its first row since the observation.
+        ego_size: (2,) length and width.
+    """
+    is_out = abs(ways[0, 1]) > BESIDE_LANE_M
+    oncoming_s = ONCOMING_WHEN_OUT_S if is_out else ONCOMING_S
+    has_oncoming = False
+    last = len(ways) - 1
+    for index in range(len(tracks)):
+        track = tracks[index]
+        if not math.isnan(track[SIDE_M]):
+            continue
+        reach = 0.5 * (ego_size[0] + track[LENGTH_M])
+        is_oncoming = track[SPEED_MPS] < -STANDING_MPS
+        if is_oncoming and track[S_M] > ways[0, 0]:
+            has_oncoming = True
+        for row in range(0, last + 1, 2):
+            s, offset, speed = ways[row, 0], ways[row, 1], ways[row, 3]
+            if abs(offset) < 0.5 * BESIDE_LANE_M:
+                continue
+            actor_s, actor_offset, actor_speed = place_at(track, first_s + row * step_s)
+            if abs(actor_offset - offset) - 0.5 * (ego_size[1] + track[WIDTH_M]) > LATERAL_MARGIN_M:
+                continue
+            gap = abs(actor_s - s) - reach
+            if is_oncoming:
+                if actor_s > s - reach and gap < oncoming_s * (speed - actor_speed):
+                    return False
+            elif actor_s < s:
+                if not is_out and gap < 3.0 + BEHIND_S * max(0.0, actor_speed - speed):
+                    return False
+            elif gap < 0.5:
+                return False
+    if abs(ways[last, 1]) > BESIDE_LANE_M and has_oncoming and not is_out:
+        return False
+    for index in range(len(tracks)):  # it has to lead past somebody
+        if math.isnan(tracks[index, SIDE_M]):
+            continue
+        actor_s, _, _ = place_at(tracks[index], first_s + last * step_s)
+        if (
+            abs(tracks[index, SIDE_M]) > BESIDE_LANE_M
+            and ways[last, 0] < actor_s
+            and tracks[index, SPEED_MPS] > STANDING_MPS
+        ):
+            return bool(is_out)
+    return True
