@@ -56,7 +56,7 @@ class Network:
         road_id: int,
         come: End,
         leave: End,
-        lanes: Sequence[tuple[int, int, LaneSpec]],
+        lanes: Sequence[tuple[int | None, int | None, LaneSpec]],
         elements: tuple[Element, ...] | None = None,
         speed_limit_kmh: int | None = None,
     ) -> RoadSpec:
@@ -67,11 +67,12 @@ class Network:
             road_id: Id of the new road.
             come: Where the traffic comes from.
             leave: Where it goes to.
-            lanes: Incoming lane, outgoing lane and width of lanes -1, -2, ... of the new road.
+            lanes: Incoming lane, outgoing lane and kind of lanes -1, -2, ... of the new road; None where one begins
+                or ends on it.
             elements: Its geometry; clothoids without curvature at both ends if not given.
             speed_limit_kmh: That of the road that it comes from if not given.
         """
-        links = [(incoming, -1 - i) for i, (incoming, _, _) in enumerate(lanes)]
+        links = [(incoming, -1 - i) for i, (incoming, _, _) in enumerate(lanes) if incoming is not None]
         self._connections.setdefault(junction_id, []).append((come.road_id, road_id, links))
         for end in (come, leave):
             if end.contact == "start":
