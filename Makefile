@@ -2,6 +2,7 @@
 # make test   installs the development tools (once) and runs the tests
 # make check  ruff, mypy, pyright and import-linter
 # make bench  prints measured speeds          make nightly  the tests that take minutes
+# make oracles  asks other libraries, in .venv-oracles, for the answers in tests/golden that tests compare with
 # make clean  removes what builds and tools left behind (.venv stays; make distclean removes it too)
 #
 # PYTHON=python3.12         the interpreter for a new .venv; the default is the first of the right version
@@ -10,9 +11,10 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: run install dev test check format bench nightly wheel clean distclean
+.PHONY: run install dev test check format bench nightly oracles wheel clean distclean
 
 VENV ?= .venv
+ORACLES ?= .venv-oracles
 BIN := $(VENV)/bin
 RIGHT_VERSION := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
@@ -71,6 +73,16 @@ nightly: dev
 	# Some of them work for many minutes in one test.
 	$(BIN)/python -m pytest -m nightly -o faulthandler_timeout=3600 $(PYTEST_FLAGS)
 
+# Their requirements contradict ours, so they get an environment of their own.
+$(ORACLES)/.installed: tests/oracles/requirements.txt
+	$(PYTHON) -m venv $(ORACLES)
+	$(ORACLES)/bin/python -m pip --disable-pip-version-check install --quiet -r tests/oracles/requirements.txt
+	@touch $@
+
+oracles: $(ORACLES)/.installed
+	$(ORACLES)/bin/python tests/oracles/commonroad_crime_golden.py
+	$(ORACLES)/bin/python tests/oracles/ad_rss_golden.py
+
 wheel: dev
 	rm -rf build dist
 	$(BIN)/python -m build --outdir dist .
@@ -80,4 +92,4 @@ clean:
 	find simloop envs agents scenarios conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(ORACLES)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.signal import savgol_filter
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import Metric
@@ -16,6 +17,8 @@ from simloop_driving.metrics.comfort import (
     ComfortPermissive,
     ComfortStandard,
     ComfortStrict,
+    MaxLateralAcceleration,
+    MaxLongitudinalJerk,
     is_permissive,
     is_standard,
     is_strict,
@@ -27,12 +30,17 @@ from simloop_driving.metrics.criticality_metrics import (
     IntrusionTtc,
     MaxBtn,
     MaxDrac,
+    MaxEncroachment,
+    MaxMdrac,
+    MinCrossingPet,
     MinDistance,
     MinPet,
     TimeExposedTtc,
     TimeIntegratedTtc,
+    TimeUnsafeRss,
 )
-from simloop_driving.metrics.encroachment import post_encroachment_s
+from simloop_driving.metrics.encroachment import CROSSING_RAD, encroachment_s, post_encroachment_s
+from simloop_driving.metrics.traffic_grid import read_traffic
 from simloop_driving.recording import ACTORS, COLLISIONS
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
@@ -43,9 +51,12 @@ TICK_S = 0.05
 def _track(t_s: FloatArray, **columns: Any) -> dict[str, FloatArray]:
     """One actor; along and across the route are x and y unless they are given."""
     values = {"x_m": 0.0, "y_m": 0.0, "yaw_rad": 0.0, "speed_mps": 0.0, "acceleration_mps2": 0.0}
-    values |= {"length_m": 4.0, "width_m": 2.0, "actor_class": 0.0, "lane": 0.0} | columns
+    values |= {"length_m": 4.0, "width_m": 2.0, "actor_class": 0.0, "lane": 0.0}
+    values |= {"is_present": True, "is_in_opposite_lane": False} | columns
     out = {name: np.broadcast_to(np.asarray(v, dtype=np.float64), t_s.shape) for name, v in values.items()}
-    return {"t_ns": np.round(t_s * 1e9), "station_m": out["x_m"], "lateral_offset_m": out["y_m"]} | out
+    along = {"station_m": out["x_m"], "lateral_offset_m": out["y_m"]}
+    along |= {"route_speed_mps": out["speed_mps"] * np.cos(out["yaw_rad"])}
+    return {"t_ns": np.round(t_s * 1e9)} | along | out
 
 
 def _log(*tracks: dict[str, FloatArray], collisions: dict[str, Any] | None = None) -> EpisodeLog:
@@ -57,7 +68,7 @@ def _log(*tracks: dict[str, FloatArray], collisions: dict[str, Any] | None = Non
             rows["actor"] = np.tile(np.arange(len(tracks)), num_ticks)
         else:
             values = np.stack([track[column.name] for track in tracks], axis=1).reshape(-1)
-            rows[column.name] = values.astype(np.int64) if column.dtype == "int64" else values
+            rows[column.name] = values.astype(column.dtype)
     nothing: dict[str, Any] = {column.name: [] for column in COLLISIONS.columns}
     return EpisodeLog.from_columns(
         {"world.actors": ACTORS, "world.collisions": COLLISIONS},
@@ -92,6 +103,8 @@ def _closing() -> EpisodeLog:
         (c.modified_deceleration_to_avoid_mps2(9.0, 10.0, 1.0), math.inf),
         (c.required_acceleration_mps2(30.0, 10.0, -2.0), -2.0 - 100.0 / 60.0),
         (c.required_acceleration_mps2(30.0, 1.0, 2.0), 0.0),
+        (c.rss_safe_distance_m(20.0, 10.0, 1.0, 3.5, 4.0, 8.0), 21.75 + 23.5**2 / 8.0 - 100.0 / 16.0),
+        (c.rss_safe_distance_m(5.0, 30.0, 1.0, 3.5, 4.0, 8.0), 0.0),
         (c.time_exposed_s(np.array([3.0, 1.4, 1.0, 1.6]), 1.5, 0.1), 0.2),
         (c.time_integrated_s2(np.array([3.0, 1.4, 1.0, 1.6]), 1.5, 0.1), 0.06),
     ],
@@ -101,7 +114,7 @@ def test_formulas(measured: float, by_hand: float) -> None:
 
 
 def test_series_against_the_leader() -> None:
-    series = c.TrafficGrid.from_log(_closing()).leader_series()
+    series = read_traffic(_closing()).leader
     first = {c.GAP_M: 30.0, c.THW_S: 1.5, c.TTC_S: 3.0, c.DRAC_MPS2: 5.0 / 3.0, c.MDRAC_MPS2: 2.5}
     last = {c.GAP_M: 10.0, c.THW_S: 0.5, c.TTC_S: 1.0, c.DRAC_MPS2: 5.0, c.BTN: 5.0 / (0.774 * 9.81)}
     assert {k: series[0, k] for k in first} == pytest.approx(first)
@@ -115,6 +128,10 @@ def test_series_against_the_leader() -> None:
     [
         (MaxDrac(), 5.0),
         (MaxBtn(), 5.0 / (0.774 * 9.81)),
+        # Half a second before the end the time to collision is 1.5 s and falls to the second of reaction: the cap.
+        (MaxMdrac(), 20.0),
+        # 20 + 0.5 * 3.5 m of response, 23.5^2 / 8 m of braking, less 10^2 / 16 m: 84.5 m, more than the gap ever is.
+        (TimeUnsafeRss(), 41 * TICK_S),
         # Ten ticks below 1.5 s, at 1.45, 1.40 .. 1.00 s.
         (TimeExposedTtc(), 0.5),
         (TimeIntegratedTtc(), sum(0.05 * k for k in range(1, 11)) * TICK_S),
@@ -127,6 +144,40 @@ def test_series_against_the_leader() -> None:
 )
 def test_metrics_of_a_closing_gap(metric: Metric, value: float) -> None:
     assert metric.evaluate(_closing()).value == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("yaw_rad", [math.pi, 0.5 * math.pi, -0.5 * math.pi, math.radians(61.0)])
+def test_oncoming_and_crossing_actors_are_no_leaders(yaw_rad: float) -> None:
+    """They come at 8 m/s to 40 m ahead in the ego's path; one that stands there, or goes the ego's way, is one."""
+    t_s = _ticks(1.0)
+    ego = _track(t_s, x_m=10.0 * t_s, speed_mps=10.0)
+    way_m = 8.0 * (t_s - 1.0)
+    place = {"x_m": 44.0 + way_m * math.cos(yaw_rad), "y_m": way_m * math.sin(yaw_rad), "yaw_rad": yaw_rad}
+    meeting = _log(ego, _track(t_s, speed_mps=8.0, **place))
+    assert MaxDrac().evaluate(meeting).value == TimeUnsafeRss().evaluate(meeting).value == 0.0
+    assert np.isinf(read_traffic(meeting).leader[:, c.GAP_M]).all()
+    standing = _log(ego, _track(t_s, x_m=44.0, yaw_rad=yaw_rad))
+    assert MaxDrac().evaluate(standing).value == pytest.approx(100.0 / (2.0 * 30.0))
+    route_mps = 8.0 * math.cos(math.radians(10.0))
+    along = _log(ego, _track(t_s, x_m=44.0 + route_mps * t_s, speed_mps=8.0, yaw_rad=math.radians(10.0)))
+    closing_mps = 10.0 - route_mps
+    assert MaxDrac().evaluate(along).value == pytest.approx(closing_mps**2 / (2.0 * (40.0 - closing_mps)))
+
+
+def test_crossing_and_following_are_told_apart() -> None:
+    # A follower 1 s behind the ego, and a crossing car that leaves the ego's strip 0.9 s before it comes: its rear is
+    # past at 3 m beyond the middle, after 1.3 s from 10 m; the ego's front comes to 1 m before the middle after 2.2 s.
+    t_s = _ticks(4.0)
+    ego = _track(t_s, x_m=-25.0 + 10.0 * t_s, speed_mps=10.0)
+    crossing = _track(t_s, y_m=-10.0 + 10.0 * t_s, yaw_rad=0.5 * math.pi, speed_mps=10.0)
+    follower = _track(t_s, x_m=-39.0 + 10.0 * t_s, speed_mps=10.0)
+    assert MinPet().evaluate(_log(ego, follower)).value == pytest.approx(1.0, abs=1.01 * TICK_S)
+    assert MinCrossingPet().evaluate(_log(ego, follower)).value == 5.0
+    assert MaxEncroachment().evaluate(_log(ego, follower)).value == 0.0
+    both = _log(ego, follower, crossing)
+    assert MinCrossingPet().evaluate(both).value == pytest.approx(0.9, abs=1.01 * TICK_S)
+    # The ego is on the strip of the other from 2.2 s to 2.8 s.
+    assert MaxEncroachment().evaluate(both).value == pytest.approx(0.6, abs=1.01 * TICK_S)
 
 
 def test_nobody_ahead_is_no_danger() -> None:
@@ -147,9 +198,15 @@ def test_post_encroachment_of_crossing_paths() -> None:
     pose[:, 0, 0] = 10.0 * t_s
     pose[:, 1, 1] = 25.0 - 10.0 * t_s
     pose[:, 1, 2] = -math.pi / 2.0
-    size_m = np.array([[4.0, 2.0], [4.0, 2.0]])
-    assert post_encroachment_s(pose, size_m, TICK_S, 5.0) == pytest.approx(2.2 - 0.3, abs=1.01 * TICK_S)
-    assert math.isinf(post_encroachment_s(pose, size_m, TICK_S, 1.5))
+    size_m = np.broadcast_to([4.0, 2.0], (len(t_s), 2, 2))
+    is_present = np.ones((len(t_s), 2), dtype=bool)
+    for least_angle_rad in (0.0, CROSSING_RAD):
+        pet_s = post_encroachment_s(pose, size_m, is_present, TICK_S, 5.0, least_angle_rad)
+        assert pet_s == pytest.approx(2.2 - 0.3, abs=1.01 * TICK_S)
+        assert math.isinf(post_encroachment_s(pose, size_m, is_present, TICK_S, 1.5, least_angle_rad))
+    # The ego is on the strip from 3 m before its middle to 3 m behind it.
+    assert encroachment_s(pose, size_m, is_present, TICK_S, 5.0) == pytest.approx(0.3, abs=1.01 * TICK_S)
+    assert encroachment_s(pose, size_m, is_present, TICK_S, 1.5) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -207,6 +264,20 @@ def test_ride_signals_of_a_ramp_are_exact() -> None:
     assert ride.jerk_mps3 == pytest.approx(np.full(len(t_s), 0.5))
 
 
+def test_ride_signals_are_those_of_a_savitzky_golay_filter() -> None:
+    draws = np.random.default_rng(5)
+    speed, yaw = draws.normal(20.0, 1.0, 90), np.cumsum(draws.normal(0.0, 0.01, 90))
+    ride = ride_signals(speed, yaw, TICK_S)
+    for measured, values, order, window in (
+        (ride.longitudinal_mps2, speed, 1, 17),
+        (ride.longitudinal_jerk_mps3, speed, 2, 31),
+        (ride.yaw_rate_radps, yaw, 1, 17),
+        (ride.yaw_acceleration_radps2, yaw, 2, 31),
+    ):
+        expected = savgol_filter(values, window, 2, deriv=order, delta=TICK_S)
+        np.testing.assert_allclose(measured, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_ride_signals_of_a_sine() -> None:
     t_s = _ticks(20.0)
     omega = 0.6
@@ -249,6 +320,16 @@ def test_tiers_bound_steady_accelerations(
     ride = ride_signals(speed_mps + acceleration_mps2 * t_s, np.zeros(len(t_s)), TICK_S)
     middle = len(t_s) // 2
     assert (is_strict(ride)[middle], is_standard(ride)[middle], is_permissive(ride)[middle]) == tiers
+
+
+def test_extremes_of_a_ride() -> None:
+    # 10 m/s on a circle of 20 m; then braking whose rate grows by 2 m/s3.
+    t_s = _ticks(6.0)
+    circle = _log(_track(t_s, speed_mps=10.0, yaw_rad=-0.5 * t_s))
+    assert MaxLateralAcceleration().evaluate(circle).value == pytest.approx(5.0)
+    braking = _log(_track(t_s, speed_mps=40.0 - t_s**2))
+    assert MaxLongitudinalJerk().evaluate(braking).value == pytest.approx(2.0)
+    assert MaxLateralAcceleration().evaluate(braking).value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_comfort_is_a_share_of_the_time() -> None:

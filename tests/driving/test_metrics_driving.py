@@ -16,6 +16,12 @@ from simloop_driving.metrics.min_thw import MinThw
 from simloop_driving.metrics.min_ttc import HORIZON_S, MinTtc
 from simloop_driving.metrics.num_at_fault_collisions import NumAtFaultCollisions
 from simloop_driving.metrics.progress import Progress
+from simloop_driving.metrics.rules import (
+    NumRedLightInfractions,
+    NumStopSignInfractions,
+    TimeInOppositeLane,
+)
+from simloop_driving.metrics.traces import driving_traces
 
 ACTORS = TableSchema(
     columns=(
@@ -28,7 +34,12 @@ ACTORS = TableSchema(
         Column(name="acceleration_mps2"),
         Column(name="length_m"),
         Column(name="width_m"),
-        Column(name="lane", dtype="int64"),
+        Column(name="station_m"),
+        Column(name="lateral_offset_m"),
+        Column(name="route_speed_mps"),
+        Column(name="is_present", dtype="bool"),
+        Column(name="is_in_opposite_lane", dtype="bool"),
+        Column(name="actor_class", dtype="int64"),
     )
 )
 
@@ -44,9 +55,10 @@ def track(
     yaw_rad: object = 0.0,
     acceleration_mps2: object = 0.0,
     size_m: tuple[float, float] = (4.0, 2.0),
-    lane: int = -1,
+    is_present: object = True,
+    is_in_opposite_lane: object = False,
 ) -> Track:
-    """One actor's columns at the instants ``t_s``; scalars are repeated."""
+    """One actor's columns at the instants ``t_s``; scalars are repeated. The route is along x."""
 
     def column(value: object) -> npt.NDArray[np.float64]:
         return np.broadcast_to(np.asarray(value, dtype=np.float64), t_s.shape)
@@ -60,7 +72,12 @@ def track(
         "acceleration_mps2": column(acceleration_mps2),
         "length_m": column(size_m[0]),
         "width_m": column(size_m[1]),
-        "lane": column(lane),
+        "station_m": column(x_m),
+        "lateral_offset_m": column(y_m),
+        "route_speed_mps": column(speed_mps) * np.cos(column(yaw_rad)),
+        "is_present": column(is_present),
+        "is_in_opposite_lane": column(is_in_opposite_lane),
+        "actor_class": column(0),
     }
 
 
@@ -207,7 +224,7 @@ def test_min_thw_takes_the_nearest_in_lane() -> None:
     log = actors_log(
         track(t_s, x_m=20.0 * t_s, speed_mps=20.0),
         track(t_s, x_m=50.0 + 18.0 * t_s, speed_mps=18.0, size_m=(12.0, 2.5)),
-        track(t_s, x_m=10.0 + 20.0 * t_s, y_m=3.5, speed_mps=20.0, lane=-2),
+        track(t_s, x_m=10.0 + 20.0 * t_s, y_m=3.5, speed_mps=20.0),
         track(t_s, x_m=-10.0 + 20.0 * t_s, speed_mps=20.0),
     )
     gap_m = 50.0 - (4.0 + 12.0) / 2.0 - 2.0 * 2.0
@@ -216,10 +233,65 @@ def test_min_thw_takes_the_nearest_in_lane() -> None:
 
 def test_min_thw_without_a_lead_is_not_valid() -> None:
     t_s = np.arange(0.0, 1.0, 0.05)
-    for other in (track(t_s, x_m=20.0, speed_mps=10.0, lane=-2), track(t_s, x_m=-20.0, speed_mps=10.0)):
+    for other in (track(t_s, x_m=20.0, y_m=3.5, speed_mps=10.0), track(t_s, x_m=-20.0, speed_mps=10.0)):
         value = MinThw().evaluate(actors_log(track(t_s, x_m=0.0, speed_mps=10.0), other))
         assert not value.is_valid
         assert "no actor ahead" in value.reason
+
+
+def test_absent_actors_are_in_nobodys_way() -> None:
+    t_s = np.arange(0.0, 1.0, 0.05)
+    ego = track(t_s, x_m=20.0 * t_s, speed_mps=20.0)
+    gone = actors_log(ego, track(t_s, x_m=30.0, speed_mps=0.0, is_present=t_s < 0.2))
+    there = actors_log(ego, track(t_s, x_m=30.0, speed_mps=0.0))
+    assert MinThw().evaluate(gone).value == pytest.approx((26.0 - 20.0 * 0.15) / 20.0)
+    assert MinTtc().evaluate(gone).value == pytest.approx((26.0 - 20.0 * 0.15) / 20.0)
+    assert MinTtc().evaluate(there).value < MinTtc().evaluate(gone).value
+    never = actors_log(ego, track(t_s, x_m=30.0, speed_mps=0.0, is_present=False))
+    assert MinTtc().evaluate(never).value == HORIZON_S
+
+
+def test_rules_count_what_the_world_writes() -> None:
+    infractions = TableSchema(
+        columns=(
+            Column(name="t_ns", dtype="int64"),
+            Column(name="kind", dtype="text"),
+            Column(name="station_m"),
+        )
+    )
+    rows = {"t_ns": [1, 2, 3], "kind": ["red_light", "stop_sign", "red_light"], "station_m": [5.0, 6.0, 7.0]}
+    log = EpisodeLog.from_columns({"world.infractions": infractions}, {"world.infractions": rows})
+    assert NumRedLightInfractions().evaluate(log).value == 2.0
+    assert NumStopSignInfractions().evaluate(log).value == 1.0
+    none = EpisodeLog.from_columns({"world.infractions": infractions}, {})
+    assert (
+        NumRedLightInfractions().evaluate(none).value == NumStopSignInfractions().evaluate(none).value == 0.0
+    )
+    assert "world.infractions" in NumStopSignInfractions().evaluate(contacts_log([])).reason
+
+
+def test_time_in_the_opposite_lane_is_the_egos() -> None:
+    t_s = np.arange(0.0, 2.0, 0.05)
+    ego = track(t_s, x_m=20.0 * t_s, speed_mps=20.0, is_in_opposite_lane=(t_s > 0.49) & (t_s < 0.91))
+    log = actors_log(ego, track(t_s, x_m=90.0, speed_mps=-5.0, is_in_opposite_lane=True))
+    assert TimeInOppositeLane().evaluate(log).value == pytest.approx(9 * 0.05)
+
+
+def test_traces_are_what_the_metrics_reduce() -> None:
+    t_s = np.arange(0.0, 2.0001, 0.05)
+    log = actors_log(
+        track(t_s, x_m=20.0 * t_s, speed_mps=20.0, acceleration_mps2=-1.0),
+        track(t_s, x_m=34.0 + 10.0 * t_s, speed_mps=10.0),
+    )
+    traces = {trace.name: trace for trace in driving_traces(log)}
+    assert list(traces) == ["TTC", "THW", "gap", "brake threat", "speed", "acceleration"]
+    assert all(np.array_equal(t.t_ns, log.column("world.actors", "t_ns")[::2]) for t in traces.values())
+    assert traces["TTC"].values == pytest.approx(3.0 - t_s)
+    assert traces["THW"].values == pytest.approx((30.0 - 10.0 * t_s) / 20.0)
+    assert traces["gap"].values == pytest.approx(30.0 - 10.0 * t_s)
+    assert set(traces["speed"].values) == {20.0} and set(traces["acceleration"].values) == {-1.0}
+    assert traces["brake threat"].thresholds == {"full braking": 1.0}
+    assert driving_traces(contacts_log([])) == ()
 
 
 ALLOWED = (1.0, "ego-kerb", False, 9.0, True)

@@ -1,4 +1,4 @@
-"""200 random trajectories of two vehicles, from a seed; the oracles and the test that reads their answers make the same.
+"""200 random trajectories of two vehicles, from a seed, for the oracles and for the test that reads their answers.
 
 Needs numpy only, as the oracles run in an environment without simloop.
 """

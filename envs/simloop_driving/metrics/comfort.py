@@ -7,15 +7,17 @@ for its derivative. Windows are 0.8 s for first and 1.5 s for second derivatives
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import savgol_filter
 
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric, MetricValue
-from simloop_driving.metrics.actor_rows import TABLE
+from simloop.metrics.metric import MetricValue
+from simloop.metrics.reduction import Reduction
+from simloop_driving.metrics.traffic_grid import TABLE
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,12 +58,11 @@ def ride_signals(speed_mps: FloatArray, yaw_rad: FloatArray, period_s: float) ->
     """
     first, second = _window(FIRST_WINDOW_S, period_s), _window(SECOND_WINDOW_S, period_s)
 
-    def derivative(values: FloatArray, order: int, window: int) -> FloatArray:
-        return np.asarray(savgol_filter(values, window, 2, deriv=order, delta=period_s), dtype=np.float64)
-
     yaw = np.unwrap(yaw_rad)
-    acceleration, jerk = derivative(speed_mps, 1, first), derivative(speed_mps, 2, second)
-    yaw_rate, yaw_acceleration = derivative(yaw, 1, first), derivative(yaw, 2, second)
+    acceleration = _derivative(speed_mps, 1, first, period_s)
+    jerk = _derivative(speed_mps, 2, second, period_s)
+    yaw_rate = _derivative(yaw, 1, first, period_s)
+    yaw_acceleration = _derivative(yaw, 2, second, period_s)
     return RideSignals(
         speed_mps=speed_mps,
         longitudinal_mps2=acceleration,
@@ -70,6 +71,28 @@ def ride_signals(speed_mps: FloatArray, yaw_rad: FloatArray, period_s: float) ->
         jerk_mps3=np.hypot(jerk, acceleration * yaw_rate + speed_mps * yaw_acceleration),
         yaw_rate_radps=yaw_rate,
         yaw_acceleration_radps2=yaw_acceleration,
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _weights(window: int, order: int, period_s: float) -> FloatArray:
+    """Returns (window, window): row k weighs a window's samples to the derivative of their parabola at sample k."""
+    at = np.arange(window) - window // 2
+    fit: FloatArray = np.linalg.pinv(np.vander(at, 3, increasing=True))
+    if order == 1:
+        return np.asarray((fit[1] + 2.0 * at[:, None] * fit[2]) / period_s)
+    return np.tile(2.0 * fit[2] / period_s**2, (window, 1))
+
+
+def _derivative(values: FloatArray, order: int, window: int, period_s: float) -> FloatArray:
+    """Returns the first or second derivative by Savitzky-Golay; parabolas of the outermost windows give the ends."""
+    weights, half = _weights(window, order, period_s), window // 2
+    return np.concatenate(
+        (
+            weights[:half] @ values[:window],
+            np.correlate(values, weights[half]),
+            weights[half + 1 :] @ values[-window:],
+        )
     )
 
 
@@ -115,11 +138,12 @@ def is_permissive(ride: RideSignals) -> npt.NDArray[np.bool_]:
     )
 
 
-def _read(log: EpisodeLog) -> RideSignals | MetricValue:
+def read_ride(log: EpisodeLog) -> RideSignals | MetricValue:
+    """Returns the signals of the ego's ride, or an invalid value if the log is too short for them."""
     is_ego = np.asarray(log.column(TABLE, "actor")) == 0
     t_ns = np.asarray(log.column(TABLE, "t_ns"), dtype=np.float64)[is_ego]
     if len(t_ns) < 2:
-        return MetricValue.invalid("world.actors has fewer than two rows of the ego (actor 0)")
+        return MetricValue.invalid(f"{TABLE} has fewer than two rows of the ego (actor 0)")
     period_s = float(t_ns[1] - t_ns[0]) * 1e-9
     if len(t_ns) < _window(SECOND_WINDOW_S, period_s):
         return MetricValue.invalid(f"the episode is shorter than {SECOND_WINDOW_S:g} s")
@@ -128,45 +152,83 @@ def _read(log: EpisodeLog) -> RideSignals | MetricValue:
     return ride_signals(speed_mps, yaw_rad, period_s)
 
 
-class ComfortStrict(Metric):
+class RideMetric(Reduction):
+    """A metric made of ``RideSignals``; all such metrics share one reading of a log."""
+
+    tables = (TABLE,)
+    read = staticmethod(read_ride)
+
+    def __init__(self) -> None:
+        """Has its name, unit and description as class attributes."""
+
+    def reduce(self, reading: RideSignals | MetricValue) -> MetricValue:
+        """Returns the value of what ``read_ride`` returned."""
+        return reading if isinstance(reading, MetricValue) else MetricValue(value=self.value_of(reading))
+
+    @abstractmethod
+    def value_of(self, ride: RideSignals) -> float:
+        """Returns the metric's value for a ride."""
+
+
+class ComfortStrict(RideMetric):
     """Share of the time within the strict tier (``is_strict``)."""
 
     name = "comfort_strict_ratio"
     description = (
         "Share of the time within the strict comfort bounds (acceleration 2.0, lateral 1.47, jerk 0.9)."
     )
-    tables = (TABLE,)
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, ride: RideSignals) -> float:
         """Returns the share of ticks."""
-        ride = _read(log)
-        return ride if isinstance(ride, MetricValue) else MetricValue(value=float(is_strict(ride).mean()))
+        return float(is_strict(ride).mean())
 
 
-class ComfortStandard(Metric):
+class ComfortStandard(RideMetric):
     """Share of the time within the standard tier (``is_standard``)."""
 
     name = "comfort_standard_ratio"
     description = "Share of the time within the bounds of usual driver assistance, which depend on speed."
-    tables = (TABLE,)
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, ride: RideSignals) -> float:
         """Returns the share of ticks."""
-        ride = _read(log)
-        return ride if isinstance(ride, MetricValue) else MetricValue(value=float(is_standard(ride).mean()))
+        return float(is_standard(ride).mean())
 
 
-class ComfortPermissive(Metric):
+class ComfortPermissive(RideMetric):
     """Share of the time within the permissive tier (``is_permissive``)."""
 
     name = "comfort_permissive_ratio"
     description = "Share of the time within nuPlan's comfort bounds, which only extreme driving exceeds."
-    tables = (TABLE,)
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, ride: RideSignals) -> float:
         """Returns the share of ticks."""
-        ride = _read(log)
-        return ride if isinstance(ride, MetricValue) else MetricValue(value=float(is_permissive(ride).mean()))
+        return float(is_permissive(ride).mean())
+
+
+class MaxLateralAcceleration(RideMetric):
+    """Largest lateral acceleration to either side."""
+
+    name = "max_lateral_acceleration_mps2"
+    unit = "m/s^2"
+    description = "Largest lateral acceleration of the ego (speed times yaw rate), to either side."
+    higher_is_better = False
+
+    def value_of(self, ride: RideSignals) -> float:
+        """Returns the largest absolute value."""
+        return float(np.abs(ride.lateral_mps2).max())
+
+
+class MaxLongitudinalJerk(RideMetric):
+    """Largest jerk along the heading, up or down."""
+
+    name = "max_longitudinal_jerk_mps3"
+    unit = "m/s^3"
+    description = "Largest jerk of the ego along its heading, up or down."
+    higher_is_better = False
+
+    def value_of(self, ride: RideSignals) -> float:
+        """Returns the largest absolute value."""
+        return float(np.abs(ride.longitudinal_jerk_mps3).max())

@@ -2,24 +2,22 @@
 
 Symbols as in the survey of L. Westhofen et al., "Criticality Metrics for Automated Driving", Arch. Comput. Methods
 Eng. 30 (2023). One-dimensional measures are along the ego's route and refer to the leader: the nearest actor ahead
-whose side overlaps the ego's path.
+whose side overlaps the ego's path and that goes the ego's way or stands. Oncoming and crossing actors are judged in
+two dimensions (``first_overlap``, ``encroachment``).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simloop.log import EpisodeLog
 from simloop_driving.collisions.footprints import footprints_overlap
-from simloop_driving.metrics.actor_rows import TABLE
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 FULL_BRAKING_MPS2 = 0.774 * 9.81
 """Full braking of the competent driver of UN R157, annex 4, appendix 3."""
@@ -27,6 +25,13 @@ REACTION_S = 1.0
 """Perception and reaction time of MDRAC, as SUMO's device of safety measures takes it."""
 INTRUSION_M = 0.3
 """UN R157, 5.2.5.2: a vehicle cuts in when it is this far inside the lane."""
+STANDING_BELOW_MPS = 0.5
+"""An actor slower than this stands, whatever way it faces."""
+RSS_RESPONSE_S = 1.0
+RSS_ACCELERATION_MPS2 = 3.5
+RSS_BRAKING_MPS2 = 4.0
+RSS_LEADER_MPS2 = 8.0
+"""Parameters of responsibility-sensitive safety: the defaults of ad-rss-lib."""
 
 # Columns of ``leader_series``.
 GAP_M = 0
@@ -36,7 +41,8 @@ DRAC_MPS2 = 3
 MDRAC_MPS2 = 4
 REQUIRED_MPS2 = 5
 BTN = 6
-NUM_MEASURES = 7
+RSS_M = 7
+NUM_MEASURES = 8
 
 
 @njit(cache=True)
@@ -135,88 +141,64 @@ def rectangle_distance_m(
     return least
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrafficGrid:
-    """``world.actors`` as arrays of ticks by actors; actor 0 is the ego.
+@njit(cache=True)
+def rss_safe_distance_m(
+    speed_mps: float,
+    leader_mps: float,
+    response_s: float,
+    acceleration_mps2: float,
+    braking_mps2: float,
+    leader_braking_mps2: float,
+) -> float:
+    """Returns the least safe gap of responsibility-sensitive safety (S. Shalev-Shwartz et al., arXiv 1708.06374).
 
-    Attributes:
-        period_s: Time between two ticks.
-        pose: (T, N, 3) x_m, y_m, yaw_rad of the footprints' centres, world frame.
-        along_m: (T, N) along the ego's route.
-        across_m: (T, N) across it, positive to the left.
-        speed_mps: (T, N).
-        acceleration_mps2: (T, N).
-        size_m: (N, 2) length and width.
-        actor_class: (N,) index into ``ACTOR_CLASSES``.
+    Args:
+        speed_mps: Of the follower.
+        leader_mps: Of the leader.
+        response_s: Time during which the follower may still accelerate.
+        acceleration_mps2: By how much at most.
+        braking_mps2: What the follower brakes at least after that.
+        leader_braking_mps2: What the leader brakes at most.
     """
-
-    period_s: float
-    pose: FloatArray
-    along_m: FloatArray
-    across_m: FloatArray
-    speed_mps: FloatArray
-    acceleration_mps2: FloatArray
-    size_m: FloatArray
-    actor_class: IntArray
-
-    @classmethod
-    def from_log(cls, log: EpisodeLog) -> TrafficGrid:
-        """Reads the table of a log in which every actor is there at every tick.
-
-        Raises:
-            LogError: The log has no such table, or the table lacks a column.
-        """
-        num = int(np.max(log.column(TABLE, "actor"), initial=0)) + 1
-
-        def grid(name: str) -> FloatArray:
-            return np.asarray(log.column(TABLE, name), dtype=np.float64).reshape(-1, num)
-
-        t_ns = grid("t_ns")[:, 0]
-        return cls(
-            period_s=float(t_ns[1] - t_ns[0]) * 1e-9 if len(t_ns) > 1 else 0.0,
-            pose=np.stack([grid("x_m"), grid("y_m"), grid("yaw_rad")], axis=2),
-            along_m=grid("station_m"),
-            across_m=grid("lateral_offset_m"),
-            speed_mps=grid("speed_mps"),
-            acceleration_mps2=grid("acceleration_mps2"),
-            size_m=np.column_stack([grid("length_m")[:1].T, grid("width_m")[:1].T]),
-            actor_class=grid("actor_class")[0].astype(np.int64),
-        )
-
-    def leader_series(self) -> FloatArray:
-        """Returns (T, NUM_MEASURES) measures against the leader; see the column constants. No leader: no danger."""
-        series: FloatArray = _leader_series(
-            self.along_m, self.across_m, self.speed_mps, self.acceleration_mps2, self.size_m
-        )
-        return series
-
-    def min_distance_m(self) -> float:
-        """Returns the least distance of the ego's footprint to another, infinity if it is alone."""
-        return float(_min_distance_m(self.pose, self.size_m))
-
-    def intrusion_ttc_s(self, lane_width_m: float) -> FloatArray:
-        """Returns the times to collision at which actors ahead came ``INTRUSION_M`` inside the route's lane."""
-        found: FloatArray = _intrusion_ttc_s(
-            self.along_m, self.across_m, self.speed_mps, self.size_m, lane_width_m
-        )
-        return found
+    faster_mps = speed_mps + response_s * acceleration_mps2
+    way_m = 0.5 * (speed_mps + faster_mps) * response_s + faster_mps * faster_mps / (2.0 * braking_mps2)
+    return max(way_m - leader_mps * leader_mps / (2.0 * leader_braking_mps2), 0.0)
 
 
 @njit(cache=True)
-def _leader_series(
-    along: FloatArray, across: FloatArray, speed: FloatArray, acceleration: FloatArray, size: FloatArray
+def goes_along(speed_mps: float, route_speed_mps: float) -> bool:
+    """Whether an actor goes the ego's way (within 60 degrees of its route) or stands; else it cannot be followed."""
+    return speed_mps < STANDING_BELOW_MPS or route_speed_mps >= 0.5 * speed_mps
+
+
+@njit(cache=True)
+def leader_series(
+    along: FloatArray,
+    across: FloatArray,
+    speed: FloatArray,
+    route_speed: FloatArray,
+    acceleration: FloatArray,
+    size: FloatArray,
+    is_present: BoolArray,
 ) -> FloatArray:
+    """Returns (T, NUM_MEASURES) measures against the leader; see the column constants. No leader: no danger.
+
+    Arguments are the arrays of ``TrafficGrid``. Speeds are taken along the ego's route.
+    """
     num_ticks, num_actors = along.shape
     out = np.empty((num_ticks, NUM_MEASURES))
     for tick in range(num_ticks):
         leader, gap = -1, math.inf
         for other in range(1, num_actors):
             ahead = along[tick, other] - along[tick, 0]
-            if ahead <= 0.0 or abs(across[tick, other] - across[tick, 0]) >= 0.5 * (
-                size[other, 1] + size[0, 1]
-            ):
+            if ahead <= 0.0 or not is_present[tick, other]:
                 continue
-            free = ahead - 0.5 * (size[other, 0] + size[0, 0])
+            aside = abs(across[tick, other] - across[tick, 0])
+            if aside >= 0.5 * (size[tick, other, 1] + size[tick, 0, 1]):
+                continue
+            if not goes_along(speed[tick, other], route_speed[tick, other]):
+                continue
+            free = ahead - 0.5 * (size[tick, other, 0] + size[tick, 0, 0])
             if free < gap:
                 leader, gap = other, free
         out[tick, :DRAC_MPS2] = math.inf
@@ -224,11 +206,15 @@ def _leader_series(
         if leader < 0:
             continue
         room = max(gap, 1e-3)  # in touch, the measures of braking lose their meaning
-        closing = speed[tick, 0] - speed[tick, leader]
+        own, leading = route_speed[tick, 0], max(route_speed[tick, leader], 0.0)
+        closing = own - leading
         required = required_acceleration_mps2(room, closing, acceleration[tick, leader])
         out[tick, GAP_M] = max(gap, 0.0)
-        out[tick, THW_S] = time_headway_s(max(gap, 0.0), speed[tick, 0])
+        out[tick, THW_S] = time_headway_s(max(gap, 0.0), own)
         out[tick, TTC_S] = time_to_collision_s(max(gap, 0.0), closing)
+        out[tick, RSS_M] = rss_safe_distance_m(
+            max(own, 0.0), leading, RSS_RESPONSE_S, RSS_ACCELERATION_MPS2, RSS_BRAKING_MPS2, RSS_LEADER_MPS2
+        )
         if gap > 0.0:
             out[tick, DRAC_MPS2] = deceleration_to_avoid_mps2(room, closing)
             out[tick, MDRAC_MPS2] = modified_deceleration_to_avoid_mps2(room, closing, REACTION_S)
@@ -238,33 +224,48 @@ def _leader_series(
 
 
 @njit(cache=True)
-def _min_distance_m(pose: FloatArray, size: FloatArray) -> float:
+def min_distance_m(pose: FloatArray, size: FloatArray, is_present: BoolArray) -> float:
+    """Returns the least distance of the ego's footprint to another, infinity if it is alone."""
     least = math.inf
-    radius = 0.5 * np.sqrt(size[:, 0] ** 2 + size[:, 1] ** 2)
     for tick in range(len(pose)):
-        for other in range(1, len(size)):
-            apart = math.hypot(
-                pose[tick, other, 0] - pose[tick, 0, 0], pose[tick, other, 1] - pose[tick, 0, 1]
-            )
-            if apart - radius[0] - radius[other] < least:
-                distance = rectangle_distance_m(pose[tick, 0], size[0], pose[tick, other], size[other])
-                least = min(least, distance)
+        own = size[tick, 0]
+        radius = 0.5 * math.hypot(own[0], own[1])
+        for other in range(1, pose.shape[1]):
+            if not is_present[tick, other]:
+                continue
+            a, b, its = pose[tick, 0], pose[tick, other], size[tick, other]
+            reach = least + radius + 0.5 * math.hypot(its[0], its[1])
+            if abs(b[0] - a[0]) < reach and math.hypot(b[0] - a[0], b[1] - a[1]) < reach:
+                least = min(least, rectangle_distance_m(a, own, b, its))
     return least
 
 
 @njit(cache=True)
-def _intrusion_ttc_s(
-    along: FloatArray, across: FloatArray, speed: FloatArray, size: FloatArray, lane_width: float
+def intrusion_ttc_s(
+    along: FloatArray,
+    across: FloatArray,
+    speed: FloatArray,
+    route_speed: FloatArray,
+    size: FloatArray,
+    is_present: BoolArray,
+    lane_width_m: float,
 ) -> FloatArray:
+    """Returns the times to collision at which actors ahead came ``INTRUSION_M`` inside the route's lane.
+
+    Arguments as for ``leader_series``. Only actors that go the ego's way cut in.
+    """
     num_ticks, num_actors = along.shape
     found = np.empty(num_actors)
     num = 0
     for other in range(1, num_actors):
-        reach = 0.5 * lane_width - INTRUSION_M + 0.5 * size[other, 1]
         for tick in range(1, num_ticks):
-            gap = along[tick, other] - along[tick, 0] - 0.5 * (size[other, 0] + size[0, 0])
-            if abs(across[tick - 1, other]) >= reach > abs(across[tick, other]) and gap > 0.0:
-                found[num] = time_to_collision_s(gap, speed[tick, 0] - speed[tick, other])
+            reach = 0.5 * lane_width_m - INTRUSION_M + 0.5 * size[tick, other, 1]
+            gap = along[tick, other] - along[tick, 0] - 0.5 * (size[tick, other, 0] + size[tick, 0, 0])
+            came_in = abs(across[tick - 1, other]) >= reach > abs(across[tick, other])
+            if not came_in or gap <= 0.0 or not is_present[tick, other]:
+                continue
+            if goes_along(speed[tick, other], route_speed[tick, other]):
+                found[num] = time_to_collision_s(gap, route_speed[tick, 0] - route_speed[tick, other])
                 num += 1
                 break
     return found[:num]

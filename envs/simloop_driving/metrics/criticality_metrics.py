@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import Metric, MetricValue
 from simloop_driving.metrics import criticality
-from simloop_driving.metrics.actor_rows import TABLE
-from simloop_driving.metrics.criticality import TrafficGrid
-from simloop_driving.metrics.encroachment import post_encroachment_s
+from simloop_driving.metrics.encroachment import CROSSING_RAD, encroachment_s, post_encroachment_s
+from simloop_driving.metrics.traffic_grid import TABLE, Traffic, TrafficMetric
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
 COLLISIONS_TABLE = "world.collisions"
 CRITICAL_TTC_S = 1.5
 """Time to collision below which a conflict counts as serious."""
 PET_HORIZON_S = 5.0
+MDRAC_CAP_MPS2 = 20.0
+"""More than any vehicle can do; also when the reaction time alone is longer than the time to collision."""
 LANE_WIDTH_M = 3.5
-"""Width of the lanes of the shipped motorways."""
+"""Width of the lanes of the shipped maps."""
 EGO_MASS_KG = 1573.0
 CLASS_MASS_KG = {
     "car": 1500.0,
@@ -27,11 +30,14 @@ CLASS_MASS_KG = {
     "motorcycle": 300.0,
     "bicycle": 90.0,
     "pedestrian": 75.0,
+    "door": 1500.0,
+    "barrier": math.inf,
+    "cone": 5.0,
 }
-"""Typical masses with load; the ego's is that of its default vehicle."""
+"""Typical masses with load; the ego's is that of its default vehicle. A door moves its car, a barrier stays."""
 
 
-class MaxDrac(Metric):
+class MaxDrac(TrafficMetric):
     """Largest deceleration rate to avoid the crash into the leader (DRAC)."""
 
     name = "max_drac_mps2"
@@ -39,64 +45,106 @@ class MaxDrac(Metric):
     description = (
         "Largest deceleration that the ego would have needed to avoid a leader of constant speed (DRAC)."
     )
-    tables = (TABLE,)
+    version = 2
     higher_is_better = False
+    thresholds: ClassVar[Mapping[str, float]] = {"emergency braking (SUMO)": 3.0}
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the largest DRAC over all ticks; 0 if the gap never shrank."""
-        return MetricValue(
-            value=float(TrafficGrid.from_log(log).leader_series()[:, criticality.DRAC_MPS2].max())
-        )
+        return float(traffic.leader[:, criticality.DRAC_MPS2].max())
 
 
-class MaxBtn(Metric):
+class MaxMdrac(TrafficMetric):
+    """Largest deceleration rate to avoid the crash after ``criticality.REACTION_S`` of reaction (MDRAC)."""
+
+    name = "max_mdrac_mps2"
+    unit = "m/s^2"
+    description = (
+        f"Largest deceleration needed after {criticality.REACTION_S:g} s of reaction (MDRAC), capped at "
+        f"{MDRAC_CAP_MPS2:g} m/s^2."
+    )
+    higher_is_better = False
+    thresholds: ClassVar[Mapping[str, float]] = {"emergency braking (SUMO)": 3.4}
+
+    def value_of(self, traffic: Traffic) -> float:
+        """Returns the largest MDRAC over all ticks; 0 if the gap never shrank."""
+        return min(float(traffic.leader[:, criticality.MDRAC_MPS2].max()), MDRAC_CAP_MPS2)
+
+
+class MaxBtn(TrafficMetric):
     """Largest brake threat number: required over full deceleration; at 1 braking alone no longer helps."""
 
     name = "max_brake_threat"
     description = (
         "Largest ratio of the deceleration that was needed to full braking (BTN); from 1 on unavoidable."
     )
-    tables = (TABLE,)
+    version = 2
     higher_is_better = False
+    thresholds: ClassVar[Mapping[str, float]] = {"full braking": 1.0}
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the largest BTN over all ticks; 0 if no braking was needed."""
-        return MetricValue(value=float(TrafficGrid.from_log(log).leader_series()[:, criticality.BTN].max()))
+        return float(traffic.leader[:, criticality.BTN].max())
 
 
-class TimeExposedTtc(Metric):
+class TimeExposedTtc(TrafficMetric):
     """Time during which the time to collision with the leader was below ``CRITICAL_TTC_S`` (TET)."""
 
     name = "time_exposed_ttc_s"
     unit = "s"
     description = f"Time with less than {CRITICAL_TTC_S:g} s to collision with the leader (TET)."
-    tables = (TABLE,)
+    version = 2
     higher_is_better = False
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the time exposed."""
-        grid = TrafficGrid.from_log(log)
-        ttc_s = grid.leader_series()[:, criticality.TTC_S]
-        return MetricValue(value=float(criticality.time_exposed_s(ttc_s, CRITICAL_TTC_S, grid.period_s)))
+        ttc_s = traffic.leader[:, criticality.TTC_S]
+        return float(criticality.time_exposed_s(ttc_s, CRITICAL_TTC_S, traffic.grid.period_s))
 
 
-class TimeIntegratedTtc(Metric):
+class TimeIntegratedTtc(TrafficMetric):
     """Area between ``CRITICAL_TTC_S`` and the time to collision with the leader below it (TIT)."""
 
     name = "time_integrated_ttc_s2"
     unit = "s^2"
     description = f"Area of the time to collision with the leader below {CRITICAL_TTC_S:g} s (TIT)."
-    tables = (TABLE,)
+    version = 2
     higher_is_better = False
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the area."""
-        grid = TrafficGrid.from_log(log)
-        ttc_s = grid.leader_series()[:, criticality.TTC_S]
-        return MetricValue(value=float(criticality.time_integrated_s2(ttc_s, CRITICAL_TTC_S, grid.period_s)))
+        ttc_s = traffic.leader[:, criticality.TTC_S]
+        return float(criticality.time_integrated_s2(ttc_s, CRITICAL_TTC_S, traffic.grid.period_s))
 
 
-class MinPet(Metric):
+class TimeUnsafeRss(TrafficMetric):
+    """Time with a gap to the leader below the safe distance of responsibility-sensitive safety."""
+
+    name = "time_unsafe_rss_s"
+    unit = "s"
+    description = (
+        "Time with a gap to the leader below RSS's safe distance (default parameters of ad-rss-lib)."
+    )
+    higher_is_better = False
+
+    def value_of(self, traffic: Traffic) -> float:
+        """Returns the time."""
+        series = traffic.leader
+        is_unsafe = series[:, criticality.GAP_M] < series[:, criticality.RSS_M]
+        return float(np.count_nonzero(is_unsafe)) * traffic.grid.period_s
+
+
+def _post_encroachment(traffic: Traffic, least_angle_rad: float) -> MetricValue:
+    grid = traffic.grid
+    if grid.period_s == 0.0:
+        return MetricValue.invalid(f"{TABLE} has fewer than two ticks")
+    pet_s = post_encroachment_s(
+        grid.pose, grid.size_m, grid.is_present, grid.period_s, PET_HORIZON_S, least_angle_rad
+    )
+    return MetricValue(value=min(float(pet_s), PET_HORIZON_S))
+
+
+class MinPet(TrafficMetric):
     """Least post-encroachment time of the ego and any other actor, at most ``PET_HORIZON_S``."""
 
     name = "min_pet_s"
@@ -104,36 +152,64 @@ class MinPet(Metric):
     description = (
         f"Least time between the ego and another being at one place (PET), capped at {PET_HORIZON_S:g} s."
     )
-    tables = (TABLE,)
+    version = 2
     higher_is_better = True
+    thresholds: ClassVar[Mapping[str, float]] = {"critical (SUMO)": 2.0}
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> MetricValue:
         """Returns the least time; the cap if nobody came where the ego was, or the other way round."""
-        grid = TrafficGrid.from_log(log)
-        if grid.period_s == 0.0:
-            return MetricValue.invalid("world.actors has fewer than two ticks")
-        pet_s = float(post_encroachment_s(grid.pose, grid.size_m, grid.period_s, PET_HORIZON_S))
-        return MetricValue(value=min(pet_s, PET_HORIZON_S))
+        return _post_encroachment(traffic, 0.0)
 
 
-class MinDistance(Metric):
+class MinCrossingPet(TrafficMetric):
+    """Least post-encroachment time where ways cross at 30 to 150 degrees, at most ``PET_HORIZON_S``."""
+
+    name = "min_crossing_pet_s"
+    unit = "s"
+    description = f"Least time between two being where their ways cross (PET), capped at {PET_HORIZON_S:g} s."
+    higher_is_better = True
+    thresholds: ClassVar[Mapping[str, float]] = {"critical (SUMO)": 2.0}
+
+    def value_of(self, traffic: Traffic) -> MetricValue:
+        """Returns the least time; the cap if nobody's way crossed the ego's within it."""
+        return _post_encroachment(traffic, CROSSING_RAD)
+
+
+class MaxEncroachment(TrafficMetric):
+    """Longest time that the ego stayed on ground that another crosses within ``PET_HORIZON_S`` (ET)."""
+
+    name = "max_encroachment_s"
+    unit = "s"
+    description = (
+        f"Longest time that the ego was on ground that another crosses within {PET_HORIZON_S:g} s (ET)."
+    )
+    higher_is_better = False
+
+    def value_of(self, traffic: Traffic) -> float:
+        """Returns the time; 0 if nobody's way crossed the ego's."""
+        grid = traffic.grid
+        return float(
+            encroachment_s(grid.pose, grid.size_m, grid.is_present, grid.period_s or 1.0, PET_HORIZON_S)
+        )
+
+
+class MinDistance(TrafficMetric):
     """Least distance between the ego's footprint and another; 0 in touch."""
 
     name = "min_distance_m"
     unit = "m"
     description = "Least distance between the ego's footprint and another actor's."
-    tables = (TABLE,)
+    version = 2
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float | MetricValue:
         """Returns the least distance over all ticks and actors."""
-        distance_m = TrafficGrid.from_log(log).min_distance_m()
-        if math.isinf(distance_m):
-            return MetricValue.invalid("no actor but the ego")
-        return MetricValue(value=distance_m)
+        grid = traffic.grid
+        distance_m = float(criticality.min_distance_m(grid.pose, grid.size_m, grid.is_present))
+        return MetricValue.invalid("no actor but the ego") if math.isinf(distance_m) else distance_m
 
 
-class IntrusionTtc(Metric):
+class IntrusionTtc(TrafficMetric):
     """Least time to collision at the instant at which an actor came 0.3 m into the ego's lane (UN R157, 5.2.5.2).
 
     The regulation asks to avoid the crash if this is above closing speed / (2 x 6 m/s2) + 0.35 s. Lanes are taken
@@ -145,15 +221,26 @@ class IntrusionTtc(Metric):
     description = (
         "Least time to collision when an actor cut into the ego's lane (UN R157, 5.2.5.2), capped at 10 s."
     )
-    tables = (TABLE,)
+    version = 2
     higher_is_better = None
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float | MetricValue:
         """Returns the least time over all actors that cut in ahead."""
-        ttc_s = TrafficGrid.from_log(log).intrusion_ttc_s(LANE_WIDTH_M)
-        if not len(ttc_s):
-            return MetricValue.invalid("nobody cut in ahead of the ego")
-        return MetricValue(value=min(float(np.min(ttc_s)), 10.0))
+        grid = traffic.grid
+        ttc_s = criticality.intrusion_ttc_s(
+            grid.along_m,
+            grid.across_m,
+            grid.speed_mps,
+            grid.route_speed_mps,
+            grid.size_m,
+            grid.is_present,
+            LANE_WIDTH_M,
+        )
+        return (
+            min(float(np.min(ttc_s)), 10.0)
+            if len(ttc_s)
+            else MetricValue.invalid("nobody cut in ahead of the ego")
+        )
 
 
 class DeltaV(Metric):
@@ -173,5 +260,4 @@ class DeltaV(Metric):
         closing_mps = float(np.asarray(log.column(COLLISIONS_TABLE, "impact_speed_mps"), dtype=np.float64)[0])
         classes = np.asarray(log.column(TABLE, "actor_class"), dtype=np.int64)
         index = int(classes[np.flatnonzero(np.asarray(log.column(TABLE, "actor")) == actors[0])[0]])
-        mass_kg = CLASS_MASS_KG[ACTOR_CLASSES[index]]
-        return MetricValue(value=closing_mps * mass_kg / (mass_kg + EGO_MASS_KG))
+        return MetricValue(value=closing_mps / (1.0 + EGO_MASS_KG / CLASS_MASS_KG[ACTOR_CLASSES[index]]))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @njit(cache=True)
@@ -74,33 +74,28 @@ def first_overlap_s(
 
 
 @njit(cache=True)
-def min_first_overlap_s(
-    t_ns: IntArray, actor: IntArray, pose: FloatArray, speed_mps: FloatArray, size_m: FloatArray
-) -> float:
-    """Returns the least ``first_overlap_s`` between the ego (actor 0) and any other actor over all instants.
+def first_overlap_series(
+    pose: FloatArray, speed_mps: FloatArray, size_m: FloatArray, is_present: BoolArray
+) -> FloatArray:
+    """Returns (T,) the least ``first_overlap_s`` between the ego (actor 0) and any other actor, at each tick.
 
     Args:
-        t_ns: (rows,) int64 instant of each row; the rows of one instant lie together.
-        actor: (rows,) int64 number of the actor, 0 = ego.
-        pose: (rows, 3) x_m, y_m, yaw_rad.
-        speed_mps: (rows,) speed along the heading.
-        size_m: (rows, 2) length and width.
+        pose: (T, N, 3) x_m, y_m, yaw_rad.
+        speed_mps: (T, N) speed along the heading.
+        size_m: (T, N, 2) length and width.
+        is_present: (T, N) actors that are not there are left out.
     """
-    least = math.inf
-    start = 0
-    while start < len(t_ns):
-        stop = start
-        ego = -1
-        while stop < len(t_ns) and t_ns[stop] == t_ns[start]:
-            if actor[stop] == 0:
-                ego = stop
-            stop += 1
-        if ego >= 0:
-            for row in range(start, stop):
-                if row != ego:
-                    overlap_s = first_overlap_s(
-                        pose[ego], speed_mps[ego], size_m[ego], pose[row], speed_mps[row], size_m[row]
-                    )
-                    least = min(least, overlap_s)
-        start = stop
+    least = np.full(len(pose), math.inf)
+    for tick in range(len(pose)):
+        for other in range(1, pose.shape[1]):
+            if is_present[tick, other]:
+                overlap_s = first_overlap_s(
+                    pose[tick, 0],
+                    speed_mps[tick, 0],
+                    size_m[tick, 0],
+                    pose[tick, other],
+                    speed_mps[tick, other],
+                    size_m[tick, other],
+                )
+                least[tick] = min(least[tick], overlap_s)
     return least
