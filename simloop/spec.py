@@ -104,6 +104,7 @@ class Scenario:
         instruction: The task in words, given to the agent.
         time_limit_ns: Virtual time after which the episode fails with ``time_limit``.
         tags: Labels by scheme, for example ``{"iso34502": "cut_in"}``.
+        where: File of its family, for messages; not part of its identity.
     """
 
     family: str
@@ -113,6 +114,7 @@ class Scenario:
     instruction: str = ""
     time_limit_ns: int = 20_000_000_000
     tags: Mapping[str, str] = field(default_factory=dict)
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,7 @@ class ScenarioFamily:
             instruction=self.instruction,
             time_limit_ns=self.time_limit_ns,
             tags=self.tags,
+            where=self.where,
         )
 
     def case(self, seed: int, fixed: Mapping[str, ParameterValue] | None = None) -> Case:
@@ -192,7 +195,7 @@ class ScenarioFamily:
         if not self.twin:
             raise ConfigurationError(
                 f"{where} is missing. Say there what takes the event out, for example "
-                "{scene.manoeuvres.0.trigger: {time_s: 500}}, or leave twins out."
+                "{scene.manoeuvres.0.trigger: {never: true}}, or leave twins out."
             )
         content: dict[str, Any] = {"scene": case.scenario.scene, "parameters": case.scenario.parameters}
         for path, value in self.twin.items():

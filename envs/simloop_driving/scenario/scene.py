@@ -92,7 +92,8 @@ def read_scene(scenario: Scenario) -> Scene:
             parameter of the scenario is not used; the message names the family and the key.
     """
     used: set[str] = set()
-    where = f"{scenario.family}: scene"
+    file = scenario.where or scenario.family
+    where = f"{file}: scene"
     top = BlockReader(scenario.scene, where, scenario.parameters, used)
     map_name = top.name("map")
     ego = read_ego(top.block("ego"))
@@ -115,7 +116,7 @@ def read_scene(scenario: Scenario) -> Scene:
     unused = sorted(set(scenario.parameters) - used)
     if unused:
         raise ConfigurationError(
-            f"{scenario.family}: the scene does not use the parameters {', '.join(unused)}; refer to a parameter as "
+            f"{file}: the scene does not use the parameters {', '.join(unused)}; refer to a parameter as "
             "$name, or leave it out."
         )
     return scene
