@@ -10,15 +10,13 @@ import numpy.typing as npt
 
 from simloop.rendering import Background, Camera, Light, Scene
 from simloop.rendering.camera_frames import camera_rotation_from_forward_left_up
-from simloop_driving.camera_meshes import (
-    CLASSES_WITH_LAMPS,
-    Rgb,
-    body_mesh,
-    road_meshes,
-    tail_lamp_mesh,
-)
-from simloop_driving.roads.road_map import RoadMap
+from simloop_driving.roads.road_map import TRAFFIC_LIGHT, RoadMap
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
+from simloop_driving.scenery import semantics
+from simloop_driving.scenery.actor_meshes import CLASSES_WITH_LAMPS, body_mesh, tail_lamp_mesh
+from simloop_driving.scenery.road_meshes import road_meshes
+from simloop_driving.scenery.signal_meshes import LAMPS_RGB, lamps_mesh, signal_mesh
+from simloop_driving.scenery.triangle_soup import Rgb
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,34 +59,91 @@ class _Look(NamedTuple):
 
 
 class CameraScene:
-    """Road and traffic of one map as the ego's front camera sees them.
+    """Roads, signals and traffic of one map, as cameras, lidar and radar see them.
 
-    Making one takes tenths of a second for a long map, so keep it as long as the map. A picture is a pure function
-    of the arguments of ``render``.
+    Making one takes tenths of a second for a long map, so keep it as long as the map. ``place`` puts everyone
+    somewhere; a picture or a scan is a pure function of what was placed and of its own arguments.
 
     Args:
         road_map: The map.
-        supersampling: Samples per pixel along each axis.
+        supersampling: Samples per pixel along each axis of RGB pictures.
         size_px: Height and width of the pictures; the horizontal field of view is always the same.
     """
 
     def __init__(
         self, road_map: RoadMap, *, supersampling: int = 2, size_px: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)
     ) -> None:
-        height_px, width_px = size_px
-        self.camera = Camera(
-            width_px,
-            height_px,
-            2.0 * math.atan(math.tan(0.5 * HORIZONTAL_FOV_RAD) * height_px / width_px),
-            near_m=0.2,
-            far_m=_FAR_M,
-        )
+        self.camera = front_camera(size_px)
         self._supersampling = supersampling
-        self._scene = Scene(_SKY, _DAYLIGHT)
+        self.scene = Scene(_SKY, _DAYLIGHT)
         for mesh in road_meshes(road_map):
-            self._scene.add(mesh)
+            self.scene.add(mesh)
+        self._lamps = _add_signals(self.scene, road_map)
         self._handles: dict[_Look, tuple[int, ...]] = {}
-        self._shown: set[_Look] = set()
+        self._shown: dict[_Look, None] = {}
+        self._is_braking: dict[int, bool] = {}
+        self._shows: dict[int, int] = {}
+
+    def place(
+        self,
+        actor_poses: npt.ArrayLike,
+        actor_dimensions_m: npt.ArrayLike,
+        actor_class: npt.ArrayLike,
+        is_braking: npt.ArrayLike,
+        actor_paint: npt.ArrayLike | None = None,
+        signal_states: npt.ArrayLike | None = None,
+    ) -> None:
+        """Puts actors where they are and signals as they are; whoever is not named is not there.
+
+        Args:
+            actor_poses: (N, 3) x_m, y_m, yaw_rad of the centres of the footprints, map frame.
+            actor_dimensions_m: (N, 3) length, width and height.
+            actor_class: (N,) codes, indices into ``scenario.actor_state.ACTOR_CLASSES``.
+            is_braking: (N,) whether the brake lamps are lit.
+            actor_paint: (N,) codes of the paint, 0 to ``NUM_PAINTS`` - 1; None paints the rows in turn. Draw them
+                by the episode's seed where pictures train a model, or the colour gives away the role of an actor.
+            signal_states: (K,) what the map's signals show: 0 green, 1 amber, 2 red, -1 a sign; None shows dark
+                lights.
+        """
+        poses = np.asarray(actor_poses, dtype=np.float64).reshape(-1, 3)
+        dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 3)
+        classes = np.asarray(actor_class, dtype=np.int64).reshape(len(poses))
+        brakes = np.asarray(is_braking, dtype=bool).reshape(len(poses))
+        rows = np.arange(len(poses)) % NUM_PAINTS
+        paints = rows if actor_paint is None else np.asarray(actor_paint, dtype=np.int64).reshape(len(poses))
+        shown: dict[_Look, None] = {}
+        placed: list[int] = []
+        whose: list[int] = []
+        for index, (actor_class_code, paint) in enumerate(
+            zip(classes.tolist(), paints.tolist(), strict=True)
+        ):
+            look = _Look(actor_class_code, paint, 0)
+            while look in shown:
+                look = look._replace(ordinal=look.ordinal + 1)
+            shown[look] = None
+            handles = self._actor_handles(look)
+            placed += handles
+            whose += [index] * len(handles)
+            for lamps in handles[1:]:
+                if self._is_braking.get(lamps) is not bool(brakes[index]):
+                    self._is_braking[lamps] = bool(brakes[index])
+                    self.scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
+        if placed:
+            positions = np.column_stack([poses[:, :2], np.zeros(len(poses))])
+            rotations = np.array([_yaw_rotation(yaw_rad) for yaw_rad in poses[:, 2].tolist()])
+            self.scene.set_poses_of(
+                placed, positions[whose], rotations[whose], dimensions[whose], np.array(whose) + 1
+            )
+        for look in self._shown.keys() ^ shown.keys():
+            for handle in self._handles[look]:
+                self.scene.set_visible(handle, look in shown)
+        self._shown = shown
+        states = {} if signal_states is None else dict(enumerate(np.asarray(signal_states).tolist()))
+        for signal, handles in self._lamps.items():
+            if self._shows.get(signal, -1) != states.get(signal, -1):
+                self._shows[signal] = states.get(signal, -1)
+                for state, handle in enumerate(handles):
+                    self.scene.set_visible(handle, state == self._shows[signal])
 
     def render(
         self,
@@ -98,46 +153,20 @@ class CameraScene:
         actor_class: npt.ArrayLike,
         is_braking: npt.ArrayLike,
         actor_paint: npt.ArrayLike | None = None,
+        signal_states: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Draws one frame; the ego itself is not drawn.
+        """Draws one frame of the front camera; the ego itself is not drawn.
 
         Args:
             ego_pose: (3,) x_m, y_m, yaw_rad of the centre of the ego's footprint, map frame.
-            actor_poses: (N, 3) the same of the actors that are there.
-            actor_dimensions_m: (N, 3) length, width and height.
-            actor_class: (N,) codes, indices into ``scenario.actor_state.ACTOR_CLASSES``.
-            is_braking: (N,) whether the brake lamps are lit.
-            actor_paint: (N,) codes of the paint, 0 to ``NUM_PAINTS`` - 1; None paints the rows in turn. Draw them
-                by the episode's seed where pictures train a model, or the colour gives away the role of an actor.
+            actor_poses, actor_dimensions_m, actor_class, is_braking, actor_paint, signal_states: As in ``place``.
 
         Returns:
             (height, width, 3) uint8, red, green, blue.
         """
-        poses = np.asarray(actor_poses, dtype=np.float64).reshape(-1, 3)
-        dimensions = np.asarray(actor_dimensions_m, dtype=np.float64).reshape(len(poses), 3)
-        classes = np.asarray(actor_class, dtype=np.int64).reshape(len(poses))
-        brakes = np.asarray(is_braking, dtype=bool).reshape(len(poses))
-        rows = np.arange(len(poses)) % NUM_PAINTS
-        paints = rows if actor_paint is None else np.asarray(actor_paint, dtype=np.int64).reshape(len(poses))
-        shown: set[_Look] = set()
-        for index in range(len(poses)):
-            look = _Look(int(classes[index]), int(paints[index]), 0)
-            while look in shown:
-                look = look._replace(ordinal=look.ordinal + 1)
-            shown.add(look)
-            handles = self._actor_handles(look)
-            position = (poses[index, 0], poses[index, 1], 0.0)
-            rotation = _yaw_rotation(float(poses[index, 2]))
-            for handle in handles:
-                self._scene.set_pose(handle, position, rotation, dimensions[index])
-            for lamps in handles[1:]:
-                self._scene.set_colour(lamps, _BRAKE_LAMP_RGB if brakes[index] else _LAMP_RGB)
-        for look in self._shown ^ shown:
-            for handle in self._handles[look]:
-                self._scene.set_visible(handle, look in shown)
-        self._shown = shown
+        self.place(actor_poses, actor_dimensions_m, actor_class, is_braking, actor_paint, signal_states)
         position_m, rotation_world_from_camera = camera_pose(ego_pose)
-        image = self._scene.render(
+        image = self.scene.render(
             self.camera, position_m, rotation_world_from_camera, ("rgb",), self._supersampling
         )
         return image.rgb
@@ -146,10 +175,40 @@ class CameraScene:
         """Handles of body and lamps, if it has any, of one more actor of a look, made when they are first needed."""
         if look not in self._handles:
             name = ACTOR_CLASSES[look.actor_class]
-            self._handles[look] = (self._scene.add(body_mesh(name, _PAINTS[look.paint])),)
+            semantic = semantics.FIRST_ACTOR + look.actor_class
+            self._handles[look] = (self.scene.add(body_mesh(name, _PAINTS[look.paint]), semantic=semantic),)
             if name in CLASSES_WITH_LAMPS:
-                self._handles[look] += (self._scene.add(tail_lamp_mesh(name)),)
+                self._handles[look] += (self.scene.add(tail_lamp_mesh(name), semantic=semantic),)
         return self._handles[look]
+
+
+def front_camera(size_px: tuple[int, int], horizontal_fov_rad: float = HORIZONTAL_FOV_RAD) -> Camera:
+    """Returns the lens of a picture of height and width ``size_px``."""
+    height_px, width_px = size_px
+    return Camera(
+        width_px,
+        height_px,
+        2.0 * math.atan(math.tan(0.5 * horizontal_fov_rad) * height_px / width_px),
+        near_m=0.2,
+        far_m=_FAR_M,
+    )
+
+
+def _add_signals(scene: Scene, road_map: RoadMap) -> dict[int, tuple[int, ...]]:
+    """Adds poles, heads and, hidden, the lamps of each state; returns the lamps' handles by signal."""
+    lamps: dict[int, tuple[int, ...]] = {}
+    for signal, kind in enumerate(road_map.signal_kind):
+        position = (road_map.signal_x_m[signal], road_map.signal_y_m[signal], 0.0)
+        rotation = _yaw_rotation(float(road_map.signal_yaw_rad[signal]))
+        height_m = float(road_map.signal_z_m[signal])
+        scene.set_pose(scene.add(signal_mesh(int(kind), height_m)), position, rotation)
+        if kind != TRAFFIC_LIGHT:
+            continue
+        lamps[signal] = tuple(scene.add(lamps_mesh(state, height_m)) for state in range(len(LAMPS_RGB)))
+        for handle in lamps[signal]:
+            scene.set_pose(handle, position, rotation)
+            scene.set_visible(handle, False)
+    return lamps
 
 
 def camera_pose(ego_pose: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -138,6 +138,39 @@ class Scene:
         self._table.position_m[:count] = _finite(positions_m, (count, 3), "positions_m")
         self._table.rotation[:count] = _finite(rotations, (count, 3, 3), "rotations")
 
+    def set_poses_of(
+        self,
+        handles: Sequence[int],
+        positions_m: npt.ArrayLike,
+        rotations: npt.ArrayLike,
+        scales: npt.ArrayLike,
+        instances: npt.ArrayLike,
+    ) -> None:
+        """Place some instances at once, and give them ids.
+
+        Args:
+            handles: N of them, from `add`.
+            positions_m: (N, 3) as in `set_pose`.
+            rotations: (N, 3, 3) as in `set_pose`.
+            scales: (N, 3) as in `set_pose`.
+            instances: (N,) ids in the instance image, >= 0.
+
+        Raises:
+            ParameterError: Unknown handle, wrong shape, not finite, a scale that is not positive, or a negative id.
+        """
+        count = len(handles)
+        rows = np.array(handles, dtype=np.int64)
+        for handle in rows[(rows < 0) | (rows >= self._num_instances)][:1]:
+            self._check_handle(int(handle))
+        factors, ids = _finite(scales, (count, 3), "scales"), np.array(instances, dtype=np.int64)
+        if ids.shape != (count,) or bool((ids < 0).any()) or bool((factors <= 0.0).any()):
+            msg = f"scales must be positive and instances {count} ids >= 0, got {factors.tolist()} and {ids.tolist()}."
+            raise ParameterError(msg)
+        self._table.position_m[rows] = _finite(positions_m, (count, 3), "positions_m")
+        self._table.rotation[rows] = _finite(rotations, (count, 3, 3), "rotations")
+        self._table.scale[rows] = factors
+        self._table.instance[rows] = ids
+
     def set_visible(self, handle: int, is_visible: bool) -> None:  # noqa: FBT001 - the value being set
         """Show or hide one instance.
 
@@ -157,18 +190,6 @@ class Scene:
         self._table.has_colour[handle] = colour_rgb is not None
         if colour_rgb is not None:
             self._table.colour[handle] = checked_rgb(colour_rgb, "colour_rgb")
-
-    def set_instance(self, handle: int, instance: int) -> None:
-        """Gives one instance another id in the instance image and in scans.
-
-        Raises:
-            ParameterError: Unknown handle, or a negative id.
-        """
-        self._check_handle(handle)
-        if instance < 0:
-            msg = f"instance must be >= 0 (-1 means no surface), got {instance}."
-            raise ParameterError(msg)
-        self._table.instance[handle] = instance
 
     def set_vertices(self, handle: int, vertices_m: npt.ArrayLike) -> None:
         """Deform one instance (cloth); other instances of the same mesh keep their shape.

@@ -10,9 +10,10 @@ import pytest
 
 from simloop_driving import camera
 from simloop_driving.camera import CameraScene
-from simloop_driving.camera_meshes import CLASSES_WITH_LAMPS, road_meshes
 from simloop_driving.roads.road_map import DRIVING, RoadMap, load_map
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES, ACTOR_DIMENSIONS_M
+from simloop_driving.scenery.actor_meshes import CLASSES_WITH_LAMPS
+from simloop_driving.scenery.road_meshes import road_meshes
 
 LENGTH_M, WIDTH_M, HEIGHT_M = 4.6, 1.85, 1.45
 Image = npt.NDArray[np.uint8]

@@ -1,0 +1,1 @@
+"""What cameras, lidar and radar see of the driving world: meshes of roads, signals and actors."""
