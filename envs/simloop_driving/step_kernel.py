@@ -12,24 +12,25 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_driving.collisions.footprints import contact_normal
+from simloop_driving.actor_motion import move_actor, place_actor, place_ego
+from simloop_driving.collisions.contacts import touch_each_other, touch_ego
 from simloop_driving.dynamics import single_track
 from simloop_driving.dynamics.single_track import VX_MPS, VY_MPS, step_single_track
 from simloop_driving.dynamics.tracking import actuator_commands
-from simloop_driving.roads.route import LEFT_EDGE_M, RIGHT_EDGE_M, centre_at, project, value_at
+from simloop_driving.roads.route import ROAD_LEFT_M, ROAD_RIGHT_M, value_at
 from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
-    CLASS,
-    COMMAND_ACCELERATION_MPS2,
-    COMMAND_D_M,
-    COMMAND_D_RATE_MPS,
     D_M,
     D_RATE_MPS,
     EGO,
-    FIRST_SLOW_CLASS,
-    KEEPS_HEADING,
-    LATERAL_ACCELERATION_MPS2,
+    ENTERS_S,
+    IS_ABSENT,
+    LEAVES,
     LENGTH_M,
+    PATH,
+    PATH_D_M,
+    PATH_S_M,
+    ROUTE_SPEED_MPS,
     S_M,
     SPEED_MPS,
     WIDTH_M,
@@ -40,33 +41,31 @@ from simloop_driving.scenario.actor_state import (
 from simloop_driving.scenario.criteria import (
     COLLISION,
     CONFLICT_OVER_S,
+    RULE_WAY_M,
     RUNNING,
+    SET_SPEED_MPS,
     VERDICT,
+    allowed_speed,
     judge,
     judge_conflict_over,
 )
-from simloop_driving.scenario.manoeuvres import braking_profile_rate, command_actors
+from simloop_driving.scenario.manoeuvres import command_manoeuvres
+from simloop_driving.scenario.mobil import choose_lanes
+from simloop_driving.scenario.on_paths import place_on_route, update_on_paths
+from simloop_driving.scenario.signals import fill_states
+from simloop_driving.scenario.stop_lines import watch_ego
+from simloop_driving.scenario.traffic import command_traffic
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 NEAR_M = 25.0
-"""Actors farther along the route than this cannot touch the ego within a control tick."""
-
-# Rows of the contact table, one column an actor.
-FIRST_STEP = 0  # -1 before the first touch
-STEPS_IN_TOUCH = 1
-IMPACT_SPEED_MPS = 2
-EGO_POSE = 3  # x, y, yaw
-EGO_SPEED_MPS = 6
-ACTOR_POSE = 7  # x, y, yaw
-ACTOR_SPEED_MPS = 10
-EGO_D_M = 11
-EGO_S_M = 12
-EGO_ROUTE_YAW_RAD = 13
-NUM_CONTACT_ROWS = 14
+"""Actors farther from the ego than this cannot touch it within a control tick."""
+FREE_TO_ENTER_M = 8.0
+"""An actor enters when the centres of all others are farther from its place than this and their lengths."""
 
 # Columns of the motion record, one row a physics step.
-NUM_MOTION_COLUMNS = 4  # x, y, velocity x, velocity y
+NUM_MOTION_COLUMNS = 6  # x, y, velocity x, velocity y, yaw, yaw rate
 # Columns of the actor record, one row a control tick and actor.
 RECORD_X = 0
 RECORD_Y = 1
@@ -76,135 +75,13 @@ RECORD_ACCELERATION = 4
 RECORD_S = 5
 RECORD_D = 6
 RECORD_D_RATE = 7
-NUM_RECORD_COLUMNS = 8
-
-
-@numba.njit(cache=True)
-def place_ego(actors: FloatArray, ego: FloatArray, samples: FloatArray, step_m: float) -> None:
-    """Writes the ego's column of the actor table from its dynamic state."""
-    guess = ego[single_track.TICK_STATION_M]
-    s, d = project(samples, step_m, ego[single_track.X_M], ego[single_track.Y_M], guess)
-    _, _, yaw, _ = centre_at(samples, step_m, s)
-    heading = ego[single_track.YAW_RAD] - yaw
-    vx, vy = ego[VX_MPS], ego[VY_MPS]
-    actors[S_M, EGO] = s
-    actors[D_M, EGO] = d
-    actors[SPEED_MPS, EGO] = max(0.0, vx * math.cos(heading) - vy * math.sin(heading))
-    actors[D_RATE_MPS, EGO] = vx * math.sin(heading) + vy * math.cos(heading)
-    actors[ACCELERATION_MPS2, EGO] = ego[single_track.ACCELERATION_MPS2]
-    actors[X_M, EGO] = ego[single_track.X_M]
-    actors[Y_M, EGO] = ego[single_track.Y_M]
-    actors[YAW_RAD, EGO] = ego[single_track.YAW_RAD]
-
-
-@numba.njit(cache=True)
-def place_actor(actors: FloatArray, actor: int, samples: FloatArray, step_m: float) -> None:
-    """Writes the pose of one actor from its position along and across the route."""
-    x, y, yaw, _ = centre_at(samples, step_m, actors[S_M, actor])
-    d = actors[D_M, actor]
-    actors[X_M, actor] = x - d * math.sin(yaw)
-    actors[Y_M, actor] = y + d * math.cos(yaw)
-    drift = actors[D_RATE_MPS, actor]
-    if actors[CLASS, actor] >= FIRST_SLOW_CLASS:
-        if drift != 0.0 and actors[KEEPS_HEADING, actor] == 0.0:
-            actors[YAW_RAD, actor] = yaw + math.atan2(drift, actors[SPEED_MPS, actor])
-        elif actors[SPEED_MPS, actor] > 0.0 or actors[KEEPS_HEADING, actor] > 0.0:
-            actors[YAW_RAD, actor] = yaw
-        return
-    actors[YAW_RAD, actor] = (
-        yaw
-        if drift == 0.0 or actors[KEEPS_HEADING, actor] > 0.0
-        else yaw + math.atan2(drift, max(actors[SPEED_MPS, actor], 1.0))
-    )
-
-
-@numba.njit(cache=True)
-def _move_actor(
-    actors: FloatArray, actor: int, samples: FloatArray, route_step_m: float, step_s: float
-) -> None:
-    speed = actors[SPEED_MPS, actor]
-    new_speed = max(0.0, speed + step_s * actors[COMMAND_ACCELERATION_MPS2, actor])
-    actors[ACCELERATION_MPS2, actor] = (new_speed - speed) / step_s
-    actors[SPEED_MPS, actor] = new_speed
-    position = min(max(actors[S_M, actor] / route_step_m, 0.0), samples.shape[1] - 1.0)
-    curvature = samples[3, int(position)]
-    actors[S_M, actor] += step_s * 0.5 * (speed + new_speed) / max(1.0 - curvature * actors[D_M, actor], 0.2)
-    remaining = actors[COMMAND_D_M, actor] - actors[D_M, actor]
-    rate = actors[D_RATE_MPS, actor]
-    if remaining == 0.0 and rate == 0.0:
-        return
-    wanted = braking_profile_rate(remaining, actors[COMMAND_D_RATE_MPS, actor], LATERAL_ACCELERATION_MPS2)
-    change = LATERAL_ACCELERATION_MPS2 * step_s
-    rate += min(max(wanted - rate, -change), change)
-    move = step_s * rate
-    if abs(remaining - move) < 2e-3 and abs(rate) < 0.1:
-        actors[D_M, actor] = actors[COMMAND_D_M, actor]
-        actors[D_RATE_MPS, actor] = 0.0
-        actors[COMMAND_D_RATE_MPS, actor] = 0.0
-    else:
-        actors[D_M, actor] += move
-        actors[D_RATE_MPS, actor] = rate
-
-
-@numba.njit(cache=True)
-def _touch(
-    actors: FloatArray,
-    actor: int,
-    ego: FloatArray,
-    contacts: FloatArray,
-    criteria: FloatArray,
-    samples: FloatArray,
-    route_step_m: float,
-    step: int,
-) -> None:
-    dx, dy = actors[X_M, actor] - ego[single_track.X_M], actors[Y_M, actor] - ego[single_track.Y_M]
-    length, width = actors[LENGTH_M, actor], actors[WIDTH_M, actor]
-    ego_length, ego_width = actors[LENGTH_M, EGO], actors[WIDTH_M, EGO]
-    reach = 0.5 * (length + width + ego_length + ego_width)
-    if dx * dx + dy * dy > reach * reach:
-        return
-    ego_yaw, yaw = ego[single_track.YAW_RAD], actors[YAW_RAD, actor]
-    speed = math.hypot(actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor])
-    cos_yaw, sin_yaw = math.cos(ego_yaw), math.sin(ego_yaw)
-    closing_x = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw - speed * math.cos(yaw)
-    closing_y = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw - speed * math.sin(yaw)
-    is_touching, normal_x, normal_y = contact_normal(
-        ego[single_track.X_M],
-        ego[single_track.Y_M],
-        ego_yaw,
-        ego_length,
-        ego_width,
-        actors[X_M, actor],
-        actors[Y_M, actor],
-        yaw,
-        length,
-        width,
-        closing_x,
-        closing_y,
-    )
-    if not is_touching:
-        return
-    contacts[STEPS_IN_TOUCH, actor] += 1.0
-    if contacts[FIRST_STEP, actor] >= 0.0:
-        return
-    contacts[FIRST_STEP, actor] = step
-    contacts[IMPACT_SPEED_MPS, actor] = max(0.0, closing_x * normal_x + closing_y * normal_y)
-    contacts[EGO_POSE, actor] = ego[single_track.X_M]
-    contacts[EGO_POSE + 1, actor] = ego[single_track.Y_M]
-    contacts[EGO_POSE + 2, actor] = ego_yaw
-    contacts[EGO_SPEED_MPS, actor] = math.hypot(ego[VX_MPS], ego[VY_MPS])
-    contacts[ACTOR_POSE, actor] = actors[X_M, actor]
-    contacts[ACTOR_POSE + 1, actor] = actors[Y_M, actor]
-    contacts[ACTOR_POSE + 2, actor] = yaw
-    contacts[ACTOR_SPEED_MPS, actor] = speed
-    guess = ego[single_track.TICK_STATION_M]
-    s, d = project(samples, route_step_m, ego[single_track.X_M], ego[single_track.Y_M], guess)
-    _, _, route_yaw, _ = centre_at(samples, route_step_m, s)
-    contacts[EGO_D_M, actor] = d
-    contacts[EGO_S_M, actor] = s
-    contacts[EGO_ROUTE_YAW_RAD, actor] = route_yaw
-    if criteria[VERDICT] == RUNNING:
-        criteria[VERDICT] = COLLISION
+RECORD_ROUTE_SPEED = 8
+RECORD_IS_PRESENT = 9
+RECORD_LENGTH = 10
+RECORD_WIDTH = 11
+RECORD_PATH_S = 12
+RECORD_PATH_D = 13
+NUM_RECORD_COLUMNS = 14
 
 
 @numba.njit(cache=True)
@@ -219,7 +96,82 @@ def record_actors(record: FloatArray, actors: FloatArray, ego: FloatArray) -> No
         record[actor, RECORD_S] = actors[S_M, actor]
         record[actor, RECORD_D] = actors[D_M, actor]
         record[actor, RECORD_D_RATE] = actors[D_RATE_MPS, actor]
+        record[actor, RECORD_ROUTE_SPEED] = actors[ROUTE_SPEED_MPS, actor]
+        record[actor, RECORD_IS_PRESENT] = 1.0 - actors[IS_ABSENT, actor]
+        record[actor, RECORD_LENGTH] = actors[LENGTH_M, actor]
+        record[actor, RECORD_WIDTH] = actors[WIDTH_M, actor]
+        record[actor, RECORD_PATH_S] = actors[PATH_S_M, actor]
+        record[actor, RECORD_PATH_D] = actors[PATH_D_M, actor]
     record[EGO, RECORD_SPEED] = ego[VX_MPS]
+
+
+@numba.njit(cache=True)
+def record_motion(row: FloatArray, ego: FloatArray) -> None:
+    """Writes one (NUM_MOTION_COLUMNS,) row of the ego's motion."""
+    cos_yaw, sin_yaw = math.cos(ego[single_track.YAW_RAD]), math.sin(ego[single_track.YAW_RAD])
+    row[0] = ego[single_track.X_M]
+    row[1] = ego[single_track.Y_M]
+    row[2] = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw
+    row[3] = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw
+    row[4] = ego[single_track.YAW_RAD]
+    row[5] = ego[single_track.YAW_RATE_RADPS]
+
+
+@numba.njit(cache=True)
+def place_everyone(
+    actors: FloatArray,
+    ego: FloatArray,
+    samples: FloatArray,
+    paths: FloatArray,
+    num_samples: IntArray,
+    path_step_m: float,
+    on_paths: FloatArray,
+    tick: int,
+) -> None:
+    """Writes everybody's pose and where they are on all paths at a control tick, in place; see ``run_steps``."""
+    place_ego(actors, ego, samples, path_step_m)
+    for actor in range(1, actors.shape[1]):
+        path = int(actors[PATH, actor])
+        if path == 0:
+            place_actor(actors, actor, samples, path_step_m)
+            _copy_to_route(actors, actor)
+        else:
+            place_actor(actors, actor, paths[path, :, : num_samples[path]], path_step_m)
+            place_on_route(actors, actor, on_paths, samples, path_step_m)
+    update_on_paths(on_paths, actors, paths, num_samples, path_step_m, tick)
+
+
+@numba.njit(cache=True)
+def _copy_to_route(actors: FloatArray, actor: int) -> None:
+    actors[S_M, actor] = actors[PATH_S_M, actor]
+    actors[D_M, actor] = actors[PATH_D_M, actor]
+    actors[ROUTE_SPEED_MPS, actor] = actors[SPEED_MPS, actor]
+
+
+@numba.njit(cache=True)
+def _come_and_go(actors: FloatArray, num_samples: IntArray, path_step_m: float, time_s: float) -> None:
+    """Lets actors enter at their time, once their place is free, and takes out those at the end of their path."""
+    for actor in range(1, actors.shape[1]):
+        if actors[IS_ABSENT, actor] == 0.0:
+            end = (num_samples[int(actors[PATH, actor])] - 1) * path_step_m
+            if actors[LEAVES, actor] > 0.0 and actors[PATH_S_M, actor] > end:
+                actors[IS_ABSENT, actor] = 1.0
+                actors[ENTERS_S, actor] = math.inf
+            continue
+        if time_s < actors[ENTERS_S, actor] - 1e-9:
+            continue
+        is_free = True
+        for other in range(actors.shape[1]):
+            if other == actor or actors[IS_ABSENT, other] > 0.0:
+                continue
+            dx, dy = actors[X_M, other] - actors[X_M, actor], actors[Y_M, other] - actors[Y_M, actor]
+            lengths = 0.5 * (actors[LENGTH_M, other] + actors[LENGTH_M, actor])
+            room = FREE_TO_ENTER_M + lengths + actors[SPEED_MPS, actor]
+            if dx * dx + dy * dy < room * room:
+                is_free = False
+                break
+        if is_free:
+            actors[IS_ABSENT, actor] = 0.0
 
 
 @numba.njit(cache=True)
@@ -233,10 +185,26 @@ def run_steps(
     control: FloatArray,
     actors: FloatArray,
     manoeuvres: FloatArray,
+    conditions: FloatArray,
     criteria: FloatArray,
     samples: FloatArray,
-    route_step_m: float,
+    paths: FloatArray,
+    num_samples: IntArray,
+    path_step_m: float,
+    profiles: FloatArray,
+    on_paths: FloatArray,
+    decisions: FloatArray,
+    crossings: FloatArray,
+    crossing_start: IntArray,
+    stops: FloatArray,
+    stop_start: IntArray,
+    signal_program: FloatArray,
+    signal_states: IntArray,
+    first_on_path: IntArray,
+    next_on_path: IntArray,
+    comes_or_goes: bool,
     contacts: FloatArray,
+    pair_ticks: FloatArray,
     motion_record: FloatArray,
     actor_record: FloatArray,
 ) -> None:
@@ -252,10 +220,26 @@ def run_steps(
         control: (tracking.NUM_CONTROL_ENTRIES,) controller state.
         actors: (actor_state.NUM_ROWS, N) actor table.
         manoeuvres: (manoeuvres.NUM_ROWS, M) manoeuvre table.
+        conditions: (triggers.NUM_ROWS, C) conditions of their triggers.
         criteria: (criteria.NUM_ENTRIES,) criteria.
         samples: (route.NUM_ROWS, S) samples of the ego's route.
-        route_step_m: Step of the samples.
-        contacts: (NUM_CONTACT_ROWS, N) contact table.
+        paths: (P, route.NUM_ROWS, longest) samples of all paths.
+        num_samples: (P,) samples of each path.
+        path_step_m: Step of the samples.
+        profiles: (P, longest) highest speed along every path.
+        on_paths: (P, on_paths.NUM_ON_PATH, N) where everybody is on every path.
+        decisions: (right_of_way.NUM_DECISION_ROWS, N) decisions of traffic.
+        crossings: (Z, right_of_way.NUM_CROSSING_COLUMNS) conflict zones as each path sees them.
+        crossing_start: (P + 1,) first crossing of each path.
+        stops: (n, stop_lines.NUM_STOP_COLUMNS) stop lines of all paths.
+        stop_start: (P + 1,) first stop line of each path.
+        signal_program: (K, signals.NUM_COLUMNS) program of the signals.
+        signal_states: (K,) states of the signals.
+        first_on_path: (P,) to work in.
+        next_on_path: (N,) to work in.
+        comes_or_goes: Whether an actor may enter or leave during the episode.
+        contacts: (contacts.NUM_CONTACT_ROWS, N) contact table.
+        pair_ticks: (N, N) contacts of actors with each other.
         motion_record: (steps, NUM_MOTION_COLUMNS) record of the ego; row k is the state after k steps.
         actor_record: (ticks, N, NUM_RECORD_COLUMNS) record; row k is the state after k control ticks.
     """
@@ -263,32 +247,72 @@ def run_steps(
     tick_s = steps_per_tick * step_s
     for step in range(first_step, first_step + num_steps):
         if step % steps_per_tick == 0:
-            command_actors(actors, manoeuvres, step * step_s, tick_s)
+            time_s = step * step_s
+            if signal_program.shape[0] > 0:
+                fill_states(signal_program, time_s, signal_states)
+            if comes_or_goes:
+                _come_and_go(actors, num_samples, path_step_m, time_s)
+            command_manoeuvres(actors, manoeuvres, conditions, signal_states, time_s)
+            criteria[RULE_WAY_M] = command_traffic(
+                actors,
+                on_paths,
+                profiles,
+                path_step_m,
+                decisions,
+                crossings,
+                crossing_start,
+                stops,
+                stop_start,
+                signal_states,
+                first_on_path,
+                next_on_path,
+                tick_s,
+            )
+            choose_lanes(actors, paths, num_samples, path_step_m, on_paths, step // steps_per_tick)
         steer, drive, brake = actuator_commands(control, ego, vehicle, step_s)
         step_single_track(ego, vehicle, steer, drive, brake, step_s)
         done = step + 1
         is_tick_end = done % steps_per_tick == 0
-        is_last = done == first_step + num_steps
-        if is_tick_end or is_last:
-            place_ego(actors, ego, samples, route_step_m)
+        is_placed = is_tick_end or done == first_step + num_steps
+        if is_placed:
+            place_ego(actors, ego, samples, path_step_m)
         for actor in range(1, num_actors):
-            _move_actor(actors, actor, samples, route_step_m, step_s)
-            is_near = abs(actors[S_M, actor] - ego[single_track.TICK_STATION_M]) < NEAR_M
-            if is_near or is_tick_end or is_last:
-                place_actor(actors, actor, samples, route_step_m)
-            if is_near:
-                _touch(actors, actor, ego, contacts, criteria, samples, route_step_m, done)
-        cos_yaw, sin_yaw = math.cos(ego[single_track.YAW_RAD]), math.sin(ego[single_track.YAW_RAD])
-        motion_record[done, 0] = ego[single_track.X_M]
-        motion_record[done, 1] = ego[single_track.Y_M]
-        motion_record[done, 2] = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw
-        motion_record[done, 3] = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw
+            if actors[IS_ABSENT, actor] > 0.0:
+                continue
+            path = int(actors[PATH, actor])
+            if path == 0:
+                move_actor(actors, actor, samples, path_step_m, step_s)
+                _copy_to_route(actors, actor)
+                is_near = abs(actors[S_M, actor] - ego[single_track.TICK_STATION_M]) < NEAR_M
+                if is_near or is_placed:
+                    place_actor(actors, actor, samples, path_step_m)
+            else:
+                own = paths[path, :, : num_samples[path]]
+                dx, dy = actors[X_M, actor] - ego[single_track.X_M], actors[Y_M, actor] - ego[single_track.Y_M]
+                is_near = dx * dx + dy * dy < NEAR_M * NEAR_M
+                move_actor(actors, actor, own, path_step_m, step_s)
+                if is_near or is_placed:
+                    place_actor(actors, actor, own, path_step_m)
+                if is_placed:
+                    place_on_route(actors, actor, on_paths, samples, path_step_m)
+            if is_near and touch_ego(actors, actor, ego, contacts, samples, path_step_m, done):
+                if criteria[VERDICT] == RUNNING:
+                    criteria[VERDICT] = COLLISION
+        record_motion(motion_record[done], ego)
         if is_tick_end:
+            tick = done // steps_per_tick
             ego[single_track.TICK_STATION_M] = actors[S_M, EGO]
-            record_actors(actor_record[done // steps_per_tick], actors, ego)
+            update_on_paths(on_paths, actors, paths, num_samples, path_step_m, tick)
+            touch_each_other(actors, tick, pair_ticks)
+            record_actors(actor_record[tick], actors, ego)
+            infraction = 0
+            if stops.shape[0] > 0:
+                infraction = watch_ego(actors, stops, stop_start, signal_states, done * step_s)
             s = actors[S_M, EGO]
-            left = value_at(samples, route_step_m, LEFT_EDGE_M, s)
-            right = value_at(samples, route_step_m, RIGHT_EDGE_M, s)
-            judge(actors, criteria, left, right, done * step_s, tick_s)
+            left = value_at(samples, path_step_m, ROAD_LEFT_M, s)
+            right = value_at(samples, path_step_m, ROAD_RIGHT_M, s)
+            bend = profiles[0, min(max(int(s / path_step_m), 0), profiles.shape[1] - 1)]
+            allowed = allowed_speed(actors, on_paths[0], criteria[SET_SPEED_MPS], bend, criteria[RULE_WAY_M])
+            judge(actors, criteria, allowed, left, right, infraction, done * step_s, tick_s)
             if criteria[CONFLICT_OVER_S] > 0.0:
                 judge_conflict_over(actors, manoeuvres, criteria, tick_s)

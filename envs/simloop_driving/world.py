@@ -20,6 +20,7 @@ from simloop.world import Anchor, Frame, Outcome, OutcomeState, World, WorldSpec
 from simloop_driving import recording, sensors, step_kernel
 from simloop_driving.actions import action_spec
 from simloop_driving.camera import HEIGHT_PX, NUM_PAINTS, WIDTH_PX
+from simloop_driving.collisions import contacts
 from simloop_driving.dynamics import single_track, tracking
 from simloop_driving.dynamics.vehicle import load_vehicle
 from simloop_driving.periods import (
@@ -33,9 +34,14 @@ from simloop_driving.periods import (
 )
 from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.roads.route import pose_at
-from simloop_driving.scenario import criteria, manoeuvres
+from simloop_driving.scenario import actor_state, criteria, manoeuvres, stop_lines
 from simloop_driving.scenario.initial_state import InitialState, build_initial_state
+from simloop_driving.scenario.on_paths import NUM_ON_PATH, start_on_paths
+from simloop_driving.scenario.right_of_way import NUM_DECISION_ROWS
 from simloop_driving.scenario.scene import Scene, read_scene
+from simloop_driving.scenario.signals import fill_states
+from simloop_driving.scenario.stop_lines import watch_ego
+from simloop_driving.scenario.traffic import start_decisions
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -148,8 +154,11 @@ class DrivingWorld(World):
         self._control = np.zeros(tracking.NUM_CONTROL_ENTRIES)
         self._control[tracking.KIND] = tracking.ACTION_KINDS.index(self._spec.action.name)
         self._control[tracking.STEPS_PER_TICK] = STEPS_PER_TICK
-        self._contacts = np.zeros((step_kernel.NUM_CONTACT_ROWS, num_actors))
-        self._contacts[step_kernel.FIRST_STEP] = -1.0
+        self._contacts = np.zeros((contacts.NUM_CONTACT_ROWS, num_actors))
+        self._contacts[contacts.FIRST_STEP] = -1.0
+        self._pair_ticks = np.full((num_actors, num_actors), -1.0)
+        for pair in state.attached:
+            self._pair_ticks[pair] = contacts.TOGETHER
         self._reserve(int(scenario.time_limit_ns // PHYSICS_PERIOD_NS) + STEPS_PER_TICK, num_actors)
         self._episode = sensors.Episode(
             family=scenario.family,
@@ -164,18 +173,8 @@ class DrivingWorld(World):
         self._drained_ticks = 0
         self._drained_contacts: set[int] = set()
         self._drained_manoeuvres: set[int] = set()
-        samples, step_m = state.route.samples, state.route.step_m
-        step_kernel.place_ego(state.actors, self._ego, samples, step_m)
-        for actor in range(1, num_actors):
-            step_kernel.place_actor(state.actors, actor, samples, step_m)
-        step_kernel.record_actors(self._actor_record[0], state.actors, self._ego)
-        yaw_rad, speed_mps = self._ego[single_track.YAW_RAD], self._ego[single_track.VX_MPS]
-        self._motion_record[0] = (
-            self._ego[single_track.X_M],
-            self._ego[single_track.Y_M],
-            speed_mps * np.cos(yaw_rad),
-            speed_mps * np.sin(yaw_rad),
-        )
+        self._drained_stops: set[int] = set()
+        self._start_kernel(state)
         self._keep()
 
     def advance(self, until_ns: int) -> None:
@@ -209,12 +208,9 @@ class DrivingWorld(World):
             self._ego,
             self._vehicle_entries,
             self._control,
-            state.actors,
-            state.manoeuvres,
-            state.criteria,
-            state.route.samples,
-            state.route.step_m,
+            *self._kernel_arrays,
             self._contacts,
+            self._pair_ticks,
             self._motion_record,
             self._actor_record,
         )
@@ -260,27 +256,37 @@ class DrivingWorld(World):
         tracking.set_action(self._control, entries, self._ego, TICK_S)
 
     def outcome(self) -> Outcome:
-        """Returns the verdict: success ``goal``; fail ``collision``, ``off_road``, ``no_progress``, ``time_limit``."""
+        """Returns the verdict: success ``goal``; otherwise a failure, one of ``criteria.VERDICTS``."""
         verdict = int(self._started().criteria[criteria.VERDICT])
         return _OUTCOMES[verdict]
 
     def log_attributes(self) -> Mapping[str, Any]:
-        """Returns ``road``, the borders of all lanes as (N, 2) arrays, for pictures of the episode."""
-        return {"road": _lane_borders(self._started().road_map)}
+        """Returns what pictures of the episode show besides its tables.
+
+        ``road``: borders of all lanes, (N, 2) arrays in metres. ``paths``: centre lines, the ego's route first.
+        ``signals``: kind and pose of those on any path. ``stop_lines``: two ends and an index into ``signals``.
+        """
+        state = self._started()
+        used = recording.used_signals(state.network.stops)
+        return {
+            "road": _lane_borders(state.road_map),
+            "paths": recording.path_lines(state.network.paths),
+            "signals": recording.signal_attributes(state.road_map, used),
+            "stop_lines": recording.stop_line_attributes(state.network, used),
+        }
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows since the last drain; a contact's duration counts until its drain."""
         state = self._started()
         num_ticks = self._step // STEPS_PER_TICK + 1
         first_step, first_tick = self._drained_steps, self._drained_ticks
-        touched = np.flatnonzero(self._contacts[step_kernel.FIRST_STEP] >= 0.0)
-        contacts = [int(i) for i in touched if int(i) not in self._drained_contacts]
-        contacts.sort(key=lambda i: (float(self._contacts[step_kernel.FIRST_STEP, i]), i))
-        started = np.flatnonzero(state.manoeuvres[manoeuvres.STARTED_S] >= 0.0)
-        begun = [int(i) for i in started if int(i) not in self._drained_manoeuvres]
-        begun.sort(key=lambda i: (float(state.manoeuvres[manoeuvres.STARTED_S, i]), i))
+        first_touch_step, started_s = self._contacts[contacts.FIRST_STEP], state.manoeuvres[manoeuvres.STARTED_S]
+        infraction_s = np.where(
+            state.stops[:, stop_lines.INFRACTION] > 0.0, state.stops[:, stop_lines.PASSED_S], -1.0
+        )
+        touched = _new_in_order(first_touch_step, self._drained_contacts)
         touch, collision = recording.contact_columns(
-            self._contacts, contacts, state.actors, state.route, PHYSICS_PERIOD_NS
+            self._contacts, touched, state.actors, state.route, PHYSICS_PERIOD_NS
         )
         rows = {
             "motion": recording.motion_columns(
@@ -292,14 +298,25 @@ class DrivingWorld(World):
                 first_tick,
                 CONTROL_PERIOD_NS,
                 state.actors,
-                state.route,
+                state.network.paths.routes,
             ),
             "collisions": collision,
-            "manoeuvres": recording.manoeuvre_columns(state.manoeuvres, begun),
+            "manoeuvres": recording.manoeuvre_columns(
+                state.manoeuvres, _new_in_order(started_s, self._drained_manoeuvres)
+            ),
+            "infractions": recording.infraction_columns(
+                state.stops, _new_in_order(infraction_s, self._drained_stops)
+            ),
+            "signals": recording.signal_columns(
+                state.signal_program,
+                recording.used_signals(state.network.stops),
+                first_tick,
+                num_ticks,
+                CONTROL_PERIOD_NS,
+            ),
+            "actor_contacts": recording.actor_contact_columns(self._pair_ticks, first_tick, CONTROL_PERIOD_NS),
         }
         self._drained_steps, self._drained_ticks = self._step + 1, num_ticks
-        self._drained_contacts.update(contacts)
-        self._drained_manoeuvres.update(begun)
         return rows
 
     @property
@@ -309,6 +326,46 @@ class DrivingWorld(World):
         return float(criteria.progress_ratio(state.actors, state.criteria))
 
     # --- parts of reset and capture --------------------------------------------------------------------------
+
+    def _start_kernel(self, state: InitialState) -> None:
+        """Places everybody and gathers the arrays that the kernel moves and reads until the next reset."""
+        network, actors = state.network, state.actors
+        num_actors, num_paths = actors.shape[1], len(network.paths.num_samples)
+        on_paths = np.empty((num_paths, NUM_ON_PATH, num_actors))
+        start_on_paths(on_paths)
+        decisions = np.empty((NUM_DECISION_ROWS, num_actors))
+        start_decisions(decisions)
+        signal_states = np.zeros(len(state.signal_program), dtype=np.int64)
+        fill_states(state.signal_program, 0.0, signal_states)
+        paths, num_samples, step_m = network.paths.samples, network.paths.num_samples, network.paths.step_m
+        step_kernel.place_everyone(
+            actors, self._ego, state.route.samples, paths, num_samples, step_m, on_paths, 0
+        )
+        watch_ego(actors, state.stops, network.stop_start, signal_states, 0.0)
+        step_kernel.record_actors(self._actor_record[0], actors, self._ego)
+        step_kernel.record_motion(self._motion_record[0], self._ego)
+        self._kernel_arrays = (
+            actors,
+            state.manoeuvres,
+            state.conditions,
+            state.criteria,
+            state.route.samples,
+            paths,
+            num_samples,
+            step_m,
+            network.profiles,
+            on_paths,
+            decisions,
+            network.crossings,
+            network.crossing_start,
+            state.stops,
+            network.stop_start,
+            state.signal_program,
+            signal_states,
+            np.empty(num_paths, dtype=np.int64),
+            np.empty(num_actors, dtype=np.int64),
+            bool(actors[[actor_state.IS_ABSENT, actor_state.LEAVES]].any()),
+        )
 
     def _frozen(self) -> sensors.Snapshot:
         snapshot = self._snapshot
@@ -363,6 +420,14 @@ def _size_px(given: Sequence[int]) -> tuple[int, int]:
             f"{LARGEST_CAMERA_PX}."
         )
     return int(given[0]), int(given[1])
+
+
+def _new_in_order(since: FloatArray, drained: set[int]) -> list[int]:
+    """Returns the indices of what has happened (``since`` >= 0) and was not drained, in order; adds them to those."""
+    new = [int(i) for i in np.flatnonzero(since >= 0.0) if int(i) not in drained]
+    new.sort(key=lambda i: (float(since[i]), i))
+    drained.update(new)
+    return new
 
 
 def _outcome(verdict: int) -> Outcome:

@@ -1,11 +1,14 @@
 """Verdict of an episode from actor states, evaluated once per control tick.
 
 Progress is judged against what traffic allows: the reference way grows with the ego's set speed, or with the speed
-of the actor ahead in the ego's lane when that is lower ("lead-limited flow"). A standing ego fails, and so does one
-that crawls; braking for a cut-in does not.
+of the actor ahead in the ego's lane when that is lower ("lead-limited flow"), and no faster than one can go before a
+bend, a red light or somebody with the right of way. A standing ego fails, and so does one that crawls; braking for a
+cut-in does not.
 """
 
 from __future__ import annotations
+
+import math
 
 import numba
 import numpy as np
@@ -16,18 +19,24 @@ from simloop_driving.scenario.actor_state import (
     D_RATE_MPS,
     DESIRED_SPEED_MPS,
     EGO,
+    IS_ABSENT,
     IS_IDM,
     LENGTH_M,
+    ROUTE_SPEED_MPS,
     S_M,
     SPEED_MPS,
 )
-from simloop_driving.scenario.idm import leader_of
-from simloop_driving.scenario.manoeuvres import STARTED_S
+from simloop_driving.scenario.idm import leader_in_strip
+from simloop_driving.scenario.manoeuvres import CAN_START, STARTED_S
+from simloop_driving.scenario.on_paths import ON_OFFSET_M
+from simloop_driving.scenario.stop_lines import RED_LIGHT, STOP_SIGN_RUN
 
 FloatArray = npt.NDArray[np.float64]
 
 LEADER_RANGE_M = 100.0
 """A leader farther ahead does not limit the flow."""
+STANDS_BEFORE_M = 3.0
+"""The reference way ends this far before what stops the ego by rule."""
 
 # Entries of the criteria array.
 SET_SPEED_MPS = 0
@@ -41,7 +50,11 @@ ROUTE_LEFT_MARGIN_M = 7  # the ego's centre to the left edge of the driving lane
 ROUTE_RIGHT_MARGIN_M = 8
 CONFLICT_OVER_S = 9  # the episode succeeds when no conflict has been left for this long; 0: it goes on
 OVER_SINCE_S = 10  # time without a conflict so far
-NUM_ENTRIES = 11
+GOAL_STATION_M = 11  # the ego's centre reaches it; inf: there is no goal by place
+MAY_RUN_RED = 12
+MAY_PASS_STOP_SIGN = 13
+RULE_WAY_M = 14  # way from the ego's front to where it must wait by rule; inf if it need not
+NUM_ENTRIES = 15
 
 RUNNING = 0
 GOAL = 1
@@ -49,17 +62,35 @@ COLLISION = 2
 OFF_ROAD = 3
 NO_PROGRESS = 4
 TIME_LIMIT = 5
-VERDICTS = ("", "goal", "collision", "off_road", "no_progress", "time_limit")
+RAN_RED_LIGHT = 6
+RAN_STOP_SIGN = 7
+VERDICTS = ("", "goal", "collision", "off_road", "no_progress", "time_limit", "red_light", "stop_sign")
 """Reason words, by code."""
+
+REFERENCE_BRAKING_MPS2 = 1.5
+"""With which the reference way slows down before what stops the ego by rule."""
 
 
 @numba.njit(cache=True)
-def allowed_speed(actors: FloatArray, set_speed_mps: float) -> float:
-    """Returns the speed that traffic allows the ego now."""
-    leader, gap = leader_of(actors, EGO)
+def allowed_speed(
+    actors: FloatArray, on_route: FloatArray, set_speed_mps: float, bend_speed_mps: float, way_m: float
+) -> float:
+    """Returns the speed that traffic, the road and the rules allow the ego now.
+
+    Args:
+        actors: (actor_state.NUM_ROWS, N) states.
+        on_route: (on_paths.NUM_ON_PATH, N), where everybody is on the ego's route.
+        set_speed_mps: Speed that the ego is to drive.
+        bend_speed_mps: Speed from which the bends ahead can be taken.
+        way_m: Way from the ego's front to where it must wait; inf if it need not.
+    """
+    allowed = min(set_speed_mps, bend_speed_mps)
+    if way_m < LEADER_RANGE_M:
+        allowed = min(allowed, math.sqrt(2.0 * REFERENCE_BRAKING_MPS2 * max(way_m - STANDS_BEFORE_M, 0.0)))
+    leader, gap, speed = leader_in_strip(actors, on_route, EGO, on_route[ON_OFFSET_M, EGO])
     if leader >= 0 and gap <= LEADER_RANGE_M:
-        return float(min(set_speed_mps, actors[SPEED_MPS, leader]))
-    return set_speed_mps
+        return float(max(min(allowed, speed), 0.0))
+    return allowed
 
 
 @numba.njit(cache=True)
@@ -74,8 +105,10 @@ def progress_ratio(actors: FloatArray, criteria: FloatArray) -> float:
 def judge(
     actors: FloatArray,
     criteria: FloatArray,
+    allowed_mps: float,
     left_edge_m: float,
     right_edge_m: float,
+    infraction: int,
     time_s: float,
     tick_s: float,
 ) -> None:
@@ -84,19 +117,26 @@ def judge(
     Args:
         actors: (actor_state.NUM_ROWS, N) states.
         criteria: (NUM_ENTRIES,) thresholds and running values.
-        left_edge_m: d of the left edge of the driving lanes beside the ego.
-        right_edge_m: d of their right edge.
+        allowed_mps: Speed that traffic, the road and the rules allow the ego.
+        left_edge_m: d of the left edge of what may be driven on beside the ego.
+        right_edge_m: d of its right edge.
+        infraction: What the ego did wrong at a stop line in this tick, see ``stop_lines.INFRACTIONS``.
         time_s: Time since the episode's start.
         tick_s: Control period.
     """
     if criteria[VERDICT] != RUNNING:
         return
-    criteria[REFERENCE_M] += allowed_speed(actors, criteria[SET_SPEED_MPS]) * tick_s
+    criteria[REFERENCE_M] += allowed_mps * tick_s
     criteria[ROUTE_LEFT_MARGIN_M] = left_edge_m - actors[D_M, EGO]
     criteria[ROUTE_RIGHT_MARGIN_M] = actors[D_M, EGO] - right_edge_m
+    is_there = actors[S_M, EGO] >= criteria[GOAL_STATION_M] or time_s >= criteria[GOAL_TIME_S] - 1e-9
     if min(criteria[ROUTE_LEFT_MARGIN_M], criteria[ROUTE_RIGHT_MARGIN_M]) < 0.0:
         criteria[VERDICT] = OFF_ROAD
-    elif time_s >= criteria[GOAL_TIME_S] - 1e-9:
+    elif infraction == RED_LIGHT and criteria[MAY_RUN_RED] == 0.0:
+        criteria[VERDICT] = RAN_RED_LIGHT
+    elif infraction == STOP_SIGN_RUN and criteria[MAY_PASS_STOP_SIGN] == 0.0:
+        criteria[VERDICT] = RAN_STOP_SIGN
+    elif is_there:
         has_progress = progress_ratio(actors, criteria) >= criteria[MIN_PROGRESS_RATIO]
         criteria[VERDICT] = GOAL if has_progress else NO_PROGRESS
     elif time_s >= criteria[TIME_LIMIT_S] - 1e-9:
@@ -112,17 +152,17 @@ def has_conflict(actors: FloatArray, manoeuvres: FloatArray) -> bool:
     is behind.
     """
     for m in range(manoeuvres.shape[1]):
-        if manoeuvres[STARTED_S, m] < 0.0:
+        if manoeuvres[STARTED_S, m] < 0.0 and manoeuvres[CAN_START, m] > 0.0:
             return True
     for actor in range(1, actors.shape[1]):
-        if actors[IS_IDM, actor] > 0.0:
+        if actors[IS_IDM, actor] > 0.0 or actors[IS_ABSENT, actor] > 0.0:
             continue
         ahead = actors[S_M, actor] - actors[S_M, EGO]
         if ahead <= -0.5 * (actors[LENGTH_M, actor] + actors[LENGTH_M, EGO]):
             continue
         is_drifting = actors[D_RATE_MPS, actor] != 0.0
         is_changing = abs(actors[DESIRED_SPEED_MPS, actor] - actors[SPEED_MPS, actor]) > 1e-9
-        if is_drifting or is_changing or actors[SPEED_MPS, actor] < actors[SPEED_MPS, EGO] - 1e-3:
+        if is_drifting or is_changing or actors[ROUTE_SPEED_MPS, actor] < actors[SPEED_MPS, EGO] - 1e-3:
             return True
     return False
 

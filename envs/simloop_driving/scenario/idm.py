@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop_driving.scenario.actor_state import (
+    CLASS,
     COMMAND_D_M,
     COMMAND_D_RATE_MPS,
-    D_M,
+    FIRST_SLOW_CLASS,
     LENGTH_M,
-    S_M,
+    PATH,
     SPEED_MPS,
     WIDTH_M,
 )
+from simloop_driving.scenario.on_paths import ON_OFFSET_M, ON_STATION_M, ON_WAY
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,6 +34,10 @@ MAX_DECELERATION_MPS2 = 8.0
 """Emergency braking on a dry road; IDM itself knows no bound."""
 LATERAL_MARGIN_M = 0.2
 """Two actors share a lane strip when the space between their sides is below this."""
+SAME_WAY_COSINE = 0.5
+STANDING_MPS = 0.5
+MEETING_S = 2.5
+"""Who comes towards an actor or across its way, in its strip, is an obstacle from this time before they meet."""
 
 
 @numba.njit(cache=True)
@@ -55,32 +61,86 @@ def idm_acceleration(speed_mps: float, desired_speed_mps: float, gap_m: float, c
 
 
 @numba.njit(cache=True)
-def leader_of(actors: FloatArray, follower: int) -> tuple[int, float]:
-    """Returns the next actor ahead in the strip that ``follower`` sweeps, and the gap; -1 and inf if there is none.
-
-    An actor that is moving into the strip already counts.
-    """
-    leader, gap = -1, math.inf
-    s, d = actors[S_M, follower], actors[D_M, follower]
-    for other in range(actors.shape[1]):
-        ahead = actors[S_M, other] - s
-        if other == follower or ahead <= 0.0:
-            continue
-        free = ahead - 0.5 * (actors[LENGTH_M, other] + actors[LENGTH_M, follower])
-        if free >= gap:
-            continue
-        reach = 0.5 * (actors[WIDTH_M, other] + actors[WIDTH_M, follower]) + LATERAL_MARGIN_M
-        is_in_strip = abs(actors[D_M, other] - d) < reach
-        is_moving_in = actors[COMMAND_D_RATE_MPS, other] > 0.0 and abs(actors[COMMAND_D_M, other] - d) < reach
-        if is_in_strip or is_moving_in:
-            leader, gap = other, free
-    return leader, gap
+def _reach_along_and_across(actors: FloatArray, actor: int, way: float) -> tuple[float, float]:
+    """Returns half the length and width that an actor covers of a path which it meets at an angle of cosine ``way``."""
+    along, across = abs(way), math.sqrt(max(1.0 - way * way, 0.0))
+    length, width = actors[LENGTH_M, actor], actors[WIDTH_M, actor]
+    return 0.5 * (along * length + across * width), 0.5 * (along * width + across * length)
 
 
 @numba.njit(cache=True)
-def follow_acceleration(actors: FloatArray, follower: int, desired_speed_mps: float) -> float:
-    """Returns IDM's acceleration of an actor behind whoever is ahead of it."""
-    leader, gap = leader_of(actors, follower)
-    speed = actors[SPEED_MPS, follower]
-    closing = speed - actors[SPEED_MPS, leader] if leader >= 0 else 0.0
-    return float(idm_acceleration(speed, desired_speed_mps, gap, closing))
+def leader_in_strip(
+    actors: FloatArray, on_path: FloatArray, follower: int, d_m: float
+) -> tuple[int, float, float]:
+    """Returns the next actor ahead in a strip of the follower's path, the gap to it, and its speed along the path.
+
+    An actor of the same path counts when it is in the strip or moving into it. One of another path counts when it is
+    in the strip and goes the follower's way (within 60 degrees), stands, moves as people on foot do, or would be met
+    within ``MEETING_S``.
+
+    Args:
+        actors: (actor_state.NUM_ROWS, N) states.
+        on_path: (on_paths.NUM_ON_PATH, N), where everybody is on the follower's path.
+        follower: The follower.
+        d_m: Where the strip's centre lies across the path; the strip is as wide as the follower.
+
+    Returns:
+        The leader, -1 if there is none; the gap, bumper to bumper, inf if there is none; the leader's speed.
+    """
+    leader, gap, leader_speed = -1, math.inf, 0.0
+    path = actors[PATH, follower]
+    s = on_path[ON_STATION_M, follower]
+    for other in range(actors.shape[1]):
+        ahead = on_path[ON_STATION_M, other] - s
+        if other == follower or ahead <= 0.0 or on_path[ON_OFFSET_M, other] == math.inf:
+            continue
+        offset = on_path[ON_OFFSET_M, other]
+        if actors[PATH, other] == path:
+            free = ahead - 0.5 * (actors[LENGTH_M, other] + actors[LENGTH_M, follower])
+            if free >= gap:
+                continue
+            reach = 0.5 * (actors[WIDTH_M, other] + actors[WIDTH_M, follower]) + LATERAL_MARGIN_M
+            is_in_strip = abs(offset - d_m) < reach
+            is_moving_in = (
+                actors[COMMAND_D_RATE_MPS, other] > 0.0 and abs(actors[COMMAND_D_M, other] - d_m) < reach
+            )
+            if is_in_strip or is_moving_in:
+                leader, gap, leader_speed = other, free, actors[SPEED_MPS, other]
+            continue
+        way = on_path[ON_WAY, other]
+        half_length, half_width = _reach_along_and_across(actors, other, way)
+        free = ahead - half_length - 0.5 * actors[LENGTH_M, follower]
+        if free >= gap or abs(offset - d_m) >= half_width + 0.5 * actors[WIDTH_M, follower] + LATERAL_MARGIN_M:
+            continue
+        speed = actors[SPEED_MPS, other] * way
+        if way <= SAME_WAY_COSINE and actors[SPEED_MPS, other] > STANDING_MPS:
+            is_on_foot = actors[CLASS, other] >= FIRST_SLOW_CLASS
+            if not is_on_foot and free > MEETING_S * (actors[SPEED_MPS, follower] - speed):
+                continue
+        leader, gap, leader_speed = other, free, speed
+    return leader, gap, leader_speed
+
+
+@numba.njit(cache=True)
+def follower_in_strip(actors: FloatArray, on_path: FloatArray, leader: int, d_m: float) -> tuple[int, float]:
+    """Returns the next actor behind in a strip of the leader's path, and the gap; -1 and inf if there is none.
+
+    Args:
+        actors: (actor_state.NUM_ROWS, N) states.
+        on_path: (on_paths.NUM_ON_PATH, N), where everybody is on the leader's path.
+        leader: The actor that looks behind.
+        d_m: Where the strip's centre lies across the path.
+    """
+    follower, gap = -1, math.inf
+    s = on_path[ON_STATION_M, leader]
+    for other in range(actors.shape[1]):
+        behind = s - on_path[ON_STATION_M, other]
+        if other == leader or behind < 0.0 or on_path[ON_OFFSET_M, other] == math.inf:
+            continue
+        if actors[PATH, other] != actors[PATH, leader] and on_path[ON_WAY, other] <= SAME_WAY_COSINE:
+            continue
+        free = behind - 0.5 * (actors[LENGTH_M, other] + actors[LENGTH_M, leader])
+        reach = 0.5 * (actors[WIDTH_M, other] + actors[WIDTH_M, leader]) + LATERAL_MARGIN_M
+        if free < gap and abs(on_path[ON_OFFSET_M, other] - d_m) < reach:
+            follower, gap = other, free
+    return follower, gap

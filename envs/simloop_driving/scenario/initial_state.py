@@ -1,49 +1,81 @@
-"""Turns a scene into the arrays that the scenario kernels read: actors, manoeuvres and criteria."""
+"""Turns a scene into the arrays that the kernels read: paths, actors, manoeuvres, criteria and signals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import ConfigurationError
-from simloop.randomness import generator, stream_key
-from simloop_driving.roads.road_map import DRIVING, RoadMap, load_map
-from simloop_driving.roads.route import Route, lane_route
-from simloop_driving.scenario import actor_state, criteria, manoeuvres
-from simloop_driving.scenario.actor_state import ACTOR_CLASSES, ACTOR_DIMENSIONS_M, EGO
+from simloop_driving.roads.conflicts import A_IN_M, B_IN_M, PATH_A, PATH_B, conflict_zones
+from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap, load_map
+from simloop_driving.roads.route import STOP_SIGNAL, Paths, Route, lane_route, pose_at, stack_routes
+from simloop_driving.roads.routing import find_route, route_along
+from simloop_driving.scenario import actor_state, criteria
+from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M, EGO
+from simloop_driving.scenario.checks import check_goal_on_route
+from simloop_driving.scenario.flows import ROOM_BEFORE_ZONE_M, flow_on_path, flow_on_route
+from simloop_driving.scenario.lane_words import lane_at, lane_offset, lane_offsets
+from simloop_driving.scenario.manoeuvre_table import Stage, build_tables
+from simloop_driving.scenario.network import Network, build_network
+from simloop_driving.scenario.on_paths import nearest_coarse
 from simloop_driving.scenario.scene import Scene
-from simloop_driving.scenario.scene_actors import ActorStart, Background
-from simloop_driving.scenario.scene_manoeuvres import Manoeuvre
+from simloop_driving.scenario.scene_actors import ActorStart, EgoStart, LanePoint, OwnPath
+from simloop_driving.scenario.signals import build_signal_program
+from simloop_driving.scenario.start_columns import check_room, set_rules, start_column
 
 FloatArray = npt.NDArray[np.float64]
 
-ROOM_BEHIND_SCRIPTED_M = 20.0
-ROOM_AHEAD_OF_SCRIPTED_M = 70.0
-"""Background traffic keeps this distance from scripted actors at the start, so that it does not play their part."""
-SCRIPTED_SPEED_RATE_MPS2 = 2.0
+_LANES_AT_THE_EGO = ("ego", "left", "right")
+"""Of these words the lane counts that is beside the ego at the start, whatever is beside the actor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InitialState:
-    """The arrays of an episode's start; the kernels change them in place.
+    """The arrays of an episode's start; the kernels change those of actors, manoeuvres, criteria and stops in place.
 
     Attributes:
         road_map: The map.
-        route: The ego's lane.
+        route: The ego's route, path 0.
+        network: The paths and what follows from them.
         actors: (actor_state.NUM_ROWS, N) float64; column 0 is the ego.
+        actor_names: Names of the ego and the scene's actors, in the order of their columns.
         manoeuvres: (manoeuvres.NUM_ROWS, M) float64.
+        conditions: (triggers.NUM_ROWS, C) float64.
         criteria: (criteria.NUM_ENTRIES,) float64.
+        signal_program: (K, signals.NUM_COLUMNS) float64.
+        stops: (n, stop_lines.NUM_STOP_COLUMNS) float64.
+        attached: Pairs of columns that belong together and may touch.
     """
 
     road_map: RoadMap
     route: Route
+    network: Network
     actors: FloatArray
+    actor_names: tuple[str, ...]
     manoeuvres: FloatArray
+    conditions: FloatArray
     criteria: FloatArray
+    signal_program: FloatArray
+    stops: FloatArray
+    attached: frozenset[tuple[int, int]]
+
+    @property
+    def paths(self) -> Paths:
+        """The paths; path 0 is the ego's route."""
+        return self.network.paths
+
+    @property
+    def zones(self) -> FloatArray:
+        """(C, 7) conflict zones of the paths."""
+        return self.network.zones
+
+    @property
+    def priorities(self) -> npt.NDArray[np.int64]:
+        """(C,) who has the right of way in each zone."""
+        return self.network.priorities
 
 
 def build_initial_state(
@@ -63,198 +95,280 @@ def build_initial_state(
         road_map: The map, if it is not a shipped one.
 
     Raises:
-        ConfigurationError: A lane does not exist, the ego starts beyond its end, or two start in each other.
+        ConfigurationError: A lane does not exist or cannot be reached, somebody starts beyond the end of its path or
+            in somebody else, or a trigger can never hold.
     """
-    road_map = road_map if road_map is not None else load_map(scene.map_name)
-    lane = road_map.lane_index(scene.ego.road_id, scene.ego.lane_id)
-    where = f"{family}: scene.ego"
-    if road_map.lane_kind[lane] != DRIVING:
-        raise ConfigurationError(
-            f"{where}.lane {scene.ego.lane_id} of map {road_map.name!r} is not a driving lane."
+    return _Builder(scene, family, seed, ego_dimensions_m, road_map or load_map(scene.map_name)).build()
+
+
+class _Builder:
+    """Collects paths and columns while a scene is placed."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        family: str,
+        seed: int,
+        ego_dimensions_m: tuple[float, float, float],
+        road_map: RoadMap,
+    ) -> None:
+        self.scene, self.family, self.seed, self.road_map = scene, family, seed, road_map
+        ego = scene.ego
+        start = self._lane(LanePoint(road_id=ego.road_id, lane_id=ego.lane_id), f"{family}: scene.ego")
+        self.route = self._route(start, ego, ego.station_m, f"{family}: scene.ego")
+        self._check_station(ego.station_m, start, f"{family}: scene.ego.station_m")
+        check_goal_on_route(scene, self.route.length_m)
+        self.routes: list[Route] = [self.route]
+        self.offsets = lane_offsets(road_map, self.route, ego.station_m)
+        self.columns = [self._ego_column(ego_dimensions_m)]
+        self.names: list[str] = ["ego"]
+
+    def build(self) -> InitialState:
+        for actor in self.scene.actors:
+            self.columns.append(self._actor_column(actor))
+            self.names.append(actor.name)
+        attached = {
+            (self.names.index(actor.attached_to), self.names.index(actor.name))
+            for actor in self.scene.actors
+            if actor.attached_to
+        }
+        check_room(self.columns, self.names, self.routes, attached, self.family)
+        self._add_flows()
+        network = build_network(self.road_map, tuple(self.routes))
+        actors = np.ascontiguousarray(np.stack(self.columns, axis=1))
+        table, conditions = build_tables(self.scene, self._stage(actors, network))
+        return InitialState(
+            road_map=self.road_map,
+            route=self.route,
+            network=network,
+            actors=actors,
+            actor_names=tuple(self.names),
+            manoeuvres=table,
+            conditions=conditions,
+            criteria=_criteria(self.scene),
+            signal_program=build_signal_program(self.road_map, self.scene.signals),
+            stops=network.stops.copy(),
+            attached=frozenset(attached),
         )
-    route = lane_route(road_map, lane)
-    if scene.ego.station_m > route.length_m:
-        raise ConfigurationError(
-            f"{where}.station_m is {scene.ego.station_m:g}; lane {scene.ego.lane_id} of map {road_map.name!r} is "
-            f"{route.length_m:g} m long."
-        )
-    offsets = _lane_offsets(road_map, route, scene.ego.station_m)
-    columns = [_ego_column(scene, ego_dimensions_m)]
-    names = [actor.name for actor in scene.actors]
-    for actor in scene.actors:
-        behind = columns[1 + names.index(actor.ahead_of)] if actor.ahead_of else columns[0]
-        columns.append(_actor_column(actor, behind, offsets, family))
-    _check_room(columns, ("ego", *names), family)
-    if scene.background is not None:
-        columns += _background_columns(scene.background, scene, columns, offsets, family, seed)
-    return InitialState(
-        road_map=road_map,
-        route=route,
-        actors=np.ascontiguousarray(np.stack(columns, axis=1)),
-        manoeuvres=_manoeuvre_table(scene.manoeuvres, names, offsets, family),
-        criteria=_criteria(scene),
-    )
 
+    # --- lanes and paths -------------------------------------------------------------------------------------
 
-def _lane_offsets(road_map: RoadMap, route: Route, s_m: float) -> dict[str, float]:
-    """Returns d of the lanes called ego, left and right at ``s_m``; lanes that are not there are left out."""
-    offsets = {"ego": 0.0}
-    for side in ("left", "right"):
-        neighbour = road_map.driving_neighbour(route.lane, side)
-        if neighbour >= 0:
-            offsets[side] = route.lane_centre_m(neighbour, s_m)
-    return offsets
-
-
-def _offset(offsets: dict[str, float], lane: str, where: str) -> float:
-    if lane not in offsets:
-        raise ConfigurationError(
-            f"{where}: there is no lane to the {lane} of the ego; there is: {', '.join(offsets)}."
-        )
-    return offsets[lane]
-
-
-def _column(
-    *,
-    s_m: float,
-    d_m: float,
-    speed_mps: float,
-    dimensions_m: tuple[float, float, float],
-    actor_class: str,
-    is_idm: bool,
-) -> FloatArray:
-    column = np.zeros(actor_state.NUM_ROWS)
-    column[actor_state.S_M] = s_m
-    column[actor_state.D_M] = d_m
-    column[actor_state.SPEED_MPS] = speed_mps
-    column[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1] = dimensions_m
-    column[actor_state.CLASS] = ACTOR_CLASSES.index(actor_class)
-    column[actor_state.IS_IDM] = float(is_idm)
-    column[actor_state.DESIRED_SPEED_MPS] = speed_mps
-    column[actor_state.SPEED_RATE_MPS2] = SCRIPTED_SPEED_RATE_MPS2
-    column[actor_state.COMMAND_D_M] = d_m
-    return column
-
-
-def _check_room(columns: Sequence[FloatArray], names: Sequence[str], family: str) -> None:
-    for second in range(1, len(columns)):
-        for first in range(second):
-            one, other = columns[first], columns[second]
-            apart_m = abs(other[actor_state.S_M] - one[actor_state.S_M])
-            aside_m = abs(other[actor_state.D_M] - one[actor_state.D_M])
-            length_m = 0.5 * (one[actor_state.LENGTH_M] + other[actor_state.LENGTH_M])
-            width_m = 0.5 * (one[actor_state.WIDTH_M] + other[actor_state.WIDTH_M])
-            if apart_m < length_m - 1e-9 and aside_m < width_m - 1e-9:
-                raise ConfigurationError(
-                    f"{family}: scene.actors.{names[second]} starts in {names[first]}: centres {apart_m:.2f} m apart "
-                    f"along the lane and {aside_m:.2f} m across; allowed: from {length_m:.2f} m along or "
-                    f"{width_m:.2f} m across."
-                )
-
-
-def _ego_column(scene: Scene, dimensions_m: tuple[float, float, float]) -> FloatArray:
-    return _column(
-        s_m=scene.ego.station_m,
-        d_m=scene.ego.lateral_offset_m,
-        speed_mps=scene.ego.initial_speed_mps,
-        dimensions_m=dimensions_m,
-        actor_class="car",
-        is_idm=False,
-    )
-
-
-def _actor_column(
-    actor: ActorStart, behind: FloatArray, offsets: dict[str, float], family: str
-) -> FloatArray:
-    length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
-    dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
-    d_m = _offset(offsets, actor.lane, f"{family}: scene.actors.{actor.name}.lane")
-    column = _column(
-        s_m=float(behind[actor_state.S_M])
-        + actor.gap_m
-        + 0.5 * (float(behind[actor_state.LENGTH_M]) + dimensions_m[0]),
-        d_m=d_m + math.copysign(actor.away_from_ego_lane_m, d_m),
-        speed_mps=actor.speed_mps,
-        dimensions_m=dimensions_m,
-        actor_class=actor.actor_class,
-        is_idm=actor.is_idm,
-    )
-    column[actor_state.KEEPS_HEADING] = float(actor.keeps_heading)
-    return column
-
-
-def _background_columns(
-    background: Background,
-    scene: Scene,
-    scripted: Sequence[FloatArray],
-    offsets: dict[str, float],
-    family: str,
-    seed: int,
-) -> list[FloatArray]:
-    """Fills lanes from behind the ego to ahead of it; lanes that the road does not have stay empty."""
-    lanes = [lane for lane in background.lanes if lane in offsets]
-    columns: list[FloatArray] = []
-    for number, lane in enumerate(lanes):
-        num = background.num_actors // len(lanes) + (number < background.num_actors % len(lanes))
-        draws = generator(stream_key("driving.background", family, seed, lane))
-        taken = [
-            (float(c[actor_state.S_M]), float(c[actor_state.LENGTH_M]))
-            for c in scripted
-            if abs(c[actor_state.D_M] - offsets[lane]) < 1.75
-        ]
-        relative_mps = float(draws.uniform(*background.relative_speed_range_mps))
-        speed_mps = max(1.0, scene.ego.initial_speed_mps + relative_mps)
-        headways_s = draws.uniform(*background.headway_range_s, size=num)
-        classes = draws.integers(len(background.classes), size=num)
-        s_m = scene.ego.station_m - float(np.sum(headways_s[: num // 3])) * speed_mps
-        s_m += float(draws.uniform(-0.5, 0.5)) * float(np.mean(background.headway_range_s)) * speed_mps
-        for headway_s, class_index in zip(headways_s, classes, strict=True):
-            actor_class = background.classes[int(class_index)]
-            dimensions_m = ACTOR_DIMENSIONS_M[actor_class]
-            for other_m, length_m in sorted(taken):
-                half = 0.5 * (dimensions_m[0] + length_m)
-                if other_m - half - ROOM_BEHIND_SCRIPTED_M < s_m < other_m + half + ROOM_AHEAD_OF_SCRIPTED_M:
-                    s_m = other_m + half + ROOM_AHEAD_OF_SCRIPTED_M
-            columns.append(
-                _column(
-                    s_m=s_m,
-                    d_m=offsets[lane],
-                    speed_mps=speed_mps,
-                    dimensions_m=dimensions_m,
-                    actor_class=actor_class,
-                    is_idm=True,
-                )
+    def _lane(self, point: LanePoint, where: str) -> int:
+        lane = self.road_map.lane_index(point.road_id, point.lane_id)
+        if self.road_map.lane_kind[lane] != DRIVING:
+            raise ConfigurationError(
+                f"{where}.lane {point.lane_id} of map {self.road_map.name!r} is not a driving lane."
             )
-            s_m += dimensions_m[0] + float(headway_s) * speed_mps
-    return columns
+        return lane
 
+    def _route(self, start: int, way: EgoStart | OwnPath, station_m: float, where: str) -> Route:
+        if way.to is None:
+            return lane_route(self.road_map, start)
+        goal = self._lane(way.to, f"{where}.to")
+        via = [self._lane(point, f"{where}.via") for point in way.via]
+        try:
+            lanes = find_route(self.road_map, start, goal, via=via)
+            return route_along(self.road_map, lanes, from_m=station_m)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
 
-def _manoeuvre_table(
-    entries: Sequence[Manoeuvre], names: list[str], offsets: dict[str, float], family: str
-) -> FloatArray:
-    table = np.zeros((manoeuvres.NUM_ROWS, len(entries)))
-    for i, entry in enumerate(entries):
-        is_lateral = bool(entry.to_lane)
-        table[manoeuvres.ACTOR, i] = EGO + 1 + names.index(entry.actor)
-        table[manoeuvres.TRIGGER, i] = manoeuvres.TRIGGERS.index(entry.trigger.kind)
-        table[manoeuvres.THRESHOLD, i] = entry.trigger.threshold
-        table[manoeuvres.LATEST_S, i] = entry.latest_s
-        table[manoeuvres.KIND, i] = manoeuvres.LATERAL if is_lateral else manoeuvres.SPEED
-        where = f"{family}: scene.manoeuvres[{i}].change_lane.to"
-        table[manoeuvres.TARGET, i] = (
-            _offset(offsets, entry.to_lane, where) if is_lateral else entry.end_speed_mps
+    def _check_station(self, station_m: float, lane: int, where: str) -> None:
+        length_m = (
+            self.road_map.samples(lane).stop - self.road_map.samples(lane).start - 1
+        ) * self.road_map.step_m
+        if station_m > length_m:
+            raise ConfigurationError(
+                f"{where} is {station_m:g}; lane {int(self.road_map.lane_opendrive_id[lane])} of map "
+                f"{self.road_map.name!r} is {length_m:g} m long."
+            )
+
+    def _path(self, route: Route) -> int:
+        """Returns the number of a route among the paths; a new one is appended."""
+        for number, known in enumerate(self.routes):
+            if known is route:
+                return number
+        self.routes.append(route)
+        return len(self.routes) - 1
+
+    def _own_path(self, on: OwnPath, where: str) -> int:
+        start = self._lane(on.start, f"{where}.on")
+        self._check_station(on.station_m, start, f"{where}.on.station_m")
+        return self._path(self._route(start, on, on.station_m, f"{where}.on"))
+
+    # --- columns ---------------------------------------------------------------------------------------------
+
+    def _ego_column(self, dimensions_m: tuple[float, float, float]) -> FloatArray:
+        ego = self.scene.ego
+        column = start_column(
+            path=0,
+            s_m=ego.station_m,
+            d_m=ego.lateral_offset_m,
+            speed_mps=ego.initial_speed_mps,
+            dimensions_m=dimensions_m,
+            actor_class="car",
         )
-        table[manoeuvres.RATE, i] = entry.lateral_speed_mps if is_lateral else entry.rate_mps2
-        table[manoeuvres.STARTED_S, i] = -1.0
-    return table
+        column[actor_state.DESIRED_SPEED_MPS] = ego.set_speed_mps
+        return column
+
+    def _actor_column(self, actor: ActorStart) -> FloatArray:
+        where = f"{self.family}: scene.actors.{actor.name}"
+        length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
+        dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
+        if actor.on is not None:
+            path = self._own_path(actor.on, where)
+            s_m = actor.on.station_m
+            if actor.arrives_with_ego_s is not None:
+                s_m = self._arriving_station_m(actor, path, dimensions_m[0], where)
+            d_m = self._offset_m(path, s_m, actor.lane, dimensions_m[1], f"{where}.lane")
+        else:
+            path, s_m = 0, self._station_on_route_m(actor, dimensions_m[0])
+            if actor.lane == "opposite":
+                path, s_m = self._opposite_path(s_m, where)
+                d_m = 0.0
+            elif actor.lane in _LANES_AT_THE_EGO:
+                d_m = lane_offset(self.offsets, actor.lane, f"{where}.lane")
+            else:
+                d_m = self._offset_m(0, s_m, actor.lane, dimensions_m[1], f"{where}.lane")
+        column = start_column(
+            path=path,
+            s_m=s_m,
+            d_m=d_m + math.copysign(actor.away_from_ego_lane_m, d_m) + actor.lateral_offset_m,
+            speed_mps=actor.speed_mps,
+            dimensions_m=dimensions_m,
+            actor_class=actor.actor_class,
+            behaviour="scripted" if actor.waits else actor.behaviour,
+        )
+        if actor.keeps_heading:
+            column[actor_state.KEEPS_HEADING] = 1.0
+        set_rules(column, actor)
+        return column
+
+    def _station_on_route_m(self, actor: ActorStart, length_m: float) -> float:
+        of = self.columns[self.names.index(actor.ahead_of) if actor.ahead_of else EGO]
+        s_m = float(of[actor_state.PATH_S_M])
+        if actor.placed == "beside":
+            return s_m + actor.gap_m
+        apart_m = 0.5 * (float(of[actor_state.LENGTH_M]) + length_m)
+        if actor.placed == "behind":
+            return s_m - actor.gap_m - apart_m
+        return s_m + actor.gap_m + apart_m
+
+    def _offset_m(self, path: int, s_m: float, word: str, width_m: float, where: str) -> float:
+        offsets = lane_offsets(self.road_map, self.routes[path], s_m, width_m)
+        return lane_offset(offsets, word, where)
+
+    def _opposite_path(self, s_m: float, where: str) -> tuple[int, float]:
+        """Returns the path of somebody who comes towards the ego, and the station beside ``s_m`` of the route."""
+        there = int(self.road_map.lane_opposite[lane_at(self.route, s_m)])
+        home = int(self.road_map.lane_opposite[lane_at(self.route, self.scene.ego.station_m)])
+        if there < 0:
+            raise ConfigurationError(
+                f"{where}.lane: there is no lane of the opposite direction at station {s_m:g} of the ego's route; "
+                f"there is: {', '.join(self.offsets)}."
+            )
+        lanes: tuple[int, ...] = (there,)
+        if home >= 0:
+            lanes = find_route(self.road_map, there, home)
+        route = route_along(self.road_map, lanes)
+        d_m = lane_offsets(self.road_map, self.route, s_m)["opposite"]
+        x_m, y_m, _ = pose_at(self.route.samples, self.route.step_m, s_m, d_m)
+        return self._path(route), float(nearest_coarse(route.samples, route.step_m, x_m, y_m))
+
+    def _arriving_station_m(self, actor: ActorStart, path: int, length_m: float, where: str) -> float:
+        entry = _first_entry_m(conflict_zones(stack_routes((self.route, self.routes[path]))), 1)
+        if entry is None:
+            raise ConfigurationError(
+                f"{where}.arrives_with_ego_s: its path does not meet the ego's route. Allowed: a path that crosses or "
+                "joins it, or on.station_m."
+            )
+        ego = self.scene.ego
+        to_go_m = entry[0] - ego.station_m - 0.5 * float(self.columns[EGO][actor_state.LENGTH_M])
+        arrives_s = to_go_m / max(ego.set_speed_mps, 0.1) + float(actor.arrives_with_ego_s or 0.0)
+        s_m = entry[1] - 0.5 * length_m - arrives_s * actor.speed_mps
+        if s_m < 0.0:
+            raise ConfigurationError(
+                f"{where}.arrives_with_ego_s: it would have to start {-s_m:.1f} m before its path begins, to come in "
+                f"{arrives_s:.1f} s at {actor.speed_mps:g} m/s. Allowed: a longer path, an ego nearer to the place, a "
+                "lower speed or an earlier arrival."
+            )
+        return s_m
+
+    # --- flows, stage ----------------------------------------------------------------------------------------
+
+    def _add_flows(self) -> None:
+        placed = list(self.columns)
+        for number, flow in enumerate(self.scene.flows):
+            key: tuple[str | int, ...] = (self.family, self.seed)
+            if number:
+                key = (*key, number)
+            if flow.on is None:
+                self.columns += flow_on_route(flow, self.scene, placed, self.offsets, key)
+                continue
+            where = f"{self.family}: scene.background[{number}]"
+            path = self._own_path(flow.on, where)
+            route = self.routes[path]
+            until_m = route.length_m
+            if path:
+                entry = _first_entry_m(conflict_zones(stack_routes((self.route, route))), 1)
+                until_m = min(until_m, entry[1] - ROOM_BEFORE_ZONE_M if entry else math.inf)
+            self.columns += flow_on_path(
+                flow,
+                self.scene,
+                placed,
+                path=path,
+                station_m=flow.on.station_m,
+                until_m=max(until_m, flow.on.station_m + 3.0),
+                offsets=lane_offsets(self.road_map, route, flow.on.station_m),
+                key=key,
+            )
+
+    def _stage(self, actors: FloatArray, network: Network) -> Stage:
+        paths = {name: int(actors[actor_state.PATH, i]) for i, name in enumerate(self.names)}
+        entries = {name: _first_entry_m(network.zones, path) for name, path in paths.items() if path}
+        columns = {name: i for i, name in enumerate(self.names)}
+
+        def offset_m(name: str, word: str, where: str) -> float:
+            column = actors[:, columns[name]]
+            path = int(column[actor_state.PATH])
+            if path == 0 and word in _LANES_AT_THE_EGO:
+                return lane_offset(self.offsets, word, where)
+            s_m, width_m = float(column[actor_state.PATH_S_M]), float(column[actor_state.WIDTH_M])
+            return self._offset_m(path, s_m, word, width_m, where)
+
+        def lights(path: int) -> tuple[int, ...]:
+            signals = self.routes[path].stops[:, STOP_SIGNAL].astype(np.int64)
+            return tuple(int(i) for i in signals if self.road_map.signal_kind[i] == TRAFFIC_LIGHT)
+
+        return Stage(
+            actors=actors,
+            columns=columns,
+            offset_m=offset_m,
+            path_length_m={name: self.routes[path].length_m for name, path in paths.items()},
+            conflict_entry_m={name: entry for name, entry in entries.items() if entry is not None},
+            signal_ids=tuple(int(i) for i in self.road_map.signal_id),
+            path_lights={name: lights(path) for name, path in paths.items()},
+        )
+
+
+def _first_entry_m(zones: FloatArray, path: int) -> tuple[float, float] | None:
+    """Returns where path 0 and another path first come to a place that both need: station on each."""
+    hits = zones[(zones[:, PATH_A] == 0) & (zones[:, PATH_B] == path)]
+    if not len(hits):
+        return None
+    first = hits[np.argmin(hits[:, B_IN_M])]
+    return float(first[A_IN_M]), float(first[B_IN_M])
 
 
 def _criteria(scene: Scene) -> FloatArray:
     values = np.zeros(criteria.NUM_ENTRIES)
     values[criteria.SET_SPEED_MPS] = scene.ego.set_speed_mps
     values[criteria.GOAL_TIME_S] = scene.goal_time_s
+    values[criteria.GOAL_STATION_M] = scene.goal_station_m
+    values[criteria.MAY_RUN_RED] = float(scene.may_run_red)
+    values[criteria.MAY_PASS_STOP_SIGN] = float(scene.may_pass_stop_sign)
     values[criteria.MIN_PROGRESS_RATIO] = scene.min_progress_ratio
     values[criteria.TIME_LIMIT_S] = scene.time_limit_s
     values[criteria.START_S_M] = scene.ego.station_m
     values[criteria.CONFLICT_OVER_S] = scene.conflict_over_s
+    values[criteria.RULE_WAY_M] = math.inf
     return values

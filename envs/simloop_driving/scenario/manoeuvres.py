@@ -1,4 +1,4 @@
-"""Scripted manoeuvres: when one starts (its trigger) and what it commands; evaluated once per control tick."""
+"""Scripted manoeuvres: what they command from their trigger to their end; evaluated once per control tick."""
 
 from __future__ import annotations
 
@@ -9,93 +9,146 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop_driving.scenario.actor_state import (
-    COMMAND_ACCELERATION_MPS2,
     COMMAND_D_M,
     COMMAND_D_RATE_MPS,
+    D_RATE_MPS,
     DESIRED_SPEED_MPS,
-    EGO,
     IS_IDM,
-    LENGTH_M,
-    S_M,
+    IS_MOBIL,
+    LATERAL_LIMIT_MPS2,
+    OBEYS,
+    PATH_D_M,
     SPEED_MPS,
     SPEED_RATE_MPS2,
 )
-from simloop_driving.scenario.idm import follow_acceleration
+from simloop_driving.scenario.triggers import holds
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 # Rows of the manoeuvre table, one column a manoeuvre.
 ACTOR = 0
-TRIGGER = 1  # index into TRIGGERS
-THRESHOLD = 2
-LATEST_S = 3  # starts at this time at the latest
-KIND = 4  # LATERAL or SPEED
-TARGET = 5  # d (m) or speed (m/s)
-RATE = 6  # lateral speed (m/s) or change of speed (m/s2)
-STARTED_S = 7  # -1 before the trigger
-NUM_ROWS = 8
+KIND = 1  # index into scene_manoeuvres.MANOEUVRES
+FIRST_CONDITION = 2  # its trigger in the condition table
+NUM_CONDITIONS = 3
+CAN_START = 4  # 0: its trigger says that it never starts
+STARTED_S = 5  # -1 before the trigger
+ENDED_S = 6  # -1 before the end
+TARGET_D_M = 7  # offset across its path to which it leads; NaN: it leaves the offset alone
+LATERAL_SPEED_MPS = 8  # largest speed across
+LATERAL_ACCELERATION_MPS2 = 9
+END_SPEED_MPS = 10  # NaN: it leaves the speed alone
+RATE_MPS2 = 11
+AMPLITUDE_M = 12  # of a swerve
+PERIOD_S = 13
+COUNT = 14
+HOME_D_M = 15  # where the swerve began
+FORGETS = 16  # bits of actor_state.OBEYS that it takes away
+HANDS_OVER = 17  # 1: the driver model drives from its start on; 2: that model changes lanes too
+IS_STEERED = 18  # 1: moves across no faster than its wheels, turned by STEERED_RATIO, allow
+NUM_ROWS = 19
 
-TIME = 0
-HEADWAY = 1
-DISTANCE = 2
-TTC = 3
-TRIGGERS = ("time_s", "headway_s", "distance_m", "ttc_s")
-"""Names of the triggers, by code; all but time compare the ego with the actor ahead of it."""
-
-LATERAL = 0
-SPEED = 1
+STEERED_RATIO = 0.4
+"""Lateral over longitudinal speed of a car that pulls out (about 22 degrees)."""
 
 
 @numba.njit(cache=True)
-def _is_triggered(row: FloatArray, actors: FloatArray, time_s: float) -> bool:
-    if time_s >= row[LATEST_S] - 1e-9:
-        return True
-    trigger = int(row[TRIGGER])
-    if trigger == TIME:
-        return bool(time_s >= row[THRESHOLD] - 1e-9)
+def _start(actors: FloatArray, row: FloatArray, time_s: float) -> None:
     actor = int(row[ACTOR])
-    gap = actors[S_M, actor] - actors[S_M, EGO] - 0.5 * (actors[LENGTH_M, actor] + actors[LENGTH_M, EGO])
-    if gap < 0.0:
-        return False
-    if trigger == DISTANCE:
-        return bool(gap <= row[THRESHOLD])
-    speed = actors[SPEED_MPS, EGO]
-    if trigger == TTC:
-        speed -= actors[SPEED_MPS, actor]
-    return bool(speed > 0.0 and gap <= row[THRESHOLD] * speed)
+    row[STARTED_S] = time_s
+    if not math.isnan(row[TARGET_D_M]):
+        actors[COMMAND_D_M, actor] = row[TARGET_D_M]
+        actors[COMMAND_D_RATE_MPS, actor] = row[LATERAL_SPEED_MPS]
+    if row[LATERAL_SPEED_MPS] > 0.0:
+        actors[LATERAL_LIMIT_MPS2, actor] = row[LATERAL_ACCELERATION_MPS2]
+        actors[IS_MOBIL, actor] = 0.0
+        row[HOME_D_M] = actors[PATH_D_M, actor]
+    if not math.isnan(row[END_SPEED_MPS]):
+        actors[IS_IDM, actor] = 0.0
+        actors[IS_MOBIL, actor] = 0.0
+        actors[DESIRED_SPEED_MPS, actor] = row[END_SPEED_MPS]
+        actors[SPEED_RATE_MPS2, actor] = row[RATE_MPS2]
+    if row[HANDS_OVER] > 0.0:
+        actors[IS_IDM, actor] = 1.0
+    actors[OBEYS, actor] = float(int(actors[OBEYS, actor]) & ~int(row[FORGETS]))
 
 
 @numba.njit(cache=True)
-def command_actors(actors: FloatArray, manoeuvres: FloatArray, time_s: float, tick_s: float) -> None:
-    """Starts manoeuvres whose trigger holds and writes every actor's command rows, in place.
+def _swerve(actors: FloatArray, row: FloatArray, time_s: float) -> bool:
+    """Leads from side to side, half a period each, and back; returns whether it is over."""
+    actor = int(row[ACTOR])
+    leg = int((time_s - row[STARTED_S]) / (0.5 * row[PERIOD_S]) + 1e-9)
+    num_legs = 2 * int(row[COUNT])
+    side = 0.0 if leg >= num_legs else (1.0 if leg % 2 == 0 else -1.0)
+    target = row[HOME_D_M] + side * row[AMPLITUDE_M]
+    is_there = actors[PATH_D_M, actor] == target and actors[D_RATE_MPS, actor] == 0.0
+    actors[COMMAND_D_M, actor] = target
+    actors[COMMAND_D_RATE_MPS, actor] = 0.0 if is_there else row[LATERAL_SPEED_MPS]
+    return bool(leg >= num_legs and is_there)
+
+
+@numba.njit(cache=True)
+def _is_over(actors: FloatArray, row: FloatArray) -> bool:
+    """Returns whether its offset and its speed are reached, or another manoeuvre has taken over."""
+    actor = int(row[ACTOR])
+    is_led = actors[COMMAND_D_M, actor] == row[TARGET_D_M]  # never if it is NaN
+    is_across = actors[PATH_D_M, actor] == row[TARGET_D_M] and actors[D_RATE_MPS, actor] == 0.0
+    if is_led and not is_across:
+        return False
+    is_commanded = actors[IS_IDM, actor] == 0.0 and actors[DESIRED_SPEED_MPS, actor] == row[END_SPEED_MPS]
+    return not (is_commanded and abs(actors[SPEED_MPS, actor] - row[END_SPEED_MPS]) > 1e-9)
+
+
+@numba.njit(cache=True)
+def _advance(actors: FloatArray, row: FloatArray, time_s: float) -> None:
+    actor = int(row[ACTOR])
+    if row[PERIOD_S] > 0.0:
+        if _swerve(actors, row, time_s):
+            row[ENDED_S] = time_s
+        return
+    is_on_way = actors[COMMAND_D_M, actor] == row[TARGET_D_M] and actors[PATH_D_M, actor] != row[TARGET_D_M]
+    if row[IS_STEERED] > 0.0 and is_on_way:
+        steered = STEERED_RATIO * actors[SPEED_MPS, actor]
+        actors[COMMAND_D_RATE_MPS, actor] = min(row[LATERAL_SPEED_MPS], steered)
+    if _is_over(actors, row):
+        row[ENDED_S] = time_s
+        if row[HANDS_OVER] == 2.0:
+            actors[IS_MOBIL, actor] = 1.0
+
+
+@numba.njit(cache=True)
+def command_manoeuvres(
+    actors: FloatArray,
+    manoeuvres: FloatArray,
+    conditions: FloatArray,
+    signal_states: IntArray,
+    time_s: float,
+) -> None:
+    """Starts manoeuvres whose trigger holds and leads those under way, in place.
+
+    Writes where actors are to go across their paths, which speed they are to take up, whether a driver model drives
+    them and what they obey; never their acceleration.
 
     Args:
-        actors: (actor_state.NUM_ROWS, N) state and commands; column 0 is the ego and gets none.
-        manoeuvres: (NUM_ROWS, M) manoeuvres.
+        actors: (actor_state.NUM_ROWS, N) float64 states and commands; column 0 is the ego and gets none.
+        manoeuvres: (NUM_ROWS, M) float64 manoeuvres.
+        conditions: (triggers.NUM_ROWS, C) float64 conditions of their triggers.
+        signal_states: (K,) int64 state of each signal of the map: 0 green, 1 amber, 2 red.
         time_s: Time since the episode's start.
-        tick_s: Control period.
     """
+    ended_s = manoeuvres[ENDED_S]
     for m in range(manoeuvres.shape[1]):
         row = manoeuvres[:, m]
-        if row[STARTED_S] >= 0.0 or not _is_triggered(row, actors, time_s):
+        if row[ENDED_S] >= 0.0 or row[CAN_START] == 0.0:
             continue
-        row[STARTED_S] = time_s
-        actor = int(row[ACTOR])
-        if int(row[KIND]) == LATERAL:
-            actors[COMMAND_D_M, actor] = row[TARGET]
-            actors[COMMAND_D_RATE_MPS, actor] = row[RATE]
-        else:
-            actors[IS_IDM, actor] = 0.0
-            actors[DESIRED_SPEED_MPS, actor] = row[TARGET]
-            actors[SPEED_RATE_MPS2, actor] = row[RATE]
-    for actor in range(1, actors.shape[1]):
-        wanted = actors[DESIRED_SPEED_MPS, actor]
-        if actors[IS_IDM, actor] > 0.0:
-            acceleration = follow_acceleration(actors, actor, wanted)
-        else:
-            limit = actors[SPEED_RATE_MPS2, actor]
-            acceleration = min(max((wanted - actors[SPEED_MPS, actor]) / tick_s, -limit), limit)
-        actors[COMMAND_ACCELERATION_MPS2, actor] = acceleration
+        if row[STARTED_S] >= 0.0:
+            _advance(actors, row, time_s)
+            continue
+        first, num = int(row[FIRST_CONDITION]), int(row[NUM_CONDITIONS])
+        if holds(conditions, first, num, actors, ended_s, signal_states, time_s):
+            _start(actors, row, time_s)
+            if row[PERIOD_S] > 0.0 or row[IS_STEERED] > 0.0:
+                _advance(actors, row, time_s)
 
 
 @numba.njit(cache=True)

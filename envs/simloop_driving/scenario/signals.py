@@ -82,11 +82,11 @@ def time_to_change(program: FloatArray, signal: int, time_s: float) -> float:
     """Returns the time until a light shows something else; inf for what is not a light."""
     if program[signal, IS_LIGHT] == 0.0:
         return math.inf
-    passed = _time_in_cycle(program, signal, time_s) + 1e-9
-    green, amber = program[signal, GREEN_S], program[signal, AMBER_S]
-    if passed < green:
-        return float(green - passed)
-    return float(green + amber - passed if passed < green + amber else program[signal, CYCLE_S] - passed)
+    state = state_at(program, signal, time_s)
+    ends = program[signal, CYCLE_S] if state == RED else program[signal, GREEN_S]
+    if state == AMBER:
+        ends += program[signal, AMBER_S]
+    return float(ends - _time_in_cycle(program, signal, time_s))
 
 
 @numba.njit(cache=True)
@@ -94,3 +94,13 @@ def fill_states(program: FloatArray, time_s: float, states: IntArray) -> None:
     """Writes the state of every signal into ``states`` (K,)."""
     for signal in range(program.shape[0]):
         states[signal] = state_at(program, signal, time_s)
+
+
+@numba.njit(cache=True)
+def states_over(program: FloatArray, signals: IntArray, times_s: FloatArray) -> IntArray:
+    """Returns the (T, U) states of some signals (U,) at times (T,)."""
+    states = np.empty((times_s.shape[0], signals.shape[0]), dtype=np.int64)
+    for t in range(times_s.shape[0]):
+        for i in range(signals.shape[0]):
+            states[t, i] = state_at(program, signals[i], times_s[t])
+    return states
