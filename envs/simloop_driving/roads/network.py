@@ -155,7 +155,7 @@ class Network:
         header = root.find("header")
         assert header is not None
         header.set("date", "2026-01-01T00:00:00")  # a map made twice is the same file
-        self._write_heads(root)
+        self._write_signals(root)
         self._write_controllers(root)
         ElementTree.indent(root)
         return (
@@ -196,21 +196,6 @@ class Network:
                     element_id,
                     None if contact is None else xodr.ContactPoint[contact],
                 )
-        for signal in spec.signals:
-            is_light = signal.kind == "traffic_light"
-            item = xodr.Signal(
-                s=signal.station_m,
-                t=signal.t_m,
-                country="OpenDRIVE" if is_light else "DE",
-                Type=SIGNAL_TYPES[signal.kind],
-                id=str(signal.signal_id),
-                name=f"{signal.kind} {signal.signal_id}",
-                dynamic=xodr.Dynamic.yes if is_light else xodr.Dynamic.no,
-                zOffset=signal.height_m,
-                orientation=xodr.Orientation.positive if signal.is_forward else xodr.Orientation.negative,
-            )
-            item.add_validity(*signal.lanes)
-            road.add_signal(item)
         return road
 
     def _lane(self, spec: LaneSpec) -> Any:
@@ -231,19 +216,13 @@ class Network:
             return xodr.RoadMark(xodr.RoadMarkType.broken, 0.15, length=6.0, space=12.0)
         return xodr.RoadMark(xodr.RoadMarkType[name], *(() if name == "none" else (0.15,)))
 
-    def _write_heads(self, root: ElementTree.Element) -> None:
-        specs = {str(signal.signal_id): signal for road in self.roads.values() for signal in road.signals}
-        for element in root.iter("signal"):
-            if element.get("country") == "OPENDRIVE":
-                element.set(
-                    "country", "OpenDRIVE"
-                )  # scenariogeneration writes capitals, which the schema refuses
-            spec = specs[element.get("id", "")]
-            if spec.head is not None:
-                x, y, heading = spec.head
-                position = ElementTree.SubElement(element, "positionInertial")
-                for key, value in {"x": x, "y": y, "z": spec.height_m, "hdg": heading}.items():
-                    position.set(key, repr(round(value, 6)))
+    def _write_signals(self, root: ElementTree.Element) -> None:
+        # scenariogeneration renames a signal whose id another map of the same process has, and writes
+        # country="OPENDRIVE", which the schema refuses.
+        for element in root.iter("road"):
+            specs = self.roads[int(element.get("id", "-1"))].signals
+            if specs:
+                ElementTree.SubElement(element, "signals").extend(_signal(spec) for spec in specs)
 
     def _write_controllers(self, root: ElementTree.Element) -> None:
         junctions = {junction.get("id"): junction for junction in root.iter("junction")}
@@ -266,6 +245,31 @@ class Network:
                     type="0",
                     sequence=str(sequence),
                 )
+
+
+def _signal(spec: SignalSpec) -> ElementTree.Element:
+    is_light = spec.kind == "traffic_light"
+    element = ElementTree.Element(
+        "signal",
+        id=str(spec.signal_id),
+        name=f"{spec.kind} {spec.signal_id}",
+        s=repr(spec.station_m),
+        t=repr(spec.t_m),
+        zOffset=repr(spec.height_m),
+        orientation="+" if spec.is_forward else "-",
+        dynamic="yes" if is_light else "no",
+        country="OpenDRIVE" if is_light else "DE",
+        type=SIGNAL_TYPES[spec.kind],
+        subtype="-1",
+    )
+    first, last = spec.lanes
+    ElementTree.SubElement(element, "validity", fromLane=str(first), toLane=str(last))
+    if spec.head is not None:
+        x, y, heading = spec.head
+        position = ElementTree.SubElement(element, "positionInertial")
+        for key, value in {"x": x, "y": y, "z": spec.height_m, "hdg": heading}.items():
+            position.set(key, repr(round(value, 6)))
+    return element
 
 
 def _scenariogeneration() -> Any:
