@@ -41,6 +41,8 @@ FloatArray = npt.NDArray[np.float64]
 RETURN_DISTANCE_M = 8.0
 RETURN_TIME_S = 0.65
 """The ego returns to the centre line over the larger of this distance and speed times this time."""
+SHARPEST_DISTANCE_M = 4.5
+"""The same for a large move at walking speed; 3 m to the side then begin with a radius of 7 m."""
 SIDEWAYS_MPS2 = 1.5
 """Lateral acceleration of larger moves to the side."""
 SETTLE = 4.2
@@ -58,17 +60,22 @@ LEAST_SPACE_M = 0.45
 LOOK_AHEAD_M = 90.0
 QUEUE_M = 35.0
 """Who stands this close before a stop line or a junction is queueing."""
-ROOM_TO_PULL_OUT_M = 5.0
+ROOM_TO_PULL_OUT_M = 9.0
 ONCOMING_S = 1.5
 ONCOMING_WHEN_OUT_S = 0.5
+CLEAR_M = 0.6
+"""Space between sides from which two pass each other without a thought."""
 BEHIND_S = 2.0
 STANDING_MPS = 0.5
 
 
 @njit(cache=True)
 def lateral_rate_per_m(error_m: float, speed: float) -> float:
-    """Returns the rate at which a lateral error decays per metre driven; large ones more gently."""
-    rate = 1.0 / max(RETURN_DISTANCE_M, RETURN_TIME_S * speed)
+    """Returns the rate at which a lateral error decays per metre driven; large ones in less way but more time."""
+    large = min(max(abs(error_m) - 0.6, 0.0) / 0.6, 1.0)
+    rate = 1.0 / max(
+        RETURN_DISTANCE_M - large * (RETURN_DISTANCE_M - SHARPEST_DISTANCE_M), RETURN_TIME_S * speed
+    )
     return min(rate, math.sqrt(SIDEWAYS_MPS2 / max(abs(error_m), 1e-3)) / max(speed, 0.1))
 
 
@@ -248,7 +255,7 @@ def is_free_to_pass(
             if abs(offset) < 0.5 * BESIDE_LANE_M:
                 continue
             actor_s, actor_offset, actor_speed = place_at(track, first_s + row * step_s)
-            if abs(actor_offset - offset) - 0.5 * (ego_size[1] + track[WIDTH_M]) > LATERAL_MARGIN_M:
+            if abs(actor_offset - offset) - 0.5 * (ego_size[1] + track[WIDTH_M]) > CLEAR_M:
                 continue
             gap = abs(actor_s - s) - reach
             if is_oncoming:
