@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simloop.errors import ConfigurationError, UnknownNameError
+from simloop_driving.sensors.conflicts import Conflicts
+from simloop_driving.sensors.controls import Controls
 from simloop_driving.sensors.history import History
 from simloop_driving.sensors.options import ExtraSensor, sensor_from_options
 from simloop_driving.sensors.road_ahead import RoadAhead
 from simloop_driving.sensors.standard import STATE_SENSORS
 
-_TYPES: tuple[type[ExtraSensor], ...] = (History, RoadAhead)
+_TYPES: tuple[type[ExtraSensor], ...] = (History, RoadAhead, Controls, Conflicts)
 EXTRA_SENSORS = {sensor.type_name: sensor for sensor in _TYPES}
 """Class by type."""
 STANDARD_SENSORS = ("front_camera", "front_camera_past", *(sensor.name for sensor in STATE_SENSORS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -11,18 +10,15 @@ import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
 from simloop_driving import step_kernel
-from simloop_driving.camera import CameraScene
 from simloop_driving.periods import CONTROL_PERIOD_NS, STEPS_PER_TICK
-from simloop_driving.roads.road_map import RoadMap
-from simloop_driving.scenario.actor_state import (
-    ACCELERATION_MPS2,
-    BRAKE_LIGHT_BELOW_MPS2,
-    CLASS,
-    EGO,
-    HEIGHT_M,
-    LENGTH_M,
-    X_M,
-    YAW_RAD,
+from simloop_driving.scenario.actor_state import EGO
+from simloop_driving.sensors.seen import (
+    EGO_POSE,
+    SeenActors,
+    camera_scene,
+    present_actors,
+    recorded_actors,
+    signal_states,
 )
 from simloop_driving.sensors.snapshot import Episode, Snapshot
 
@@ -33,11 +29,6 @@ CAMERA_PERIOD_NS = 50_000_000
 PAST_NS = 400_000_000
 """How much earlier ``front_camera_past`` looks than ``front_camera``."""
 _PAST_TICKS = PAST_NS // CONTROL_PERIOD_NS
-
-
-@functools.lru_cache(maxsize=4)
-def _camera_scene(road_map: RoadMap, supersampling: int, size_px: tuple[int, int]) -> CameraScene:
-    return CameraScene(road_map, supersampling=supersampling, size_px=size_px)
 
 
 class FrontCamera:
@@ -78,42 +69,29 @@ class FrontCamera:
         )
 
     def _read(self, snapshot: Snapshot, index: int) -> Image:
-        actors = snapshot.actors
-        poses = actors[X_M : YAW_RAD + 1].T
-        return self._image(snapshot.episode, snapshot.step, poses, actors, actors[ACCELERATION_MPS2])
+        if snapshot.step not in snapshot.episode.images:
+            self._draw(
+                snapshot.episode, snapshot.step, snapshot.actors[EGO_POSE, EGO], present_actors(snapshot)
+            )
+        return snapshot.episode.images[snapshot.step].copy()
 
     def _read_past(self, snapshot: Snapshot, index: int) -> Image:
         tick = max(snapshot.step // STEPS_PER_TICK - _PAST_TICKS, 0)
-        record = snapshot.episode.actor_record[tick]
-        poses = record[:, step_kernel.RECORD_X : step_kernel.RECORD_YAW + 1]
-        return self._image(
-            snapshot.episode,
-            tick * STEPS_PER_TICK,
-            poses,
-            snapshot.actors,
-            record[:, step_kernel.RECORD_ACCELERATION],
-        )
+        step = tick * STEPS_PER_TICK
+        if step not in snapshot.episode.images:
+            record = snapshot.episode.actor_record[tick]
+            pose = record[EGO, step_kernel.RECORD_X : step_kernel.RECORD_YAW + 1]
+            self._draw(snapshot.episode, step, pose, recorded_actors(snapshot, record))
+        return snapshot.episode.images[step].copy()
 
-    def _image(
-        self,
-        episode: Episode,
-        step: int,
-        poses: FloatArray,
-        actors: FloatArray,
-        acceleration_mps2: FloatArray,
-    ) -> Image:
-        """Draws the picture of a physics step, once."""
+    def _draw(self, episode: Episode, step: int, ego_pose: FloatArray, actors: SeenActors) -> None:
+        """Draws the picture of a physics step and keeps it for the past camera."""
         images = episode.images
-        if step not in images:
-            oldest = max(images, default=step) - 2 * _PAST_TICKS * STEPS_PER_TICK
-            for old in [known for known in images if 0 < known < oldest]:
-                del images[old]
-            images[step] = _camera_scene(episode.start.road_map, self._supersampling, self._size_px).render(
-                poses[EGO],
-                poses[1:],
-                actors[LENGTH_M : HEIGHT_M + 1, 1:].T,
-                actors[CLASS, 1:].astype(np.int64),
-                acceleration_mps2[1:] < BRAKE_LIGHT_BELOW_MPS2,
-                episode.actor_paint,
-            )
-        return images[step].copy()
+        oldest = max(images, default=step) - 2 * _PAST_TICKS * STEPS_PER_TICK
+        for old in [known for known in images if 0 < known < oldest]:
+            del images[old]
+        road_map = episode.start.road_map
+        states = signal_states(episode, step)
+        images[step] = camera_scene(road_map, self._supersampling, self._size_px).render(
+            ego_pose, *actors, signal_states=states
+        )
