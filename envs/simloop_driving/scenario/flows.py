@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.randomness import generator, stream_key
+from simloop_driving.roads.route import Route, pose_at
 from simloop_driving.scenario import actor_state
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 from simloop_driving.scenario.scene import Scene
@@ -20,6 +22,7 @@ ROOM_BEHIND_SCRIPTED_M = 20.0
 ROOM_AHEAD_OF_SCRIPTED_M = 70.0
 """Background traffic keeps this distance from scripted actors at the start, so that it does not play their part."""
 ROOM_ON_PATH_M = 8.0
+TRIED_STEP_M = 2.0
 ROOM_BEFORE_ZONE_M = 10.0
 """A flow on a path of its own starts this far before the first zone that it shares with another path."""
 
@@ -75,6 +78,7 @@ def flow_on_path(
     others: Sequence[FloatArray],
     *,
     path: int,
+    routes: Sequence[Route],
     station_m: float,
     until_m: float,
     offsets: Mapping[str, float],
@@ -87,11 +91,18 @@ def flow_on_path(
         scene: The scene.
         others: Columns of everybody who is placed already.
         path: Number of the path.
+        routes: The routes of all paths.
         station_m: Where the last of the first vehicles starts and later ones enter.
         until_m: Vehicles start before this station.
         offsets: d of the lane words of the path.
         key: Keys the draws.
     """
+    route = routes[path]
+    taken = [
+        (*_xy(routes[int(other[actor_state.PATH])], other), float(other[actor_state.LENGTH_M]))
+        for other in others
+        if other[actor_state.IS_ABSENT] == 0.0
+    ]
     lanes = [lane for lane in background.lanes if lane in offsets]
     columns: list[FloatArray] = []
     for number, lane in enumerate(lanes):
@@ -104,12 +115,8 @@ def flow_on_path(
         for headway_s, class_index in zip(headways_s, classes, strict=True):
             actor_class = background.classes[int(class_index)]
             dimensions_m = ACTOR_DIMENSIONS_M[actor_class]
-            for other in sorted(
-                (o for o in others if o[actor_state.PATH] == path), key=lambda o: float(o[actor_state.PATH_S_M])
-            ):
-                half = 0.5 * (dimensions_m[0] + float(other[actor_state.LENGTH_M]))
-                if abs(float(other[actor_state.PATH_S_M]) - s_m) < half + ROOM_ON_PATH_M:
-                    s_m = float(other[actor_state.PATH_S_M]) + half + ROOM_ON_PATH_M
+            while s_m < until_m and _is_taken(route, s_m, offsets[lane], dimensions_m[0], taken):
+                s_m += TRIED_STEP_M
             is_late = s_m + 0.5 * dimensions_m[0] > until_m
             if is_late:
                 enters_s += float(headway_s)
@@ -127,8 +134,26 @@ def flow_on_path(
             column[actor_state.ENTERS_S] = enters_s
             column[actor_state.LEAVES] = 1.0
             columns.append(column)
+            if not is_late:
+                taken.append((*pose_at(route.samples, route.step_m, s_m, offsets[lane])[:2], dimensions_m[0]))
             s_m += dimensions_m[0] + float(headway_s) * speed_mps
     return columns
+
+
+def _xy(route: Route, column: FloatArray) -> tuple[float, float]:
+    s_m, d_m = float(column[actor_state.PATH_S_M]), float(column[actor_state.PATH_D_M])
+    x_m, y_m, _ = pose_at(route.samples, route.step_m, s_m, d_m)
+    return float(x_m), float(y_m)
+
+
+def _is_taken(
+    route: Route, s_m: float, d_m: float, length_m: float, taken: Sequence[tuple[float, float, float]]
+) -> bool:
+    """Whether somebody (x_m, y_m, length_m) is too near to a place on a path."""
+    x_m, y_m, _ = pose_at(route.samples, route.step_m, s_m, d_m)
+    return any(
+        math.hypot(x - x_m, y - y_m) < 0.5 * (length_m + other_m) + ROOM_ON_PATH_M for x, y, other_m in taken
+    )
 
 
 def _speed_mps(background: Background, scene: Scene, draws: np.random.Generator) -> float:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from simloop.errors import ConfigurationError
 from simloop_driving.roads.conflicts import A_IN_M, B_IN_M, PATH_A, PATH_B, conflict_zones
-from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap, load_map
+from simloop_driving.roads.map_files import load_map
+from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap
 from simloop_driving.roads.route import STOP_SIGNAL, Paths, Route, lane_route, pose_at, stack_routes
 from simloop_driving.roads.routing import find_route, route_along
 from simloop_driving.scenario import actor_state, criteria
@@ -314,8 +315,9 @@ class _Builder:
             self.columns += flow_on_path(
                 flow,
                 self.scene,
-                placed,
+                self.columns,
                 path=path,
+                routes=self.routes,
                 station_m=flow.on.station_m,
                 until_m=max(until_m, flow.on.station_m + 3.0),
                 offsets=lane_offsets(self.road_map, route, flow.on.station_m),
