@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from simloop.errors import ConfigurationError
 from simloop_driving.roads.map_link_rules import check_links
 from simloop_driving.roads.map_numbers import number, refuse, whole, word
+from simloop_driving.roads.road_map import LANE_KINDS
 
 MAX_DEPTH = 32
 MAX_ROAD_LENGTH_M = 1e5
@@ -25,6 +26,7 @@ MAX_COEFFICIENT = 1e6
 MAX_CURVATURE_PER_M = 2.0
 MAX_LANE_ID = 64
 MAX_LANE_WIDTH_M = 50.0
+MIN_SECTION_M = 0.01
 MIN_DRIVING_WIDTH_M = 1.0
 LENGTH_TOLERANCE_M = 0.5
 LENGTH_TOLERANCE_RATIO = 0.01
@@ -226,6 +228,8 @@ def _check_lanes(road: ElementTree.Element, where: str, length_m: float) -> list
     lanes: list[_Lane] = []
     for section, begin_m, end_m in zip(sections, begins, [*begins[1:], length_m], strict=True):
         place = f"{where}: <laneSection> at s = {begin_m:g}"
+        if end_m - begin_m < MIN_SECTION_M:
+            refuse(place, f"is {end_m - begin_m:g} m long", f"from {MIN_SECTION_M:g} m")
         found = [
             (side.tag, lane, whole(lane, "id", f"{place}: <lane>", -MAX_LANE_ID, MAX_LANE_ID))
             for side in section
@@ -260,11 +264,13 @@ def _check_lane_ids(found: Sequence[tuple[str, int]], place: str) -> None:
 def _check_width(lane: ElementTree.Element, where: str, length_m: float, *, is_driving: bool) -> None:
     widths = lane.findall("width")
     if not widths:
-        if is_driving and not lane.findall("border"):
-            refuse(where, "has no <width>", "a driving lane with at least one <width> (or <border>)")
+        if lane.get("type") in LANE_KINDS and not lane.findall("border"):
+            refuse(where, "has no <width>", "at least one <width> (or <border>)")
         return
     _check_order(widths, "sOffset", f"{where}: <width>")
     begins = [float(width.get("sOffset", "")) for width in widths]
+    if begins[0] > 0.0:
+        refuse(f"{where}: <width> sOffset", f"is {begins[0]:g} for the first one", "0")
     values = [
         sum(float(width.get(name, "")) * (ratio * reach) ** power for power, name in enumerate("abcd"))
         for width, begin, end in zip(widths, begins, [*begins[1:], max(length_m, begins[-1])], strict=True)

@@ -136,10 +136,15 @@ def _centre_line(carla_map: Any, lane: LaneRecord, step_m: float) -> FloatArray:
 
 
 def _resample(line: FloatArray, step_m: float) -> FloatArray:
-    """Returns rows x, y, yaw, curvature, s, width at equal steps of the lane's own arc length."""
+    """Returns rows x, y, yaw, curvature, s, width at equal steps of the lane's own arc length, two at least.
+
+    A lane that is shorter than a step is drawn out straight to one.
+    """
     along = line[4]
-    s = np.arange(0.0, along[-1], step_m)
+    s = np.arange(0.0, max(along[-1], 1.5 * step_m), step_m)
     x, y, yaw, width = (np.interp(s, along, values) for values in line[:4])
+    if along[-1] <= step_m:
+        x[1], y[1] = x[0] + step_m * math.cos(yaw[0]), y[0] + step_m * math.sin(yaw[0])
     return np.stack([x, y, yaw, np.gradient(yaw, s), s, width])
 
 

@@ -101,13 +101,20 @@ def _road_lanes(road: ElementTree.Element) -> list[LaneRecord]:
 def _speed_limit_mps(road: ElementTree.Element, lane: ElementTree.Element, station_m: float) -> float:
     own = lane.find("speed")
     if own is not None:
-        return float(own.get("max", "inf")) * _SPEED_UNITS[own.get("unit", "m/s")]
+        return _limit_mps(own)
     limit = math.inf
     for road_type in road.findall("type"):
         speed = road_type.find("speed")
         if speed is not None and float(road_type.get("s", "0")) <= station_m:
-            limit = float(speed.get("max", "inf")) * _SPEED_UNITS[speed.get("unit", "m/s")]
+            limit = _limit_mps(speed)
     return limit
+
+
+def _limit_mps(speed: ElementTree.Element) -> float:
+    text = speed.get("max", "no limit")
+    if text in ("no limit", "undefined"):
+        return math.inf
+    return float(text) * _SPEED_UNITS[speed.get("unit", "m/s")]
 
 
 def opposite_lanes(lanes: Sequence[LaneRecord], index: LaneIndex) -> IntArray:

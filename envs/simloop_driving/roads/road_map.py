@@ -116,6 +116,10 @@ class RoadMap:
         """Returns the samples of a lane as a slice of the sample arrays."""
         return slice(int(self.lane_start[lane]), int(self.lane_start[lane + 1]))
 
+    def lane_name(self, lane: int) -> str:
+        """Returns how messages call a lane: OpenDRIVE road and lane id, as in ``"12/-1"``."""
+        return f"{int(self.lane_road_id[lane])}/{int(self.lane_opendrive_id[lane])}"
+
     def successors(self, lane: int) -> IntArray:
         """Returns the lanes that a lane leads into, in its direction of travel."""
         return self.successor[self.successor_start[lane] : self.successor_start[lane + 1]]
