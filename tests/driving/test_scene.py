@@ -14,7 +14,7 @@ from simloop_driving.scenario.scene import Scene, SignalProgram, read_scene
 from simloop_driving.scenario.scene_actors import LanePoint, OwnPath
 
 EGO = {"road": 111, "lane": -1, "station_m": 20.0, "initial_speed_mps": 12.0}
-IDM = {"on": {"road": 212, "lane": 1, "station_m": 5.0, "to": {"road": 211, "lane": 1}}, "behaviour": "idm"}
+IDM = {"path": {"road": 212, "lane": 1, "station_m": 5.0, "to": {"road": 211, "lane": 1}}, "behaviour": "idm"}
 
 
 def _read(
@@ -34,7 +34,7 @@ def test_every_block_is_read() -> None:
         actors={
             "crosser": IDM | {"speed_mps": 9.0, "obeys": {"signals": False}},
             "timed": {
-                "on": {"road": 211, "lane": -1, "to": {"road": 212, "lane": -1}},
+                "path": {"road": 211, "lane": -1, "to": {"road": 212, "lane": -1}},
                 "arrives_with_ego_s": "$offset_s",
             },
             "oncoming": {"lane": "opposite", "gap_m": 90.0, "speed_mps": 10.0},
@@ -45,7 +45,7 @@ def test_every_block_is_read() -> None:
         },
         background=[
             {
-                "on": {"road": 112, "lane": 1, "station_m": 0.0, "to": {"road": 111, "lane": 1}},
+                "path": {"road": 112, "lane": 1, "station_m": 0.0, "to": {"road": 111, "lane": 1}},
                 "num_actors": 4,
                 "headway_range_s": [2, 5],
                 "speed_range_mps": [8, 12],
@@ -66,7 +66,7 @@ def test_every_block_is_read() -> None:
         (LanePoint(road_id=5, lane_id=-1),),
     )
     actors = {actor.name: actor for actor in scene.actors}
-    assert actors["crosser"].on == OwnPath(
+    assert actors["crosser"].own_path == OwnPath(
         start=LanePoint(road_id=212, lane_id=1), station_m=5.0, to=LanePoint(road_id=211, lane_id=1)
     )
     assert (actors["crosser"].obeys_signals, actors["crosser"].obeys_right_of_way) == (False, True)
@@ -78,7 +78,7 @@ def test_every_block_is_read() -> None:
     assert (actors["beside"].placed, actors["beside"].gap_m) == ("beside", -1.0)
     first, second = scene.flows
     assert (first.lanes, first.behaviour, first.speed_range_mps) == (("own",), "mobil", (8.0, 12.0))
-    assert (second.lanes, second.relative_speed_range_mps, second.on) == (("opposite",), (-1.0, 1.0), None)
+    assert (second.lanes, second.relative_speed_range_mps, second.own_path) == (("opposite",), (-1.0, 1.0), None)
     assert scene.signals == SignalProgram(green_s=12.0, offset_s=-4.0)
     assert (scene.goal_station_m, scene.goal_time_s, scene.may_run_red) == (130.0, math.inf, True)
     assert not scene.may_pass_stop_sign
@@ -173,7 +173,7 @@ def _deep(depth: int) -> dict[str, Any]:
         (
             {"actors": {"a": CAR | {"arrives_with_ego_s": 1.0}}},
             ConfigurationError,
-            r"actors\.a\.arrives_with_ego_s needs the key 'on'",
+            r"actors\.a\.arrives_with_ego_s needs the key 'path'",
         ),
         (
             {"actors": {"a": IDM | {"gap_m": 3.0}}},

@@ -35,7 +35,7 @@ def _scene(trigger: Mapping[str, Any], *, actor: str = "car", does: Mapping[str,
         "ego": {"lane": -1, "station_m": 100.0, "initial_speed_mps": 20.0},
         "actors": {
             "car": {"lane": "ego", "gap_m": 30.0},
-            "crosser": {"on": {"road": 2, "lane": 1, "station_m": 0.0}, "behaviour": "idm"},
+            "crosser": {"path": {"road": 2, "lane": 1, "station_m": 0.0}, "behaviour": "idm"},
             "sleeper": {"lane": "kerb", "gap_m": 50.0},
         },
         "manoeuvres": [

@@ -11,7 +11,11 @@ import yaml
 from simloop.criteria import parse_criteria
 from simloop.scenario_files import UNIT_SUFFIXES, load_family
 from simloop.suites import load_suite
+from simloop.world import OutcomeState
 from simloop_driving.scenario.scene import read_scene
+from simloop_driving.scenario.scene_actors import BEHAVIOURS, LANES, OWN_PATH_LANES
+from simloop_driving.scenario.scene_manoeuvres import COMBINATIONS, MANOEUVRES, TRIGGERS
+from simloop_driving.world import DrivingWorld
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,28 @@ def test_family_and_scene_are_read(blocks: list[str], tmp_path: Path) -> None:
     assert scene.background.num_actors == 6
 
 
+def test_the_worked_example_is_a_family(blocks: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "left_past_everybody.yaml"
+    path.write_text(next(b for b in blocks if b.startswith("family: left_past")), encoding="utf-8")
+    family = load_family(str(path))
+    world = DrivingWorld(**family.world_config)
+    for seed in range(3):
+        world.reset(family.scenario(seed), seed)
+        assert world.outcome().state is OutcomeState.RUNNING
+    assert [actor.name for actor in read_scene(family.scenario(0)).actors] == [
+        "oncoming", "parked", "parked.door", "walker",
+    ]  # fmt: skip
+
+
+def test_every_word_of_the_language_is_described(text: str) -> None:
+    page = text[text.index("## The scene of `driving`") : text.index("## The scene of `bimanual`")]
+    words = (*TRIGGERS, *MANOEUVRES, *BEHAVIOURS, *LANES, *OWN_PATH_LANES, *COMBINATIONS)
+    assert [word for word in words if not re.search(rf"\b{word}\b", page)] == []
+
+
 def test_suite_and_criteria_are_read(blocks: list[str], tmp_path: Path) -> None:
     path = tmp_path / "nightly.yaml"
-    path.write_text(blocks[2], encoding="utf-8")
+    path.write_text(next(b for b in blocks if b.startswith("suite:")), encoding="utf-8")
     suite = load_suite(str(path))
     assert suite.axes[0].num_seeds == 20
     assert len(parse_criteria(suite.criteria, where=suite.where)) == 4

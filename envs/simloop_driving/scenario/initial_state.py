@@ -191,10 +191,10 @@ class _Builder:
         self.routes.append(route)
         return len(self.routes) - 1
 
-    def _own_path(self, on: OwnPath, where: str) -> int:
-        start = self._lane(on.start, f"{where}.on")
-        self._check_station(on.station_m, start, f"{where}.on.station_m")
-        return self._path(self._route(start, on, on.station_m, f"{where}.on"))
+    def _own_path(self, plan: OwnPath, where: str) -> int:
+        start = self._lane(plan.start, f"{where}.path")
+        self._check_station(plan.station_m, start, f"{where}.path.station_m")
+        return self._path(self._route(start, plan, plan.station_m, f"{where}.path"))
 
     # --- columns ---------------------------------------------------------------------------------------------
 
@@ -215,9 +215,9 @@ class _Builder:
         where = f"{self.family}: scene.actors.{actor.name}"
         length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
         dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
-        if actor.on is not None:
-            path = self._own_path(actor.on, where)
-            s_m = actor.on.station_m
+        if actor.own_path is not None:
+            path = self._own_path(actor.own_path, where)
+            s_m = actor.own_path.station_m
             if actor.arrives_with_ego_s is not None:
                 s_m = self._arriving_station_m(actor, path, dimensions_m[0], where)
             d_m = self._offset_m(path, s_m, actor.lane, dimensions_m[1], f"{where}.lane")
@@ -280,7 +280,7 @@ class _Builder:
         if entry is None:
             raise ConfigurationError(
                 f"{where}.arrives_with_ego_s: its path does not meet the ego's route. Allowed: a path that crosses or "
-                "joins it, or on.station_m."
+                "joins it, or path.station_m."
             )
         ego = self.scene.ego
         to_go_m = entry[0] - ego.station_m - 0.5 * float(self.columns[EGO][actor_state.LENGTH_M])
@@ -302,11 +302,11 @@ class _Builder:
             key: tuple[str | int, ...] = (self.family, self.seed)
             if number:
                 key = (*key, number)
-            if flow.on is None:
+            if flow.own_path is None:
                 self.columns += flow_on_route(flow, self.scene, placed, self.offsets, key)
                 continue
             where = f"{self.family}: scene.background[{number}]"
-            path = self._own_path(flow.on, where)
+            path = self._own_path(flow.own_path, where)
             route = self.routes[path]
             until_m = route.length_m
             if path:
@@ -318,9 +318,9 @@ class _Builder:
                 self.columns,
                 path=path,
                 routes=self.routes,
-                station_m=flow.on.station_m,
-                until_m=max(until_m, flow.on.station_m + 3.0),
-                offsets=lane_offsets(self.road_map, route, flow.on.station_m),
+                station_m=flow.own_path.station_m,
+                until_m=max(until_m, flow.own_path.station_m + 3.0),
+                offsets=lane_offsets(self.road_map, route, flow.own_path.station_m),
                 key=key,
             )
 

@@ -90,9 +90,9 @@ class ActorStart:
         lateral_offset_m: Offset from the lane's centre, positive to the left of the direction of its path.
         keeps_heading: It points along the lane while it drifts across it.
         ahead_of: Name of the actor from which the gap is measured; empty: the ego.
-        on: Its own path, or None: the ego's route.
+        own_path: Its own path, or None: the ego's route.
         arrives_with_ego_s: Where it starts follows from this: it reaches the first conflict with the ego's route so
-            many seconds after the ego would at its set speed. None: ``on.station_m`` says where.
+            many seconds after the ego would at its set speed. None: ``own_path.station_m`` says where.
         obeys_signals, obeys_right_of_way: Whether an actor with a driver model stops at red and gives way.
         attached_to: The actor that it is a part of (a door); it may start inside it.
         waits: It stands until a manoeuvre sets it going, whatever its behaviour.
@@ -111,7 +111,7 @@ class ActorStart:
     lateral_offset_m: float = 0.0
     keeps_heading: bool = False
     ahead_of: str = ""
-    on: OwnPath | None = None
+    own_path: OwnPath | None = None
     arrives_with_ego_s: float | None = None
     obeys_signals: bool = False
     obeys_right_of_way: bool = False
@@ -136,7 +136,7 @@ class Background:
         relative_speed_range_mps: Range of a lane's speed against the ego's at the start.
         speed_range_mps: Range of a lane's speed, in place of ``relative_speed_range_mps``.
         behaviour: ``idm`` or ``mobil``.
-        on: Path of the flow, whose last vehicle stands at ``on.station_m`` at the start; None: the ego's route.
+        own_path: Path of the flow, whose last vehicle stands at ``own_path.station_m`` at the start; None: the ego's route.
         obeys_signals, obeys_right_of_way: As of ``ActorStart``.
     """
 
@@ -147,7 +147,7 @@ class Background:
     relative_speed_range_mps: tuple[float, float]
     speed_range_mps: tuple[float, float] | None = None
     behaviour: str = "idm"
-    on: OwnPath | None = None
+    own_path: OwnPath | None = None
     obeys_signals: bool = True
     obeys_right_of_way: bool = True
 
@@ -190,9 +190,9 @@ def read_actors(top: BlockReader, ego: EgoStart) -> tuple[ActorStart, ...]:
 
 def _read_actor(name: str, block: BlockReader, ego: EgoStart, before: tuple[ActorStart, ...]) -> ActorStart:
     actor_class = block.text("class", allowed=ACTOR_CLASSES, default="car")
-    on, arrives_s = _read_own_path(block, may_arrive=True)
-    lanes = OWN_PATH_LANES if on is not None else LANES
-    lane = block.text("lane", allowed=lanes, default="own" if on is not None else None)
+    own_path, arrives_s = _read_own_path(block, may_arrive=True)
+    lanes = OWN_PATH_LANES if own_path is not None else LANES
+    lane = block.text("lane", allowed=lanes, default="own" if own_path is not None else None)
     stands = actor_class in STATIC_CLASSES or lane in STANDING_LANES
     speed_mps = _actor_speed_mps(block, ego, 0.0 if stands else ego.initial_speed_mps)
     if actor_class in STATIC_CLASSES and speed_mps > 0.0:
@@ -200,13 +200,13 @@ def _read_actor(name: str, block: BlockReader, ego: EgoStart, before: tuple[Acto
             f"{block.where} is a {actor_class} at {speed_mps:g} m/s; allowed: a speed of 0, or another class."
         )
     lateral_mps = block.number("gap_at_lateral_speed_mps", low=0.0, high=5.0, default=0.0)
-    placed, gap_m = ("ahead", 0.0) if on is not None else _read_gap(block, ego, speed_mps)
+    placed, gap_m = ("ahead", 0.0) if own_path is not None else _read_gap(block, ego, speed_mps)
     gap_m += (ego.initial_speed_mps - speed_mps) * lateral_mps / LATERAL_ACCELERATION_MPS2
     behaviour = block.text("behaviour", allowed=BEHAVIOURS, default="scripted")
     signals, right_of_way = _read_obeys(block, behaviour)
     names = {actor.name: actor for actor in before}
-    ahead_of = block.text("ahead_of", allowed=names) if on is None and block.has("ahead_of") else ""
-    if ahead_of and names[ahead_of].on is not None:
+    ahead_of = block.text("ahead_of", allowed=names) if own_path is None and block.has("ahead_of") else ""
+    if ahead_of and names[ahead_of].own_path is not None:
         raise ConfigurationError(
             f"{block.where}.ahead_of is {ahead_of!r}, which has a path of its own; allowed: an actor of the ego's "
             "route."
@@ -226,7 +226,7 @@ def _read_actor(name: str, block: BlockReader, ego: EgoStart, before: tuple[Acto
         keeps_heading=block.text("heading", allowed=("of_travel", "along_lane"), default="of_travel")
         == "along_lane",
         ahead_of=ahead_of,
-        on=on,
+        own_path=own_path,
         arrives_with_ego_s=arrives_s,
         obeys_signals=signals,
         obeys_right_of_way=right_of_way,
@@ -295,37 +295,37 @@ def _read_way(block: BlockReader) -> tuple[LanePoint | None, tuple[LanePoint, ..
 
 def _read_own_path(block: BlockReader, *, may_arrive: bool) -> tuple[OwnPath | None, float | None]:
     has_arrival = may_arrive and block.has("arrives_with_ego_s")
-    if not block.has("on"):
+    if not block.has("path"):
         if has_arrival:
             raise ConfigurationError(
-                f"{block.where}.arrives_with_ego_s needs the key 'on': {{road, lane, to}}, a path of its own that "
+                f"{block.where}.arrives_with_ego_s needs the key 'path': {{road, lane, to}}, a path of its own that "
                 "meets the ego's route."
             )
         return None, None
-    on = block.block("on")
-    to, via = _read_way(on)
+    plan = block.block("path")
+    to, via = _read_way(plan)
     path = OwnPath(
         start=LanePoint(
-            road_id=on.whole("road", low=0, high=2**31), lane_id=on.whole("lane", low=-100, high=100)
+            road_id=plan.whole("road", low=0, high=2**31), lane_id=plan.whole("lane", low=-100, high=100)
         ),
-        station_m=0.0 if has_arrival else on.number("station_m", low=0.0),
+        station_m=0.0 if has_arrival else plan.number("station_m", low=0.0),
         to=to,
         via=via,
     )
-    on.finish()
+    plan.finish()
     arrives_s = block.number("arrives_with_ego_s", low=-60.0, high=60.0) if has_arrival else None
     return path, arrives_s
 
 
 def read_background(block: BlockReader) -> Background:
     """Reads one block of ``background``."""
-    on, _ = _read_own_path(block, may_arrive=False)
-    lanes = OWN_PATH_LANES if on is not None else LANES
+    own_path, _ = _read_own_path(block, may_arrive=False)
+    lanes = OWN_PATH_LANES if own_path is not None else LANES
     has_speed = block.has("speed_range_mps")
     behaviour = block.text("behaviour", allowed=BEHAVIOURS[1:], default="idm")
     signals, right_of_way = _read_obeys(block, behaviour)
     background = Background(
-        lanes=block.texts("lanes", allowed=lanes) if on is None or block.has("lanes") else ("own",),
+        lanes=block.texts("lanes", allowed=lanes) if own_path is None or block.has("lanes") else ("own",),
         num_actors=block.whole("num_actors", low=0, high=MAX_BACKGROUND_ACTORS),
         classes=block.texts("classes", allowed=ACTOR_CLASSES) if block.has("classes") else ("car",),
         headway_range_s=block.interval("headway_range_s", low=0.5, high=30.0),
@@ -334,7 +334,7 @@ def read_background(block: BlockReader) -> Background:
         else block.interval("relative_speed_range_mps", low=-30.0, high=30.0),
         speed_range_mps=block.interval("speed_range_mps", low=0.5, high=MAX_SPEED_MPS) if has_speed else None,
         behaviour=behaviour,
-        on=on,
+        own_path=own_path,
         obeys_signals=signals,
         obeys_right_of_way=right_of_way,
     )

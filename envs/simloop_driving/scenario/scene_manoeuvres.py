@@ -231,7 +231,7 @@ def _read_signal(block: BlockReader) -> Condition:
 
 
 def _change_lane(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuvre:
-    lanes = OWN_PATH_LANES if actor.on is not None else CHANGE_LANES
+    lanes = OWN_PATH_LANES if actor.own_path is not None else CHANGE_LANES
     return replace(
         base,
         to_lane=block.text("to", allowed=lanes),
@@ -249,7 +249,7 @@ def _change_speed(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Man
 
 
 def _cross(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuvre:
-    lanes = OWN_PATH_LANES if actor.on is not None else CHANGE_LANES
+    lanes = OWN_PATH_LANES if actor.own_path is not None else CHANGE_LANES
     has_lane = block.exactly_one(("to", "to_offset_m")) == "to"
     return replace(
         base,
@@ -306,7 +306,7 @@ def _pull_out(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuv
         raise ConfigurationError(
             f"{block.where}: {actor.name} starts at {actor.speed_mps:g} m/s; allowed: an actor that stands."
         )
-    lanes = OWN_PATH_LANES if actor.on is not None else CHANGE_LANES
+    lanes = OWN_PATH_LANES if actor.own_path is not None else CHANGE_LANES
     return replace(
         base,
         to_lane=block.text("to", allowed=lanes),
