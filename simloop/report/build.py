@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simloop.preventability import ArmLabels, label_rows
 from simloop.report.cells import Rows, is_judged, is_success, shared_rows
+from simloop.report.heat_map import HeatMap, heat_maps
+from simloop.report.heat_map_svg import figure_svg as heat_map_svg
 from simloop.report.junit import build_junit
+from simloop.report.labels import LABELS_NAME, labels_csv
 from simloop.report.page import build_page
 from simloop.report.scene import read_scene
 from simloop.report.summary import build_markdown, build_summary
@@ -50,8 +54,9 @@ class ReportFiles:
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
-    For a sweep also ``sweep.svg`` (``sweep_1.svg`` and so on for several scenarios or agents), ``sweep.csv``,
-    ``sweep.parquet`` and the CSV files of what else it found.
+    With reference agents also ``labels.csv``, one line a labelled case; where two parameters vary also
+    ``heat_map_1.svg`` and so on, one an arm that is judged. For a sweep also ``sweep.svg`` (``sweep_1.svg`` and so on
+    for several scenarios or agents), ``sweep.csv``, ``sweep.parquet`` and the CSV files of what else it found.
 
     The JUnit file and the summaries are written first and the films last, so that a full disk costs pictures only.
 
@@ -61,15 +66,22 @@ def build_report(run_dir: Path) -> ReportFiles:
     store = RunStore.open_read_only(Path(run_dir))
     rows = sorted(shared_rows(store.read_rows()), key=_case_order)
     verdict = judge(rows, store.manifest)
+    labels = label_rows(rows, store.manifest.reference)
     swept = read_sweep(store) if is_sweep(store) else None
     if swept is not None:
         write_sweep_files(store, swept)
         _write_figures(store, sweep_groups(swept))
     junit, markdown, page = (store.path / name for name in ("junit.xml", "summary.md", "report.html"))
-    write_atomically(junit, build_junit(rows, store.manifest, verdict))
-    write_atomically(markdown, build_markdown(rows, store.manifest, verdict, swept).encode())
-    summary = store.write_summary(build_summary(rows, store.manifest, verdict, swept))
-    write_atomically(page, build_page(store, rows, verdict, swept).encode())
+    write_atomically(junit, build_junit(rows, store.manifest, verdict, labels))
+    write_atomically(markdown, build_markdown(rows, store.manifest, verdict, swept, labels).encode())
+    summary = store.write_summary(build_summary(rows, store.manifest, verdict, swept, labels))
+    maps = (
+        []
+        if swept is not None
+        else heat_maps(rows, labels, store.manifest.reference, store.manifest.heat_map)
+    )
+    _write_label_files(store, rows, labels, maps)
+    write_atomically(page, build_page(store, rows, verdict, swept, labels, maps).encode())
     videos = _write_videos(store, rows)
     _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
     return ReportFiles(
@@ -80,6 +92,17 @@ def build_report(run_dir: Path) -> ReportFiles:
         videos=videos,
         verdict=verdict,
     )
+
+
+def _write_label_files(
+    store: RunStore, rows: Rows, labels: Sequence[ArmLabels], maps: Sequence[HeatMap]
+) -> None:
+    for old in (store.path / LABELS_NAME, *store.path.glob("heat_map_*.svg")):
+        old.unlink(missing_ok=True)
+    if labels:
+        write_atomically(store.path / LABELS_NAME, labels_csv(rows, labels).encode())
+    for number, heat_map in enumerate([m for m in maps if not m.is_reference], 1):
+        write_atomically(store.path / f"heat_map_{number}.svg", heat_map_svg(heat_map).encode())
 
 
 def _write_figures(store: RunStore, groups: Sequence[SweepGroup]) -> None:

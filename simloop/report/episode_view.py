@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
 from simloop.report.scene import Scene, read_scene
+from simloop.traces import Trace, TraceFunction, read_traces
 
 MAX_FRAMES = 160
+MAX_TRACE_POINTS = 320
+_SIGNIFICANT = 4
 _MS = 1e-6
 
 
-def episode_view(log: EpisodeLog) -> dict[str, Any]:
-    """Returns the scene (or None) and the timeline of a log; times in ms, lengths in m, angles in rad."""
+def episode_view(log: EpisodeLog, traces: Mapping[str, TraceFunction] | None = None) -> dict[str, Any]:
+    """Returns the scene (or None), the traces and the timeline of a log; times in ms, lengths in m, angles in rad.
+
+    Args:
+        log: The log.
+        traces: What reads traces from it, see ``simloop.plugins.load_traces``.
+    """
     scene = read_scene(log, MAX_FRAMES)
     return {
         "period": _milliseconds(log.attributes.get("control_period_ns", 50_000_000)),
         "scene": None if scene is None else _scene_view(scene),
+        "traces": [_trace_view(trace) for trace in read_traces(log, traces or {})],
         "sensors": _captures(log),
         "inferences": _inferences(log),
         "actions": _action_runs(log),
@@ -33,6 +44,28 @@ def _milliseconds(value_ns: int) -> float:
 
 def _plain(values: npt.NDArray[Any], digits: int) -> list[float | None]:
     return [None if not math.isfinite(v) else round(float(v), digits) for v in values]
+
+
+def _trace_view(trace: Trace) -> dict[str, Any]:
+    """Thins a trace; of the points that are left out the lowest is kept, as most of them matter where they are low."""
+    count = len(trace.values)
+    step = max(-(-count // MAX_TRACE_POINTS), 1)
+    values = np.where(np.isfinite(trace.values), trace.values, np.nan)
+    starts = np.arange(0, count, step)
+    lowest = [
+        start + int(np.nanargmin(part))
+        if np.isfinite(part := values[start : start + step]).any()
+        else int(start)
+        for start in starts.tolist()
+    ]
+    return {
+        "name": trace.name,
+        "unit": trace.unit,
+        "t": [_milliseconds(t) for t in trace.t_ns[lowest].tolist()],
+        "v": [None if math.isnan(v) else float(f"{v:.{_SIGNIFICANT}g}") for v in values[lowest].tolist()],
+        "thresholds": dict(trace.thresholds),
+        "ceiling": trace.ceiling,
+    }
 
 
 def _scene_view(scene: Scene) -> dict[str, Any]:
@@ -50,13 +83,28 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
             }
             for a in scene.actors
         ]
-        view["road"] = [[[round(float(x), 2), round(float(y), 2)] for x, y in line] for line in scene.road]
+        view["road"] = [_line(line) for line in scene.road]
+        view["paths"] = [_line(line) for line in scene.paths]
+        view["stops"] = [[_line(stop.ends_m), stop.signal] for stop in scene.stop_lines]
+        view["signals"] = [
+            {
+                "kind": signal.kind,
+                "x": round(signal.x_m, 2),
+                "y": round(signal.y_m, 2),
+                "changes": [[round(t_s * 1e3, 1), state] for t_s, state in signal.changes],
+            }
+            for signal in scene.signals
+        ]
     else:
         view["points"] = [
             {"name": name, **{axis: _plain(track[:, i], 4) for i, axis in enumerate("xyz")}}
             for name, track in scene.points
         ]
     return view
+
+
+def _line(points: npt.NDArray[np.float64]) -> list[list[float]]:
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in points]
 
 
 def _captures(log: EpisodeLog) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simloop.report.cells import Cell, Rows, cells
-from simloop.report.summary import CELL_COLUMNS, rows_by_cell
+from simloop.preventability import ArmLabels
+from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.labels import label_text
+from simloop.report.summary import rows_by_cell
 from simloop.report.verdict import CriterionState, RunState, Verdict
 from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus
@@ -21,7 +23,7 @@ def _clean(text: object) -> str:
     return _NOT_XML.sub("\ufffd", str(text))
 
 
-def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict) -> bytes:
+def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict, labels: Sequence[ArmLabels] = ()) -> bytes:
     """Returns the file's bytes.
 
     A cell is an error if infrastructure or the agent's code kept an episode from ending; whether its rate is good
@@ -31,8 +33,10 @@ def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict) -> bytes:
     suites = ET.Element("testsuites", name=_clean(manifest.run_id))
     scenarios = _suite(suites, f"{manifest.suite}.cells")
     by_cell = rows_by_cell(rows)
+    texts = {tuple(arm.key[c] for c in CELL_COLUMNS): label_text(arm) for arm in labels}
     for cell in cells(rows, CELL_COLUMNS):
-        _add_cell(scenarios, cell, by_cell[tuple(cell.key.values())])
+        key = tuple(cell.key.values())
+        _add_cell(scenarios, cell, by_cell[key], texts.get(key, ""))
     criteria = _suite(suites, f"{manifest.suite}.criteria")
     for result in verdict.criteria:
         case = _case(criteria, "criteria", result.name, 0.0)
@@ -65,7 +69,7 @@ def _case(suite: ET.Element, class_name: str, name: str, seconds: float) -> ET.E
     return ET.SubElement(suite, "testcase", attributes)
 
 
-def _add_cell(suite: ET.Element, cell: Cell, rows: Sequence[Mapping[str, Any]]) -> None:
+def _add_cell(suite: ET.Element, cell: Cell, rows: Sequence[Mapping[str, Any]], labels: str) -> None:
     seconds = sum(float(row.get("wall_s_wall") or 0.0) for row in rows)
     name = f"{cell.key['agent']} / {cell.key['timing']} / {cell.key['strategy']}"
     case = _case(suite, cell.key["scenario"], name, seconds)
@@ -81,7 +85,9 @@ def _add_cell(suite: ET.Element, cell: Cell, rows: Sequence[Mapping[str, Any]]) 
         error.text = _clean(first.get("error_trace") or "")
     reasons = ", ".join(f"{n} {reason}" for reason, n in cell.reasons.items())
     ET.SubElement(case, "system-out").text = _clean(
-        cell.rate_text() + (f"; not successful: {reasons}" if reasons else "")
+        cell.rate_text()
+        + (f"; not successful: {reasons}" if reasons else "")
+        + (f"; labels: {labels}" if labels else "")
     )
 
 

@@ -12,10 +12,16 @@ import jinja2
 from markupsafe import Markup
 
 from simloop.metrics.metric import MISSING_TABLE
-from simloop.report.cells import Rows, cells, is_success
+from simloop.plugins import load_traces
+from simloop.preventability import ArmLabels, CaseLabel, Preventability
+from simloop.report.cells import CELL_COLUMNS, Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
+from simloop.report.criticality import criticality_panels
 from simloop.report.episode_view import episode_view
-from simloop.report.summary import CELL_COLUMNS, measured_note, metric_names
+from simloop.report.heat_map import HeatMap
+from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
+from simloop.report.labels import impact_text, labels_by_episode, preventable_fails
+from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
@@ -28,7 +34,9 @@ MAX_EMBEDDED = 44
 MAX_EMBEDDED_BYTES = 2_500_000
 MAX_LISTED = 4_000
 MAX_TRACE_CHARACTERS = 6_000
-_LIST_COLUMNS = ("episode", "status", "reason", "scenario", "agent", "timing", "strategy", "seed")
+_LIST_COLUMNS = ("episode", "status", "reason", "scenario", "agent", "timing", "strategy", "seed", "label")
+_SCRIPTS = ("start", "pictures", "timeline", "traces", "heat", "episode", "list")
+"""Parts of the page's script, in one scope."""
 _OPEN_METRICS = (
     "min_ttc_s",
     "impact_speed_mps",
@@ -50,17 +58,24 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def chosen_episodes(rows: Rows) -> list[Mapping[str, Any]]:
+def chosen_episodes(rows: Rows, labels: Mapping[str, CaseLabel]) -> list[Mapping[str, Any]]:
     """Picks the episodes to embed: failures first, then one success of each cell.
 
-    Both are taken in turn from every scenario and agent, so that a bad one does not crowd out the others.
+    Both are taken in turn from every scenario and agent, so that a bad one does not crowd out the others. Of the
+    failures, those that a reference agent avoids come first, and the reference agents' own last.
     """
     failures = _in_turn([row for row in rows if not is_success(row)])
+    if labels:
+        failures.sort(key=lambda row: _rank(labels.get(row["episode_id"])))
     first_success: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for row in rows:
         if is_success(row) and row.get("has_log"):
             first_success.setdefault(tuple(str(row[c]) for c in CELL_COLUMNS), row)
     return [*failures[:MAX_EMBEDDED_FAILURES], *_in_turn(list(first_success.values()))][:MAX_EMBEDDED]
+
+
+def _rank(label: CaseLabel | None) -> int:
+    return 2 if label is None else int(label.label is not Preventability.PREVENTABLE_FAIL)
 
 
 def _in_turn(rows: Rows) -> list[Mapping[str, Any]]:
@@ -81,14 +96,19 @@ def _in_turn(rows: Rows) -> list[Mapping[str, Any]]:
     return [row for _, row in sorted(order, key=lambda pair: pair[0])]
 
 
-def embed_episodes(store: RunStore, rows: Rows) -> dict[str, Any]:
+def embed_episodes(store: RunStore, rows: Rows, labels: Mapping[str, CaseLabel]) -> dict[str, Any]:
     """Returns view, parameters, metrics and traceback by episode id, until the page would become too large."""
     names = metric_names(rows)
+    traces = load_traces()
     details: dict[str, Any] = {}
     size = 0
-    for row in chosen_episodes(rows):
+    for row in chosen_episodes(rows, labels):
+        label = labels.get(row["episode_id"])
         detail = {
-            "log": episode_view(store.read_episode_log(row["episode_id"])) if row.get("has_log") else None,
+            "log": episode_view(store.read_episode_log(row["episode_id"]), traces)
+            if row.get("has_log")
+            else None,
+            "avoided": [] if label is None else list(label.avoided_by),
             "parameters": json.loads(row["parameters"]),
             "metrics": {name: row[name] for name in names if row.get(name) is not None}
             | {
@@ -105,12 +125,20 @@ def embed_episodes(store: RunStore, rows: Rows) -> dict[str, Any]:
     return details
 
 
-def _listed(rows: Rows, embedded: Mapping[str, Any]) -> list[list[Any]]:
+def _listed(rows: Rows, embedded: Mapping[str, Any], labels: Mapping[str, CaseLabel]) -> list[list[Any]]:
     """Rows of the list: embedded failures, other failures, successes."""
+    words = {i: label.label.value.replace("_", " ") for i, label in labels.items()}
     place = {episode_id: i for i, episode_id in enumerate(embedded)}
     order = sorted(rows, key=lambda r: (is_success(r), place.get(r["episode_id"], len(place))))
     return [
-        [r["episode_id"], r["status"], r["reason"] or "", *(str(r[c]) for c in _LIST_COLUMNS[3:7]), r["seed"]]
+        [
+            r["episode_id"],
+            r["status"],
+            r["reason"] or "",
+            *(str(r[c]) for c in _LIST_COLUMNS[3:7]),
+            r["seed"],
+            words.get(r["episode_id"], ""),
+        ]
         for r in order[:MAX_LISTED]
     ]
 
@@ -130,25 +158,47 @@ def _asset(name: str) -> str:
     return importlib.resources.files("simloop.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def build_page(store: RunStore, rows: Rows, verdict: Verdict, swept: SweepResult | None = None) -> str:
-    """Returns the page of a run, with the section of a sweep if it is one."""
+def build_page(
+    store: RunStore,
+    rows: Rows,
+    verdict: Verdict,
+    swept: SweepResult | None = None,
+    arms: Sequence[ArmLabels] = (),
+    maps: Sequence[HeatMap] = (),
+) -> str:
+    """Returns the page of a run: with the section of a sweep if it is one, the labels and the heat maps."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    embedded = embed_episodes(store, rows)
-    listed = _listed(rows, embedded)
+    manifest, agents = store.manifest, _names(rows, "agent")
+    labels = labels_by_episode(rows, arms)
+    embedded = embed_episodes(store, rows, labels)
+    listed = _listed(rows, embedded, labels)
     metrics = _metric_charts(rows)
     is_open = [m["name"] in _OPEN_METRICS for m in metrics]
     return environment.from_string(_asset("page.html")).render(
         css=Markup(_asset("page.css")),
-        js=Markup(_asset("page.js")),
-        manifest=store.manifest,
+        js=Markup(
+            '"use strict";\n(() => {\n' + "".join(_asset(f"page_{name}.js") for name in _SCRIPTS) + "})();"
+        ),
+        manifest=manifest,
         config=json.dumps(store.manifest.config, indent=2, sort_keys=True),
         verdict=verdict,
         measured=measured_note(store.manifest),
         num_unjudged=sum(not EpisodeStatus(s).is_judged and n for s, n in verdict.counts.items()),
         scenario_cells=cells(rows, ("scenario", "agent")),
         strategies=_names(rows, "strategy"),
+        agents=agents,
+        arms=[
+            {"arm": arm, "counts": [arm.count(x) for x in Preventability], "grade": impact_text(arm)}
+            for arm in arms
+        ],
+        fails=preventable_fails(rows, labels),
+        maps=[_map_view(heat_map, number) for number, heat_map in enumerate(maps)],
+        criticality=[
+            {"title": p.title, "svg": Markup(p.svg), "shares": p.shares}
+            for p in criticality_panels(rows, manifest.metric_thresholds, agents)
+        ],
         sweep=None if swept is None else _sweep_groups(swept),
         latency=[]
         if swept is not None
@@ -160,8 +210,36 @@ def build_page(store: RunStore, rows: Rows, verdict: Verdict, swept: SweepResult
             r["episode_id"] in embedded and not is_success(r) and bool(r.get("has_log")) for r in rows
         ),
         num_listed=len(listed),
-        data=script_json({"columns": _LIST_COLUMNS, "rows": listed, "details": embedded}),
+        data=script_json(
+            {
+                "columns": _LIST_COLUMNS,
+                "rows": listed,
+                "details": embedded,
+                "maps": [script_data(heat_map) for heat_map in maps],
+            }
+        ),
     )
+
+
+def _map_view(heat_map: HeatMap, number: int) -> dict[str, Any]:
+    return {
+        "number": number,
+        "title": heat_map.title,
+        "is_reference": heat_map.is_reference,
+        "legend": [
+            (CLASSES[name], name, count)
+            for name, count in zip(heat_map.categories, heat_map.totals, strict=True)
+            if count or CLASSES[name] != "h3"
+        ],
+        "panels": [
+            {
+                "title": panel.title,
+                "counts": counts_text(heat_map.categories, panel.totals),
+                "svg": Markup(panel_svg(heat_map, panel, i)),
+            }
+            for i, panel in enumerate(heat_map.panels)
+        ],
+    }
 
 
 def _sweep_groups(swept: SweepResult) -> list[dict[str, Any]]:

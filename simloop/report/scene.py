@@ -13,6 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 
 ACTORS_TABLE = "world.actors"
 MOTION_TABLE = "world.motion"
+SIGNALS_TABLE = "world.signals"
 ROAD_MARGIN_M = 120.0
 ROAD_TOLERANCE_M = 0.1
 _ACTOR_COLUMNS = ("t_ns", "actor", "x_m", "y_m", "yaw_rad", "length_m", "width_m")
@@ -38,6 +39,40 @@ class ActorTrack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Signal:
+    """A traffic light or sign beside the road.
+
+    Attributes:
+        kind: ``traffic_light``, ``stop`` or ``yield``.
+        x_m, y_m: Where it stands, world frame.
+        changes: Instant in s and state (0 green, 1 amber, 2 red) of each change; empty for a sign.
+    """
+
+    kind: str
+    x_m: float
+    y_m: float
+    changes: tuple[tuple[float, int], ...] = ()
+
+    def state_at(self, t_s: float) -> int | None:
+        """Returns the state at an instant; None for a sign."""
+        states = [state for start_s, state in self.changes if start_s <= t_s + 1e-9]
+        return states[-1] if states else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StopLine:
+    """A line across a lane at which a signal stops traffic.
+
+    Attributes:
+        ends_m: (2, 2) its ends, world frame.
+        signal: Index into ``Scene.signals``; -1 for none.
+    """
+
+    ends_m: FloatArray
+    signal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
     """An episode as frames at common instants.
 
@@ -45,12 +80,18 @@ class Scene:
         t_s: (T,) instants.
         actors: Footprints, the ego first; empty for a scene of points.
         road: Polylines (N, 2) in metres, world frame, to draw under the footprints.
+        paths: Polylines (N, 2) that actors mean to follow, the ego's route first.
+        signals: Traffic lights and signs.
+        stop_lines: Stop lines.
         points: (T, 3) positions in metres, world frame, by point name; empty for a scene of footprints.
     """
 
     t_s: FloatArray
     actors: tuple[ActorTrack, ...] = ()
     road: tuple[FloatArray, ...] = ()
+    paths: tuple[FloatArray, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    stop_lines: tuple[StopLine, ...] = ()
     points: tuple[tuple[str, FloatArray], ...] = ()
 
 
@@ -96,13 +137,41 @@ def _read_actors(log: EpisodeLog, max_frames: int) -> Scene:
                 speed_mps=speed,
             )
         )
-    return Scene(t_s=frames * 1e-9, actors=tuple(tracks), road=_read_road(log, tracks[0].pose[:, :2]))
+    ego_m = tracks[0].pose[:, :2]
+    return Scene(
+        t_s=frames * 1e-9,
+        actors=tuple(tracks),
+        road=_near_lines(log, "road", ego_m),
+        paths=_near_lines(log, "paths", ego_m),
+        signals=_read_signals(log),
+        stop_lines=tuple(
+            StopLine(ends_m=np.array([first, second], dtype=np.float64)[:, :2], signal=int(signal))
+            for first, second, signal in log.attributes.get("stop_lines", ())
+        ),
+    )
 
 
-def _read_road(log: EpisodeLog, ego_m: FloatArray) -> tuple[FloatArray, ...]:
-    """Returns the stretches of the log's ``road`` polylines near the ego's path, without points that change nothing."""
+def _read_signals(log: EpisodeLog) -> tuple[Signal, ...]:
+    changes: dict[int, list[tuple[float, int]]] = {}
+    if log.has(SIGNALS_TABLE):
+        columns = (log.column(SIGNALS_TABLE, name).tolist() for name in ("t_ns", "signal", "state"))
+        for t_ns, signal, state in zip(*columns, strict=True):
+            changes.setdefault(int(signal), []).append((t_ns * 1e-9, int(state)))
+    return tuple(
+        Signal(
+            kind=str(signal["kind"]),
+            x_m=float(signal["x_m"]),
+            y_m=float(signal["y_m"]),
+            changes=tuple(changes.get(number, ())),
+        )
+        for number, signal in enumerate(log.attributes.get("signals", ()))
+    )
+
+
+def _near_lines(log: EpisodeLog, attribute: str, ego_m: FloatArray) -> tuple[FloatArray, ...]:
+    """Returns the stretches of an attribute's polylines near the ego's path, without points that change nothing."""
     lines = []
-    for values in log.attributes.get("road", ()):
+    for values in log.attributes.get(attribute, ()):
         line = np.asarray(values, dtype=np.float64)[:, :2]
         distance = np.abs(line[:, None, :] - ego_m[None, ::8, :]).max(axis=2)
         near = np.flatnonzero(np.nanmin(distance, axis=1) < ROAD_MARGIN_M)

@@ -5,12 +5,14 @@ Neither holds an episode's id or hash, so that a committed summary stays readabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from simloop.report.cells import Cell, Rows, cells
+from simloop.preventability import ArmLabels, Preventability
+from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.labels import impact_text, label_summary
 from simloop.report.sweep_tables import sweep_groups, sweep_summary
 from simloop.report.verdict import Verdict, metric_values
 from simloop.store.manifest import Manifest
@@ -18,7 +20,6 @@ from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX
 from simloop.sweep.results import SweepResult
 
 SUMMARY_SCHEMA_VERSION = 1
-CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
 
 
 def metric_names(rows: Rows) -> list[str]:
@@ -54,13 +55,18 @@ def rows_by_cell(rows: Rows) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
 
 
 def build_summary(
-    rows: Rows, manifest: Manifest, verdict: Verdict, swept: SweepResult | None = None
+    rows: Rows,
+    manifest: Manifest,
+    verdict: Verdict,
+    swept: SweepResult | None = None,
+    labels: Sequence[ArmLabels] = (),
 ) -> dict[str, Any]:
     """Returns the content of ``summary.json``; ``docs/log.md`` lists its keys."""
     names = metric_names(rows)
     members = rows_by_cell(rows)
     return {
         **({} if swept is None else {"sweep": sweep_summary(swept)}),
+        **({"preventability": label_summary(labels, manifest.reference)} if manifest.reference else {}),
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "run_id": manifest.run_id,
         "suite": manifest.suite,
@@ -128,7 +134,13 @@ def _table(header: tuple[str, ...], body: list[tuple[object, ...]]) -> list[str]
     return lines + ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in body]
 
 
-def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict, swept: SweepResult | None = None) -> str:
+def build_markdown(
+    rows: Rows,
+    manifest: Manifest,
+    verdict: Verdict,
+    swept: SweepResult | None = None,
+    labels: Sequence[ArmLabels] = (),
+) -> str:
     """Returns the content of ``summary.md``."""
     lines = [
         f"# {_escape(manifest.suite)}: {verdict.state.value.upper()}",
@@ -150,6 +162,21 @@ def build_markdown(rows: Rows, manifest: Manifest, verdict: Verdict, swept: Swee
         for table in (group.overview, *group.further, group.points):
             lines += [f"### {_escape(table.title)}", "", *_table(table.header, list(table.body))]
             lines += ["", _escape(table.note), ""]
+    if labels:
+        lines += [f"## Preventability (judged by {_escape(', '.join(manifest.reference['agents']))})", ""]
+        lines += _table(
+            (*CELL_COLUMNS, "pass", "preventable fail", "unpreventable", "no label", "grade"),
+            [
+                (
+                    *(arm.key[c] for c in CELL_COLUMNS),
+                    *(arm.count(label) for label in Preventability),
+                    arm.num_unlabelled,
+                    impact_text(arm) or "-",
+                )
+                for arm in labels
+            ],
+        )
+        lines.append("")
     lines += ["## Success (Wilson 95 % interval)", ""]
     lines += _table(
         ("scenario", "agent", "success", "why not"),

@@ -18,6 +18,8 @@ MAX_SECONDS = 30
 _OVERSAMPLING = 2
 _BACKGROUND, _ROAD, _LANE, _INK = (246, 245, 241), (232, 230, 223), (185, 181, 168), (27, 31, 36)
 _EGO, _ACTOR, _TRAIL = (31, 94, 255), (120, 128, 140), (165, 188, 250)
+_SIGNAL_COLOURS = ((18, 128, 92), (216, 138, 0), (196, 48, 43))
+"""Green, amber, red."""
 _POINT_COLOURS = ((31, 94, 255), (217, 72, 15), (12, 133, 153), (156, 54, 181), (92, 148, 13), (194, 37, 92))
 _METRES_ACROSS = 90.0
 
@@ -71,6 +73,9 @@ def _draw_road_scene(draw: ImageDraw.ImageDraw, scene: Scene, index: int, size: 
 
     for line in scene.road:
         draw.line(to_pixels(line), fill=_LANE, width=3)
+    for stop in scene.stop_lines:
+        state = scene.signals[stop.signal].state_at(float(scene.t_s[index])) if stop.signal >= 0 else None
+        draw.line(to_pixels(stop.ends_m), fill=_ACTOR if state is None else _SIGNAL_COLOURS[state], width=8)
     trail = ego[: index + 1, :2]
     if len(trail) > 1:
         draw.line(to_pixels(trail), fill=_TRAIL, width=4)

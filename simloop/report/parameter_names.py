@@ -1,0 +1,31 @@
+"""How a scenario parameter is written for readers: its name without the unit, and its values with it."""
+
+from __future__ import annotations
+
+_UNITS = {
+    "_mps3": "m/s³", "_mps2": "m/s²", "_radps": "rad/s", "_mps": "m/s", "_rad": "rad", "_deg": "°", "_hz": "Hz",
+    "_kg": "kg", "_m": "m", "_s": "s", "_n": "N", "_ratio": "", "_count": "", "_id": "",
+}  # fmt: skip
+_KMH = 3.6
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """Returns a parameter's name in words and its unit: ``("ego speed", "m/s")`` for ``ego_speed_mps``."""
+    suffix = next((s for s in _UNITS if name.endswith(s) and name != s), "")
+    words = name.removesuffix(suffix) if _UNITS.get(suffix) else name
+    return words.replace("_", " "), _UNITS.get(suffix, "")
+
+
+def axis_title(name: str) -> str:
+    """Returns what stands beside an axis: ``gap in m``."""
+    words, unit = split_unit(name)
+    return f"{words} in {unit}" if unit else words
+
+
+def value_text(name: str, value: float | str) -> str:
+    """Returns a value as a reader would write it: ``ego speed 16.7 m/s (60 km/h)``."""
+    words, unit = split_unit(name)
+    if isinstance(value, str):
+        return f"{words} {value}"
+    text = f"{words} {value:.3g} {unit}".rstrip()
+    return f"{text} ({value * _KMH:.4g} km/h)" if unit == "m/s" else text
