@@ -6,26 +6,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from simloop_driving.roads.highway import carriageway_opendrive
-from simloop_driving.roads.opendrive import sample_opendrive
-from simloop_driving.roads.road_map import to_npz_bytes
+from simloop_driving.roads.highway import carriageway_network
+from simloop_driving.roads.network import Network
 
 LENGTH_M = 3000.0
 
 
-def straight_track_opendrive() -> str:
-    """Returns the map as OpenDRIVE XML; raises as ``carriageway_opendrive``."""
-    return carriageway_opendrive("straight_track", ((LENGTH_M, None),))
-
-
-def main(folder: str) -> None:
-    """Writes ``straight_track.xodr`` and its sampled arrays ``straight_track.npz`` into ``folder``."""
-    xml = straight_track_opendrive()
-    (Path(folder) / "straight_track.xodr").write_text(xml, encoding="utf-8")
-    (Path(folder) / "straight_track.npz").write_bytes(to_npz_bytes(sample_opendrive("straight_track", xml)))
+def straight_track_network() -> Network:
+    """Returns the map; raises as ``Network``."""
+    return carriageway_network("straight_track", ((LENGTH_M, None),))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    straight_track_network().write(sys.argv[1])
