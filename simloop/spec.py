@@ -240,7 +240,7 @@ class Case:
 
     @property
     def case_id(self) -> str:
-        """Identity of the case: no agent, timing, strategy, metric or version enters it."""
+        """Identity of the case: no agent, timing, strategy, metric or version enters it; files do by content."""
         if not self._case_id:
             scenario = self.scenario
             content = {
@@ -255,6 +255,9 @@ class Case:
             }
             if self.twin_of:
                 content["twin_of"] = self.twin_of
+            files = file_digests({"scene": scenario.scene, "parameters": scenario.parameters})
+            if files:
+                content["files"] = files
             object.__setattr__(self, "_case_id", digest(content))
         return self._case_id
 

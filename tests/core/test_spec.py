@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_seed_and_world_config_enter_the_case_and_tags_do_not() -> None:
     assert dataclasses.replace(CASE, scenario=tagged).case_id == CASE.case_id
     reordered = dataclasses.replace(SCENARIO, parameters={"side": "left", "gap_m": 1.5})
     assert dataclasses.replace(CASE, scenario=reordered).case_id == CASE.case_id
+
+
+def test_the_content_of_a_map_that_a_scene_names_enters_the_case(tmp_path: Path) -> None:
+    file = tmp_path / "mine.xodr"
+
+    def case_id() -> str:
+        scenario = dataclasses.replace(SCENARIO, scene={"map": str(file)})
+        return Case(scenario=scenario, seed=3).case_id
+
+    absent = case_id()
+    file.write_text("one map", encoding="utf-8")
+    first = case_id()
+    file.write_text("another map", encoding="utf-8")
+    assert len({absent, first, case_id()}) == 3
+    file.write_text("one map", encoding="utf-8")
+    assert case_id() == first
 
 
 @pytest.mark.parametrize(

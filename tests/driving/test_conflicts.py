@@ -248,3 +248,90 @@ def test_zones_are_computed_once(junction_map: MapBuilder) -> None:
     assert conflict_zones(paths) is conflict_zones(paths)
     with pytest.raises(ValueError, match="read-only"):
         conflict_zones(paths)[0, 0] = 1.0
+
+
+def _on(map_name: str, *ways: str) -> tuple[RoadMap, Paths]:
+    road_map = load_map(map_name)
+
+    def lane(name: str) -> int:
+        road, number = name.split("/")
+        return road_map.lane_index(int(road), int(number))
+
+    ends = [way.split(" to ") for way in ways]
+    return road_map, stack_routes(
+        tuple(route_along(road_map, find_route(road_map, lane(start), lane(goal))) for start, goal in ends)
+    )
+
+
+@pytest.mark.parametrize(
+    ("map_name", "first", "second", "relation", "expected"),
+    [
+        # Town, junction 5: lights. A left turn yields to the oncoming arm, which has green with it.
+        ("town", "111/-1 to 212/-1", "112/1 to 111/1", CROSSING, -1),
+        ("town", "111/-1 to 212/-1", "112/1 to 212/-1", MERGING, -1),
+        ("town", "111/-1 to 212/-1", "212/1 to 211/1", CROSSING, 0),
+        ("town", "111/-1 to 211/1", "212/1 to 211/1", MERGING, 0),
+        # Junction 8: stop signs north and south; left off the main road yields to oncoming traffic.
+        ("town", "212/-1 to 213/-1", "121/-1 to 122/-1", CROSSING, -1),
+        ("town", "212/-1 to 121/1", "122/1 to 121/1", MERGING, -1),
+        ("town", "121/-1 to 213/-1", "122/1 to 121/1", CROSSING, -1),
+        # Junction 2, a T without signs: right before left, left after oncoming.
+        ("town", "102/1 to 101/1", "211/1 to 101/1", MERGING, -1),
+        ("town", "102/1 to 101/1", "101/-1 to 211/-1", CROSSING, 1),
+        ("town", "101/-1 to 102/-1", "211/1 to 102/-1", MERGING, 1),
+        # Roundabout: the ring first, whatever the arm.
+        ("roundabout", "4/-1 to 2/1", "3/-1 to 1/1", MERGING, -1),
+        ("roundabout", "4/-1 to 1/1", "3/-1 to 2/1", MERGING, -1),
+        ("roundabout", "4/-1 to 2/1", "1/-1 to 2/1", MERGING, 1),
+        # Motorway: whoever comes from the ramp changes lanes into the main road's traffic.
+        ("merge", "11/-1 to 3/-4", "1/-4 to 3/-4", MERGING, -1),
+        ("merge", "1/-4 to 3/-4", "11/-1 to 3/-4", MERGING, 1),
+    ],
+)
+def test_who_goes_first_on_the_shipped_maps(
+    map_name: str, first: str, second: str, relation: int, expected: int
+) -> None:
+    road_map, paths = _on(map_name, first, second)
+    zones = conflict_zones(paths)
+    assert zones[:, conflicts.RELATION].tolist() == [relation]
+    assert priorities(road_map, paths, zones).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("map_name", "first", "second"),
+    [
+        ("rural", "1/-1 to 6/-1", "6/1 to 1/1"),  # oncoming, also round the hairpin
+        ("merge", "1/-3 to 5/-3", "11/-1 to 3/-4"),
+        ("merge", "3/-4 to 12/-1", "3/-4 to 5/-4"),
+        ("roundabout", "4/-1 to 1/1", "2/-1 to 3/1"),
+    ],
+)
+def test_ways_on_the_shipped_maps_that_do_not_meet(map_name: str, first: str, second: str) -> None:
+    _, paths = _on(map_name, first, second)
+    assert len(conflict_zones(paths)) == 0
+
+
+def test_every_junction_of_the_town_lets_somebody_go_first_or_has_lights() -> None:
+    road_map = load_map("town")
+    lights = {4, 5, 9}
+    for junction in range(1, 10):
+        inside = np.flatnonzero((road_map.lane_junction_id == junction) & (road_map.lane_kind == 0))
+        before = {int(road_map.successor[i]): int(lane) for lane, i in _links(road_map)}
+        routes = tuple(
+            route_along(road_map, (before[int(lane)], int(lane), int(road_map.successors(int(lane))[0])))
+            for lane in inside
+        )
+        paths = stack_routes(routes)
+        zones = conflict_zones(paths)
+        first = priorities(road_map, paths, zones)
+        assert np.any(first != 0)
+        assert np.any(first == 0) == (junction in lights)
+        assert not np.any(zones[:, conflicts.RELATION] == ALONG)
+
+
+def _links(road_map: RoadMap) -> list[tuple[int, int]]:
+    return [
+        (lane, i)
+        for lane in range(road_map.num_lanes)
+        for i in range(road_map.successor_start[lane], road_map.successor_start[lane + 1])
+    ]

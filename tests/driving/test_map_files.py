@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from simloop.errors import ConfigurationError, UnknownNameError
+from simloop.spec import Scenario
+from simloop.world import OutcomeState
 from simloop_driving.roads import map_files, sampling_process
 from simloop_driving.roads import road_map as shipped
 from simloop_driving.roads.map_files import load_map
 from simloop_driving.roads.map_rules import check_map
 from simloop_driving.roads.routing import find_route, route_along
+from simloop_driving.world import DrivingWorld
 
 MAPS = Path(__file__).parents[2] / "scenarios" / "maps"
 
@@ -194,6 +197,44 @@ def test_the_document_that_the_bad_ones_are_made_from_is_a_map(tmp_path: Path) -
     assert load_map(str(file)) is road_map
     file.write_text(GOOD.replace('a="3.5"', 'a="3.0"'), encoding="utf-8")
     assert load_map(str(file)).width_m == pytest.approx(3.0)
+
+
+def test_a_map_by_path_is_driven_on_from_start_to_goal(tmp_path: Path) -> None:
+    file = tmp_path / "mine.xodr"
+    file.write_text(GOOD, encoding="utf-8")
+    ego = {"road": 1, "lane": -1, "station_m": 5.0, "initial_speed_mps": 10.0, "to": {"road": 2, "lane": -1}}
+    scenario = Scenario(
+        family="mine",
+        world="driving",
+        parameters={},
+        scene={
+            "map": str(file),
+            "ego": ego,
+            "criteria": {"goal_station_m": 100.0, "min_progress_ratio": 0.9},
+        },
+    )
+    world = DrivingWorld()
+    world.reset(scenario, seed=1)
+    for tick in range(1, 250):
+        x_m, y_m, yaw_rad = world.anchor().pose[:3]
+        world.actuate(np.array([x_m + 0.5 * np.cos(yaw_rad), y_m + 0.5 * np.sin(yaw_rad), yaw_rad, 10.0]))
+        world.advance(tick * 50_000_000)
+        if world.outcome().state is not OutcomeState.RUNNING:
+            break
+    assert world.outcome().reason == "goal"
+    assert world.anchor().pose[0] == pytest.approx(100.0, abs=1.0)
+    image = world.capture("front_camera", 0).array
+    assert image.std() > 0.0
+
+
+def test_a_bad_map_is_refused_when_the_world_is_reset(tmp_path: Path) -> None:
+    file = tmp_path / "bad.xodr"
+    file.write_text(_changed(LINE, ""), encoding="utf-8")
+    ego = {"road": 1, "lane": -1, "station_m": 5.0, "initial_speed_mps": 10.0}
+    criteria = {"goal_time_s": 5.0, "min_progress_ratio": 0.0}
+    scene = {"map": str(file), "ego": ego, "criteria": criteria}
+    with pytest.raises(ConfigurationError, match=r"bad\.xodr: road 1: <planView> has no <geometry>"):
+        DrivingWorld().reset(Scenario(family="mine", world="driving", parameters={}, scene=scene), seed=1)
 
 
 @pytest.mark.parametrize("name", ["highway", "straight_track", "town", "rural", "merge", "roundabout"])
