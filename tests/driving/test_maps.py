@@ -10,6 +10,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import shapely
+from scipy.spatial import cKDTree
 from scipy.special import fresnel
 
 from simloop.errors import MissingDependencyError
@@ -177,7 +178,12 @@ def test_samples_lie_on_the_closed_form_of_the_file(name: str) -> None:
                 lane = road_map.lane_index(int(road.get("id", "0")), int(item.get("id", "0")))
                 part = road_map.samples(lane)
                 points = np.stack([road_map.x_m[part], road_map.y_m[part]], axis=1)
-                distance = shapely.distance(shapely.LineString(line), shapely.points(points))
+                _, nearest = cKDTree(line).query(points)
+                away = points - line[nearest]
+                tangent = np.gradient(line, axis=0)[nearest]
+                across = away[:, 1] * tangent[:, 0] - away[:, 0] * tangent[:, 1]
+                distance = np.abs(across) / np.hypot(*tangent.T)
+                assert np.hypot(*away.T).max() < 0.2, _name(road_map, lane)
                 # Where a parking lane opens, the sidewalk bends within a sample's metre.
                 bound_m = 0.02 if road_map.lane_kind[lane] == DRIVING else 0.08
                 assert distance.max() < bound_m, _name(road_map, lane)
