@@ -23,6 +23,7 @@ from simloop_driving.scenario.actor_state import (
     FIRST_SLOW_CLASS,
     KEEPS_HEADING,
     LATERAL_LIMIT_MPS2,
+    LENGTH_M,
     PATH_D_M,
     PATH_S_M,
     ROUTE_SPEED_MPS,
@@ -35,6 +36,13 @@ from simloop_driving.scenario.actor_state import (
 from simloop_driving.scenario.manoeuvres import braking_profile_rate
 
 FloatArray = npt.NDArray[np.float64]
+
+LONG_M = 6.0
+"""Vehicles longer than this follow tight bends with both axles instead of their centre."""
+AXLE_RATIO = 0.4
+"""Where their axles are, before and behind the centre, over the length."""
+GENTLE_PER_M = 0.01
+"""Bends up to this curvature are not tight; at twice this curvature a long vehicle follows with its axles alone."""
 
 
 @numba.njit(cache=True)
@@ -60,9 +68,34 @@ def place_ego(actors: FloatArray, ego: FloatArray, samples: FloatArray, step_m: 
 
 
 @numba.njit(cache=True)
+def _centre_of_long(
+    samples: FloatArray, step_m: float, s_m: float, length_m: float
+) -> tuple[float, float, float]:
+    """Returns x, y and heading of a long vehicle whose axles are both to be on the path, in tight bends."""
+    x, y, yaw, curvature = centre_at(samples, step_m, s_m)
+    half = AXLE_RATIO * length_m
+    front_x, front_y, _, front_curvature = centre_at(samples, step_m, s_m + half)
+    rear_x, rear_y, _, rear_curvature = centre_at(samples, step_m, s_m - half)
+    tightest = max(abs(curvature), abs(front_curvature), abs(rear_curvature))
+    if tightest <= GENTLE_PER_M:
+        return x, y, yaw
+    weight = min((tightest - GENTLE_PER_M) / GENTLE_PER_M, 1.0)
+    turn = math.atan2(front_y - rear_y, front_x - rear_x) - yaw
+    turn -= 2.0 * math.pi * math.floor((turn + math.pi) / (2.0 * math.pi))
+    return (
+        x + weight * (0.5 * (front_x + rear_x) - x),
+        y + weight * (0.5 * (front_y + rear_y) - y),
+        yaw + weight * turn,
+    )
+
+
+@numba.njit(cache=True)
 def place_actor(actors: FloatArray, actor: int, samples: FloatArray, step_m: float) -> None:
     """Writes the pose of one actor from its position along and across its path."""
-    x, y, yaw, _ = centre_at(samples, step_m, actors[PATH_S_M, actor])
+    if actors[LENGTH_M, actor] > LONG_M:
+        x, y, yaw = _centre_of_long(samples, step_m, actors[PATH_S_M, actor], actors[LENGTH_M, actor])
+    else:
+        x, y, yaw, _ = centre_at(samples, step_m, actors[PATH_S_M, actor])
     d = actors[PATH_D_M, actor]
     actors[X_M, actor] = x - d * math.sin(yaw)
     actors[Y_M, actor] = y + d * math.cos(yaw)
@@ -81,7 +114,9 @@ def place_actor(actors: FloatArray, actor: int, samples: FloatArray, step_m: flo
 
 
 @numba.njit(cache=True)
-def move_actor(actors: FloatArray, actor: int, samples: FloatArray, path_step_m: float, step_s: float) -> None:
+def move_actor(
+    actors: FloatArray, actor: int, samples: FloatArray, path_step_m: float, step_s: float
+) -> None:
     """Moves one actor along and across its path by one physics step, in place; its pose stays as it is."""
     speed = actors[SPEED_MPS, actor]
     new_speed = max(0.0, speed + step_s * actors[COMMAND_ACCELERATION_MPS2, actor])

@@ -160,7 +160,9 @@ def _is_in_opposite_lane(route: Route, s_m: FloatArray, d_m: FloatArray) -> npt.
     return is_left & (route.samples[JUNCTION, index] == 0.0)
 
 
-def _lanes_of_all(rows: FloatArray, actors: FloatArray, routes: tuple[Route, ...], num_ticks: int) -> IntArray:
+def _lanes_of_all(
+    rows: FloatArray, actors: FloatArray, routes: tuple[Route, ...], num_ticks: int
+) -> IntArray:
     s, d = rows[:, step_kernel.RECORD_PATH_S], rows[:, step_kernel.RECORD_PATH_D]
     if len(routes) == 1:
         return _lanes(routes[0], s, d)
@@ -233,7 +235,9 @@ def _kind(contact: FloatArray, actors: FloatArray, actor: int) -> CollisionKind:
 def _is_straddling(contact: FloatArray, actors: FloatArray, route: Route) -> bool:
     """Whether the ego's footprint was not within one driving lane at the onset."""
     turn = float(contact[contact_rows.EGO_POSE + 2] - contact[contact_rows.EGO_ROUTE_YAW_RAD])
-    half = 0.5 * (abs(np.cos(turn)) * contact[contact_rows.EGO_WIDTH_M] + abs(np.sin(turn)) * actors[LENGTH_M, EGO])
+    half = 0.5 * (
+        abs(np.cos(turn)) * contact[contact_rows.EGO_WIDTH_M] + abs(np.sin(turn)) * actors[LENGTH_M, EGO]
+    )
     d = float(contact[contact_rows.EGO_D_M])
     index = min(max(int(contact[contact_rows.EGO_S_M] / route.step_m), 0), route.samples.shape[1] - 1)
     centres, widths = route.lane_centres_m[:, index], route.lane_widths_m[:, index]

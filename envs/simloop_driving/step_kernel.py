@@ -65,7 +65,13 @@ FREE_TO_ENTER_M = 8.0
 """An actor enters when the centres of all others are farther from its place than this and their lengths."""
 
 # Columns of the motion record, one row a physics step.
-NUM_MOTION_COLUMNS = 6  # x, y, velocity x, velocity y, yaw, yaw rate
+MOTION_X = 0
+MOTION_Y = 1
+MOTION_VX = 2
+MOTION_VY = 3
+MOTION_YAW = 4
+MOTION_YAW_RATE = 5
+NUM_MOTION_COLUMNS = 6
 # Columns of the actor record, one row a control tick and actor.
 RECORD_X = 0
 RECORD_Y = 1
@@ -109,12 +115,12 @@ def record_actors(record: FloatArray, actors: FloatArray, ego: FloatArray) -> No
 def record_motion(row: FloatArray, ego: FloatArray) -> None:
     """Writes one (NUM_MOTION_COLUMNS,) row of the ego's motion."""
     cos_yaw, sin_yaw = math.cos(ego[single_track.YAW_RAD]), math.sin(ego[single_track.YAW_RAD])
-    row[0] = ego[single_track.X_M]
-    row[1] = ego[single_track.Y_M]
-    row[2] = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw
-    row[3] = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw
-    row[4] = ego[single_track.YAW_RAD]
-    row[5] = ego[single_track.YAW_RATE_RADPS]
+    row[MOTION_X] = ego[single_track.X_M]
+    row[MOTION_Y] = ego[single_track.Y_M]
+    row[MOTION_VX] = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw
+    row[MOTION_VY] = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw
+    row[MOTION_YAW] = ego[single_track.YAW_RAD]
+    row[MOTION_YAW_RATE] = ego[single_track.YAW_RATE_RADPS]
 
 
 @numba.njit(cache=True)
@@ -288,7 +294,10 @@ def run_steps(
                     place_actor(actors, actor, samples, path_step_m)
             else:
                 own = paths[path, :, : num_samples[path]]
-                dx, dy = actors[X_M, actor] - ego[single_track.X_M], actors[Y_M, actor] - ego[single_track.Y_M]
+                dx, dy = (
+                    actors[X_M, actor] - ego[single_track.X_M],
+                    actors[Y_M, actor] - ego[single_track.Y_M],
+                )
                 is_near = dx * dx + dy * dy < NEAR_M * NEAR_M
                 move_actor(actors, actor, own, path_step_m, step_s)
                 if is_near or is_placed:

@@ -87,20 +87,20 @@ class DrivingWorld(World):
             raise ConfigurationError(
                 f"camera_supersampling is {camera_supersampling!r}; allowed: 1, 2, 3, 4."
             )
-        front_camera = sensors.FrontCamera(camera_supersampling, _size_px(camera_size_px))
+        front_camera = sensors.FrontCamera(int(camera_supersampling), _size_px(camera_size_px))
         extra = sensors.extra_sensors(extra_sensors)
         self._spec = WorldSpec(
             name="driving",
             physics_period_ns=PHYSICS_PERIOD_NS,
             control_period_ns=CONTROL_PERIOD_NS,
-            action=action_spec(action),
+            action=action_spec(str(action)),
             sensors=(*front_camera.specs, *sensors.STATE_SENSORS, *(sensor.spec for sensor in extra)),
             tables=recording.TABLES,
             motion_points=recording.MOTION_POINTS,
             max_interleaved=16,
             versions={"simloop_driving": source_digest("simloop_driving")},
         )
-        self._vehicle = load_vehicle(vehicle)
+        self._vehicle = load_vehicle(str(vehicle))
         self._vehicle_entries = self._vehicle.packed(STEP_S)
         self._maps = dict(maps or {})
         self._action_size = self._spec.action.size
@@ -166,6 +166,7 @@ class DrivingWorld(World):
             start=state,
             actor_paint=paints.integers(NUM_PAINTS, size=num_actors - 1),
             actor_record=self._actor_record,
+            motion_record=self._motion_record,
         )
         self._snapshot: sensors.Snapshot | None = None
         self._kept.clear()
@@ -190,7 +191,7 @@ class DrivingWorld(World):
         if num_steps == 0:
             return
         self._reserve(target + STEPS_PER_TICK, state.actors.shape[1])
-        self._episode.actor_record = self._actor_record
+        self._episode.actor_record, self._episode.motion_record = self._actor_record, self._motion_record
         if not self._age_steps:
             self._run(num_steps, state)
             return
@@ -280,7 +281,10 @@ class DrivingWorld(World):
         state = self._started()
         num_ticks = self._step // STEPS_PER_TICK + 1
         first_step, first_tick = self._drained_steps, self._drained_ticks
-        first_touch_step, started_s = self._contacts[contacts.FIRST_STEP], state.manoeuvres[manoeuvres.STARTED_S]
+        first_touch_step, started_s = (
+            self._contacts[contacts.FIRST_STEP],
+            state.manoeuvres[manoeuvres.STARTED_S],
+        )
         infraction_s = np.where(
             state.stops[:, stop_lines.INFRACTION] > 0.0, state.stops[:, stop_lines.PASSED_S], -1.0
         )
@@ -314,7 +318,9 @@ class DrivingWorld(World):
                 num_ticks,
                 CONTROL_PERIOD_NS,
             ),
-            "actor_contacts": recording.actor_contact_columns(self._pair_ticks, first_tick, CONTROL_PERIOD_NS),
+            "actor_contacts": recording.actor_contact_columns(
+                self._pair_ticks, first_tick, CONTROL_PERIOD_NS
+            ),
         }
         self._drained_steps, self._drained_ticks = self._step + 1, num_ticks
         return rows
@@ -412,9 +418,9 @@ class DrivingWorld(World):
             self._actor_record[: len(old)] = old
 
 
-def _size_px(given: Sequence[int]) -> tuple[int, int]:
+def _size_px(given: object) -> tuple[int, int]:
     allowed = range(SMALLEST_CAMERA_PX, LARGEST_CAMERA_PX + 1)
-    if len(given) != 2 or any(side not in allowed for side in given):
+    if not isinstance(given, (list, tuple)) or len(given) != 2 or any(side not in allowed for side in given):
         raise ConfigurationError(
             f"camera_size_px is {given!r}; allowed: height and width, whole numbers from {SMALLEST_CAMERA_PX} to "
             f"{LARGEST_CAMERA_PX}."

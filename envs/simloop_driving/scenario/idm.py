@@ -110,7 +110,10 @@ def leader_in_strip(
         way = on_path[ON_WAY, other]
         half_length, half_width = _reach_along_and_across(actors, other, way)
         free = ahead - half_length - 0.5 * actors[LENGTH_M, follower]
-        if free >= gap or abs(offset - d_m) >= half_width + 0.5 * actors[WIDTH_M, follower] + LATERAL_MARGIN_M:
+        if (
+            free >= gap
+            or abs(offset - d_m) >= half_width + 0.5 * actors[WIDTH_M, follower] + LATERAL_MARGIN_M
+        ):
             continue
         speed = actors[SPEED_MPS, other] * way
         if way <= SAME_WAY_COSINE and actors[SPEED_MPS, other] > STANDING_MPS:

@@ -12,7 +12,7 @@ from simloop.errors import ConfigurationError
 from simloop_driving.roads.conflicts import A_IN_M, B_IN_M, PATH_A, PATH_B, conflict_zones
 from simloop_driving.roads.map_files import load_map
 from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap
-from simloop_driving.roads.route import STOP_SIGNAL, Paths, Route, lane_route, pose_at, stack_routes
+from simloop_driving.roads.route import JUNCTION, STOP_SIGNAL, Paths, Route, lane_route, pose_at, stack_routes
 from simloop_driving.roads.routing import find_route, route_along
 from simloop_driving.scenario import actor_state, criteria
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M, EGO
@@ -135,8 +135,12 @@ class _Builder:
         }
         check_room(self.columns, self.names, self.routes, attached, self.family)
         self._add_flows()
-        network = build_network(self.road_map, tuple(self.routes))
         actors = np.ascontiguousarray(np.stack(self.columns, axis=1))
+        lengths_m = [
+            float(actors[actor_state.LENGTH_M, actors[actor_state.PATH] == path].max(initial=0.0))
+            for path in range(len(self.routes))
+        ]
+        network = build_network(self.road_map, tuple(self.routes), tuple(lengths_m))
         table, conditions = build_tables(self.scene, self._stage(actors, network))
         return InitialState(
             road_map=self.road_map,
@@ -308,7 +312,11 @@ class _Builder:
             where = f"{self.family}: scene.background[{number}]"
             path = self._own_path(flow.own_path, where)
             route = self.routes[path]
+            is_ahead = np.arange(route.samples.shape[1]) * route.step_m > flow.own_path.station_m
+            in_junction = np.flatnonzero((route.samples[JUNCTION] > 0.0) & is_ahead)
             until_m = route.length_m
+            if len(in_junction):
+                until_m = float(in_junction[0]) * route.step_m - ROOM_BEFORE_ZONE_M
             if path:
                 entry = _first_entry_m(conflict_zones(stack_routes((self.route, route))), 1)
                 until_m = min(until_m, entry[1] - ROOM_BEFORE_ZONE_M if entry else math.inf)

@@ -61,7 +61,9 @@ def lane_offset(offsets: dict[str, float], word: str, where: str) -> float:
         ConfigurationError: There is no such lane; the message lists those that there are.
     """
     if word not in offsets:
-        of_whom = {"left": "to the left of the ego", "right": "to the right of the ego"}.get(word, f"called {word}")
+        of_whom = {"left": "to the left of the ego", "right": "to the right of the ego"}.get(
+            word, f"called {word}"
+        )
         raise ConfigurationError(
             f"{where}: there is no lane {of_whom}; there is: {', '.join(o for o in offsets if o != 'own')}."
         )

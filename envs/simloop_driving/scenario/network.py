@@ -46,12 +46,12 @@ class Network:
 
 
 @functools.lru_cache(maxsize=32)
-def build_network(road_map: RoadMap, routes: tuple[Route, ...]) -> Network:
-    """Returns what follows from routes of a map; cached by their identity."""
+def build_network(road_map: RoadMap, routes: tuple[Route, ...], lengths_m: tuple[float, ...]) -> Network:
+    """Returns what follows from routes of a map and the longest vehicle on each; cached by the routes' identity."""
     paths = stack_routes(routes)
     zones = conflict_zones(paths)
     order = priorities(road_map, paths, zones)
-    crossings, crossing_start = build_crossings(routes, zones, order)
+    crossings, crossing_start = build_crossings(routes, zones, order, lengths_m)
     stops, stop_start = build_stops(routes, road_map)
     return Network(
         paths=paths,

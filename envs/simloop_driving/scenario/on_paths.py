@@ -97,7 +97,9 @@ def place_on_route(
     actors[S_M, actor] = s
     actors[D_M, actor] = d
     turn = actors[YAW_RAD, actor] - value_at(samples, step_m, PATH_YAW_RAD, s)
-    actors[ROUTE_SPEED_MPS, actor] = math.hypot(actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor]) * math.cos(turn)
+    actors[ROUTE_SPEED_MPS, actor] = math.hypot(
+        actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor]
+    ) * math.cos(turn)
 
 
 @numba.njit(cache=True)

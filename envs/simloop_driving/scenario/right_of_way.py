@@ -10,11 +10,13 @@ than ``MERGING_BRAKING_MPS2``. A decision stands; so two never decide for the sa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from simloop_driving.actor_motion import AXLE_RATIO, LONG_M
 from simloop_driving.roads.conflicts import (
     A_IN_M,
     A_OUT_M,
@@ -25,14 +27,12 @@ from simloop_driving.roads.conflicts import (
     PATH_A,
     PATH_B,
     RELATION,
+    STRIP_WIDTH_M,
 )
-from simloop_driving.roads.route import STOP_S_M, Route, value_at
+from simloop_driving.roads.route import CURVATURE_PER_M, STOP_S_M, Route
 from simloop_driving.scenario.actor_state import (
-    CLASS,
     DESIRED_SPEED_MPS,
     EGO,
-    FIRST_FIXED_CLASS,
-    IS_ABSENT,
     LENGTH_M,
     OBEYS,
     OBEYS_RIGHT_OF_WAY,
@@ -69,6 +69,8 @@ NUM_DECISION_ROWS = 3
 ROOM_M = 7.0
 """Zones with less than this between them are one group: nobody can stand there."""
 WAIT_BEFORE_M = 1.0
+SWING_RATIO = 1.5
+"""Zones grow by this share of the swing of long vehicles: paths meet at other than right angles."""
 STOP_LINE_BEFORE_M = 25.0
 """A stop line up to this far before a group is where one waits for it."""
 MARGIN_S = 1.0
@@ -87,15 +89,31 @@ BESIDE_M = 2.5
 """An actor that is farther than this from the middle of its path is not on it: parked, or on the pavement."""
 
 
+def swing_m(route: Route, in_m: float, out_m: float, length_m: float) -> float:
+    """Returns how far a vehicle reaches beyond the strip of its path in the bends of a zone."""
+    first, last = (min(max(int(s / route.step_m), 0), route.samples.shape[1] - 1) for s in (in_m, out_m))
+    curvature = float(np.abs(route.samples[CURVATURE_PER_M, first : last + 1]).max())
+    if curvature < 1e-3:
+        return 0.0
+    radius_m, half_m = 1.0 / curvature, 0.5 * STRIP_WIDTH_M
+    if length_m > LONG_M:
+        half_chord_m = min(AXLE_RATIO * length_m, radius_m)
+        return radius_m - math.sqrt(radius_m * radius_m - half_chord_m * half_chord_m)
+    return max(math.hypot(radius_m + half_m, 0.5 * length_m) - radius_m - half_m, 0.0)
+
+
 def build_crossings(
-    routes: tuple[Route, ...], zones: FloatArray, priorities: IntArray
+    routes: tuple[Route, ...], zones: FloatArray, priorities: IntArray, lengths_m: Sequence[float]
 ) -> tuple[FloatArray, IntArray]:
     """Returns the zones as each path sees them, in the order of travel.
+
+    A zone is wider by as much as the corners of long vehicles swing out in it.
 
     Args:
         routes: The routes of the paths.
         zones: (C, 7) of ``roads.conflicts.conflict_zones``.
-        priorities: (C,) of ``roads.conflicts.priorities``.
+        priorities: (C,) of ``roads.priority.priorities``.
+        lengths_m: Length of the longest vehicle on each path.
 
     Returns:
         (Z, NUM_CROSSING_COLUMNS) float64, and (P + 1,) int64, first row of each path.
@@ -106,8 +124,18 @@ def build_crossings(
             continue
         is_merge = float(zone[RELATION] == MERGING)
         a, b = int(zone[PATH_A]), int(zone[PATH_B])
-        rows[a].append([zone[A_IN_M], zone[A_OUT_M], b, zone[B_IN_M], zone[B_OUT_M], is_merge, priority])
-        rows[b].append([zone[B_IN_M], zone[B_OUT_M], a, zone[A_IN_M], zone[A_OUT_M], is_merge, -priority])
+        reach_m = 20.0 if is_merge else math.inf
+        a_end, b_end = (
+            min(zone[end], zone[start] + reach_m) for start, end in ((A_IN_M, A_OUT_M), (B_IN_M, B_OUT_M))
+        )
+        wider_m = SWING_RATIO * (
+            swing_m(routes[a], zone[A_IN_M], a_end, lengths_m[a])
+            + swing_m(routes[b], zone[B_IN_M], b_end, lengths_m[b])
+        )
+        a_in, a_out = zone[A_IN_M] - wider_m, zone[A_OUT_M] + wider_m
+        b_in, b_out = zone[B_IN_M] - wider_m, zone[B_OUT_M] + wider_m
+        rows[a].append([a_in, a_out, b, b_in, b_out, is_merge, priority])
+        rows[b].append([b_in, b_out, a, a_in, a_out, is_merge, -priority])
     table: list[list[float]] = []
     start = [0]
     for route, of_path in zip(routes, rows, strict=True):
@@ -188,9 +216,7 @@ def _is_blocked(
         return False
     priority = row[PRIORITY]
     is_inside = other_to_entry <= 0.0
-    has_decided = other != EGO and decisions[DECIDED_M, other] >= min(
-        row[OTHER_OUT_M], row[OTHER_IN_M] + 1.0
-    )
+    has_decided = other != EGO and decisions[DECIDED_M, other] >= min(row[OTHER_OUT_M], row[OTHER_IN_M] + 1.0)
     cannot_stop = other_to_entry < other_speed * other_speed / (2.0 * COMMITTED_BRAKING_MPS2)
     is_coming = is_inside or has_decided or cannot_stop
     own_in = travel_time(to_entry, speed, OTHERS_ACCELERATION_MPS2, local_top)
@@ -208,7 +234,9 @@ def _is_blocked(
         if _lets_pass(decisions, own, other, speed, other_speed):
             return False
     if row[IS_MERGE] > 0.0:
-        own_speed_there = min(math.sqrt(speed * speed + 2.0 * OWN_ACCELERATION_MPS2 * max(to_entry, 0.0)), local_top)
+        own_speed_there = min(
+            math.sqrt(speed * speed + 2.0 * OWN_ACCELERATION_MPS2 * max(to_entry, 0.0)), local_top
+        )
         own_speed_there = max(own_speed_there, 0.0)
         gap = other_to_entry - other_speed * own_in - 2.0 * half
         excess = max(other_speed * other_speed - own_speed_there * own_speed_there, 0.0)
@@ -235,6 +263,7 @@ def give_way(
     own: int,
     desired_mps: float,
     room_ahead_m: float,
+    to_line_m: float,
     profile: FloatArray,
     step_m: float,
     crossings: FloatArray,
@@ -253,6 +282,8 @@ def give_way(
         own: The actor.
         desired_mps: Its speed on a free road.
         room_ahead_m: Gap to a leader that crawls or stands; inf if there is none.
+        to_line_m: Way from its front to the line that it stops at; inf if there is none. It decides nothing for what
+            lies behind the line or behind such a leader, and takes back what it had decided.
         profile: (M,) highest speed along its path.
         step_m: Step of the samples.
         crossings: (Z, NUM_CROSSING_COLUMNS).
@@ -287,6 +318,9 @@ def give_way(
             continue
         if row[WAIT_AT_M] - front > sees and row[OWN_IN_M] - front > sees:
             break
+        if row[OWN_IN_M] - front > min(to_line_m, room_ahead_m):
+            decisions[DECIDED_M, own] = min(decisions[DECIDED_M, own], front)
+            break
         to_wait = row[WAIT_AT_M] - front
         if to_wait < -0.5:  # behind the line already: up to the first zone itself
             to_wait = row[OWN_IN_M] - 0.5 * WAIT_BEFORE_M - front
@@ -301,7 +335,9 @@ def give_way(
             while other >= 0:
                 if other != own and abs(actors[PATH_D_M, other]) < BESIDE_M:
                     if zone[IS_MERGE] > 0.0:
-                        following = min(following, _merging_acceleration(zone, actors, own, other, desired_mps))
+                        following = min(
+                            following, _merging_acceleration(zone, actors, own, other, desired_mps)
+                        )
                     if not has_decided and not is_blocked:
                         is_blocked = _is_blocked(
                             zone, actors, decisions, own, other, local_top, stops, stop_start, signal_states

@@ -44,7 +44,9 @@ def build_signal_program(road_map: RoadMap, times: SignalProgram) -> FloatArray:
         controller = road_map.signal_controller[signal]
         num_phases = 2
         if controller >= 0:
-            num_phases = max(2, int(road_map.signal_phase[road_map.signal_controller == controller].max()) + 1)
+            num_phases = max(
+                2, int(road_map.signal_phase[road_map.signal_controller == controller].max()) + 1
+            )
         phase = max(int(road_map.signal_phase[signal]), 0) if controller >= 0 else 0
         program[signal] = (
             float(kind == TRAFFIC_LIGHT),

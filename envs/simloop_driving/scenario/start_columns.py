@@ -57,7 +57,9 @@ def start_column(
 
 def set_rules(column: FloatArray, actor: ActorStart | Background) -> None:
     """Writes which rules an actor with a driver model keeps, in place."""
-    column[actor_state.OBEYS] = OBEYS_SIGNALS * actor.obeys_signals + OBEYS_RIGHT_OF_WAY * actor.obeys_right_of_way
+    column[actor_state.OBEYS] = (
+        OBEYS_SIGNALS * actor.obeys_signals + OBEYS_RIGHT_OF_WAY * actor.obeys_right_of_way
+    )
 
 
 def check_room(

@@ -46,6 +46,7 @@ RED_BRAKING_MPS2 = 6.0
 AMBER_BRAKING_MPS2 = 2.5
 """Traffic stops at an amber light when that needs no harder braking (and at a red one when it can)."""
 EXPECTED_BRAKING_MPS2 = 4.0
+GOES_AT_AMBER_AFTER_S = 3.0
 
 
 def build_stops(routes: tuple[Route, ...], road_map: RoadMap) -> tuple[FloatArray, IntArray]:
@@ -68,13 +69,16 @@ def _must_stop(stop: FloatArray, way_m: float, speed_mps: float, obeys: int, sig
         return False
     state = signal_states[int(stop[STOP_SIGNAL])]
     needed = speed_mps * speed_mps / (2.0 * max(way_m, 0.1))
-    return bool((state == RED and needed <= RED_BRAKING_MPS2) or (state == AMBER and needed <= AMBER_BRAKING_MPS2))
+    return bool(
+        (state == RED and needed <= RED_BRAKING_MPS2) or (state == AMBER and needed <= AMBER_BRAKING_MPS2)
+    )
 
 
 @numba.njit(cache=True)
 def way_to_stop(
     actors: FloatArray,
     stood_at: FloatArray,
+    waiting_s: float,
     actor: int,
     stops: FloatArray,
     stop_start: IntArray,
@@ -82,9 +86,12 @@ def way_to_stop(
 ) -> float:
     """Returns the way from an actor's front to the line that it must stop at, inf if there is none.
 
+    Who has waited at the line for a gap during green goes at amber, when those who come towards it stop.
+
     Args:
         actors: (actor_state.NUM_ROWS, N) states.
         stood_at: (N,) the stop line at which each actor stood last, changed in place.
+        waiting_s: How long the actor has stood.
         actor: The actor.
         stops: (n, NUM_STOP_COLUMNS) stop lines of all paths.
         stop_start: (P + 1,) first stop line of each path.
@@ -104,7 +111,9 @@ def way_to_stop(
                 else:
                     return float(way)
         elif _must_stop(stops[i], way, speed, obeys, signal_states):
-            return float(way)
+            is_amber = signal_states[int(stops[i, STOP_SIGNAL])] == AMBER
+            if not (is_amber and waiting_s > GOES_AT_AMBER_AFTER_S and way < STOOD_WITHIN_M):
+                return float(way)
     return math.inf
 
 

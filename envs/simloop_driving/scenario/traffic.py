@@ -173,7 +173,8 @@ def command_traffic(
         )
         way = math.inf
         if has_rules:
-            way = way_to_stop(actors, decisions[STOOD_AT], actor, stops, stop_start, signal_states)
+            waiting_s = decisions[WAITING_S, actor]
+            way = way_to_stop(actors, decisions[STOOD_AT], waiting_s, actor, stops, stop_start, signal_states)
             if crossings.shape[0] > 0:
                 give_way_m, following = give_way(
                     actors,
@@ -181,6 +182,7 @@ def command_traffic(
                     actor,
                     actors[DESIRED_SPEED_MPS, actor],
                     room,
+                    way,
                     profiles[path],
                     step_m,
                     crossings,
