@@ -6,6 +6,7 @@ traces, which is empty for a log of another world.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import PluginError
+from simloop.errors import LogError, PluginError
 from simloop.log import EpisodeLog
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,12 +48,19 @@ TraceFunction = Callable[[EpisodeLog], Sequence[Any]]
 def read_traces(log: EpisodeLog, functions: Mapping[str, TraceFunction]) -> tuple[Trace, ...]:
     """Returns the traces of a log from every plug-in, in the order of the plug-ins' names.
 
+    A log of an older layout may lack columns that a plug-in reads; its traces are then left out, with a warning.
+
     Raises:
         PluginError: A plug-in returns something else than traces whose instants and values go together.
     """
     found: list[Trace] = []
     for name, function in functions.items():
-        for trace in function(log):
+        try:
+            traces = function(log)
+        except LogError as error:
+            _LOG.warning("no traces of %s: %s", name, error)
+            continue
+        for trace in traces:
             if not isinstance(trace, Trace) or trace.t_ns.shape != trace.values.shape or trace.t_ns.ndim != 1:
                 raise PluginError(
                     f"simloop.traces entry {name!r} returned {trace!r}; it must return Trace objects whose t_ns and "

@@ -205,12 +205,20 @@ def _facets(rows: Rows, name: str | None) -> _Facets:
 
 
 def _axes(rows: Rows, names: Sequence[str], largest: float) -> tuple[Axis, Axis]:
-    """Returns the axes, with bins for about ``_EPISODES_PER_CELL`` of the ``largest`` panel's episodes."""
-    num_cells = max(_MIN_CELLS, largest / _EPISODES_PER_CELL)
+    """Returns the axes.
+
+    A bin holds one value where the episodes of the ``largest`` panel suffice for a whole grid; otherwise there are
+    bins for about ``_EPISODES_PER_CELL`` of them a cell.
+    """
     x_values, y_values = (np.array([float(_value(row, n)) for row in rows]) for n in names[:2])
-    num_y = min(len(np.unique(y_values)), max(round(math.sqrt(num_cells / _ASPECT)), 3), _MAX_BINS)
-    num_x = min(len(np.unique(x_values)), max(round(num_cells / num_y), 3), _MAX_BINS)
-    return make_axis(names[0], x_values, num_x), make_axis(names[1], y_values, num_y)
+    num_x, num_y = len(np.unique(x_values)), len(np.unique(y_values))
+    if num_x * num_y > largest:  # not a whole grid
+        num_cells = max(_MIN_CELLS, largest / _EPISODES_PER_CELL)
+        num_y = min(num_y, max(round(math.sqrt(num_cells / _ASPECT)), 3))
+        num_x = min(num_x, max(round(num_cells / num_y), 3))
+    return make_axis(names[0], x_values, min(num_x, _MAX_BINS)), make_axis(
+        names[1], y_values, min(num_y, _MAX_BINS)
+    )
 
 
 def make_axis(name: str, values: FloatArray, num_bins: int) -> Axis:

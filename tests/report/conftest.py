@@ -230,8 +230,14 @@ def make_run(
     statuses: dict[int, tuple[EpisodeStatus, str]] | None = None,
     suite: str = "smoke",
     criteria: tuple[dict[str, Any], ...] = CRITERIA,
+    parameters: Callable[[int], dict[str, Any]] = lambda seed: {"gap_m": 10.0 + seed},
+    **facts: Any,
 ) -> Path:
-    """Writes a run; ``statuses`` replaces what episode number n came to."""
+    """Writes a run.
+
+    ``statuses`` replaces what episode number n came to, ``parameters`` gives those of a seed, ``facts`` are more of the
+    manifest's.
+    """
     cases = [
         (scenario, world, agent, timing, strategy, seed)
         for scenario, world in scenarios
@@ -255,6 +261,7 @@ def make_run(
         created_at="2030-01-01T00:00:00+00:00",
         platform={"cpu": "x86-64-v3", "numpy": "1.26.4"},
         machine={"num_cpus": "2"},
+        **facts,
     )
     with RunStore.create_or_open(folder, manifest) as store:
         rows = []
@@ -267,7 +274,7 @@ def make_run(
             status, reason = (statuses or {}).get(number, (status, reason))
             spec = EpisodeSpec(
                 case=Case(
-                    scenario=Scenario(family=scenario, world=world, parameters={"gap_m": 10.0 + seed}),
+                    scenario=Scenario(family=scenario, world=world, parameters=parameters(seed)),
                     seed=seed,
                 ),
                 agent=Component(group="agent", name=agent, config={}),
