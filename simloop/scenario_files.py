@@ -28,6 +28,9 @@ _KEYS = {
     "twin", "provenance",
 }  # fmt: skip
 _REQUIRED = ("family", "world", "time_limit_s", "parameters")
+MAX_DEPTH = 40
+MAX_VALUES = 100_000
+"""A YAML file is refused beyond these; the shipped ones are below a tenth of them."""
 _DISTRIBUTIONS = ("uniform", "log_uniform")
 
 
@@ -41,11 +44,31 @@ def read_yaml_mapping(file: Traversable | Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"There is no file {file}.") from None
+    except RecursionError:
+        raise ConfigurationError(f"{file} is nested too deeply; allowed: {MAX_DEPTH} levels.") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError(f"{file} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{file} holds {type(content).__name__}; it must hold a mapping of keys.")
+    _check_extent(content, file)
     return content
+
+
+def _check_extent(content: Any, file: Traversable | Path) -> None:
+    """Refuses what aliases blow up: a value inside itself, or a few lines that stand for billions of values."""
+    found, num_values = [(content, 0)], 0
+    while found:
+        value, depth = found.pop()
+        num_values += 1
+        if depth > MAX_DEPTH or num_values > MAX_VALUES:
+            raise ConfigurationError(
+                f"{file} is nested more than {MAX_DEPTH} levels deep (or holds itself), or has more than {MAX_VALUES} "
+                "values with its aliases written out; allowed is less than that."
+            )
+        if isinstance(value, dict):
+            found += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list):
+            found += [(inner, depth + 1) for inner in value]
 
 
 def _walk(folder: Traversable) -> dict[str, Traversable]:
@@ -82,6 +105,7 @@ def load_family(name_or_path: str) -> ScenarioFamily:
 def _family_of(file: Traversable | Path) -> ScenarioFamily:
     content = read_yaml_mapping(file)
     where = str(file)
+    _check_keys(content, where)
     for key in content:
         if key not in _KEYS:
             raise UnknownNameError("key", str(key), _KEYS, where=where)
@@ -114,6 +138,19 @@ def _family_of(file: Traversable | Path) -> ScenarioFamily:
         provenance=str(content.get("provenance", "")),
         where=where,
     )
+
+
+def _check_keys(content: Any, where: str) -> None:
+    """Refuses keys that are not text, at any depth."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                hint = " (YAML reads on, off, yes and no as true and false)" if isinstance(key, bool) else ""
+                raise ConfigurationError(f"{where}: the key {key!r} is not text{hint}; put it in quotes.")
+            _check_keys(value, f"{where}: {key}")
+    elif isinstance(content, list):
+        for value in content:
+            _check_keys(value, where)
 
 
 def _mapping(value: Any, key: str, where: str) -> dict[str, Any]:

@@ -70,15 +70,6 @@ class TrafficGrid:
 
         t_ns = grid("t_ns")[:, 0]
         period_s = float(t_ns[1] - t_ns[0]) * 1e-9 if len(t_ns) > 1 else 0.0
-        if "is_present" not in log.tables[TABLE]:  # until the world records it
-            along = grid("station_m")
-            log.tables[TABLE] |= {
-                "route_speed_mps": (
-                    np.gradient(along, period_s, axis=0) if period_s else grid("speed_mps")
-                ).reshape(-1),
-                "is_present": np.ones(along.size, dtype=bool),
-                "is_in_opposite_lane": np.zeros(along.size, dtype=bool),
-            }
         return cls(
             t_ns=t_ns,
             period_s=period_s,
