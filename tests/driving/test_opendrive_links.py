@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from simloop.errors import ConfigurationError
 from simloop_driving.roads.opendrive import sample_opendrive
 from simloop_driving.roads.opendrive_links import lane_index, lane_records, opposite_lanes, successors
 from simloop_driving.roads.opendrive_signals import signal_records, stop_records
@@ -244,3 +245,31 @@ def test_a_signal_stands_beside_the_reference_line_of_either_kind_of_road() -> N
     assert np.cos(road_map.signal_yaw_rad) == pytest.approx([-1.0, 1.0, -1.0])
     # Lane 1 of road 2 runs against the reference line: station 30 is 70 m along it.
     assert road_map.stop_s_m == pytest.approx([30.0, 70.0, 30.0], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("reference", "origin_deg"),
+    [
+        ("", (0.0, 0.0)),
+        ("<geoReference>+proj=tmerc +lat_0=48.25 +lon_0=-11 +k=1</geoReference>", (48.25, -11.0)),
+        ("<geoReference><![CDATA[+lon_0=1.5e1 +proj=utm]]></geoReference>", (0.0, 15.0)),
+        ("<geoReference>+lat_0=north +lon_0=1.2.3</geoReference>", (0.0, 0.0)),
+    ],
+)
+def test_the_origin_is_read_from_the_geo_reference(reference: str, origin_deg: tuple[float, float]) -> None:
+    pytest.importorskip("carla", reason="carla, the OpenDRIVE parser, is not installed")
+    xml = ElementTree.tostring(_document(_road(1, _section(0.0, {}, {-1: ""}))), encoding="unicode")
+    header = '<header revMajor="1" revMinor="4" name="m" />'
+    assert header in xml
+    road_map = sample_opendrive("m", xml.replace(header, f"{header[:-2]}>{reference}</header>"))
+    assert (road_map.latitude_deg, road_map.longitude_deg) == origin_deg
+
+
+def test_an_origin_off_the_globe_is_refused() -> None:
+    xml = ElementTree.tostring(_document(_road(1, _section(0.0, {}, {-1: ""}))), encoding="unicode")
+    bad = xml.replace('name="m" />', 'name="m"><geoReference>+lat_0=91</geoReference></header>')
+    pytest.importorskip("carla", reason="carla, the OpenDRIVE parser, is not installed")
+    with pytest.raises(
+        ConfigurationError, match=r"\+lat_0=91 in its <geoReference>; allowed: degrees from -90 to 90"
+    ):
+        sample_opendrive("m", bad)

@@ -26,7 +26,7 @@ from simloop_driving.roads.road_specs import (
     clothoids,
 )
 
-GEO_REFERENCE = "+proj=tmerc +lat_0=0 +lon_0=0 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m"
+GEO_REFERENCE = "+proj=tmerc +lat_0=48.2 +lon_0=11.5 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m"
 
 
 class Network:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -28,6 +29,7 @@ from simloop_driving.roads.road_map import LANE_KINDS, RoadMap
 FloatArray = npt.NDArray[np.float64]
 
 _END_MARGIN_M = 1e-3  # carla.Map answers None at the very end of a lane section
+_END_MARGIN_RATIO = 1.2e-7  # and rounds stations to 24 bits
 
 
 def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
@@ -59,6 +61,7 @@ def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
     ahead = successors(root, lanes, index)
     signals = signal_records(root, functools.partial(_reference_pose, carla_map))
     stops = stop_records(root, lanes, signals)
+    latitude_deg, longitude_deg = _origin(name, root)
     starts = np.concatenate([[0], np.cumsum([arrays.shape[1] for arrays in sampled])])
     x, y, yaw, curvature, s, width = (np.ascontiguousarray(row) for row in np.concatenate(sampled, axis=1))
     return RoadMap(
@@ -92,6 +95,8 @@ def sample_opendrive(name: str, xml: str, step_m: float = 1.0) -> RoadMap:
         stop_lane=np.array([stop.lane for stop in stops], dtype=np.int64),
         stop_s_m=np.array([_along_m(lines[stop.lane], stop.station_m) for stop in stops], dtype=np.float64),
         stop_signal=np.array([stop.signal for stop in stops], dtype=np.int64),
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
     )
 
 
@@ -116,10 +121,27 @@ def _root(name: str, xml: str) -> ElementTree.Element:
     return root
 
 
+def _origin(name: str, root: ElementTree.Element) -> tuple[float, float]:
+    """Returns latitude and longitude of the origin from the PROJ string of <geoReference>; 0 where it has none."""
+    text = root.findtext("header/geoReference", "")
+    values = []
+    for key, limit_deg in (("lat_0", 90.0), ("lon_0", 180.0)):
+        found = re.search(rf"\+{key}=(-?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)(?=\s|$)", text)
+        value = 0.0 if found is None else float(found.group(1))
+        if abs(value) > limit_deg:
+            raise ConfigurationError(
+                f"Map {name!r} has +{key}={value:g} in its <geoReference>; allowed: degrees from {-limit_deg:g} to "
+                f"{limit_deg:g}."
+            )
+        values.append(value)
+    return values[0], values[1]
+
+
 def _centre_line(carla_map: Any, lane: LaneRecord, step_m: float) -> FloatArray:
     """Returns rows x, y, yaw, width, arc length and station, in travel order, at equal steps of the station."""
     num = max(2, math.ceil((lane.end_m - lane.begin_m) / step_m) + 1)
-    stations = np.linspace(lane.begin_m + _END_MARGIN_M, lane.end_m - _END_MARGIN_M, num)
+    margin_m = _end_margin_m(lane.end_m)
+    stations = np.linspace(lane.begin_m + margin_m, lane.end_m - margin_m, num)
     if not lane.is_forward:
         stations = stations[::-1]
     points = [carla_map.get_waypoint_xodr(lane.road_id, lane.lane_id, float(station)) for station in stations]
@@ -133,6 +155,10 @@ def _centre_line(carla_map: Any, lane: LaneRecord, step_m: float) -> FloatArray:
     arc = np.hypot(np.diff(x), np.diff(y)) / np.sinc(half_turn / math.pi)
     along = np.concatenate([[0.0], np.cumsum(arc)])
     return np.stack([x, y, yaw, width, along, stations])
+
+
+def _end_margin_m(end_m: float) -> float:
+    return max(_END_MARGIN_M, _END_MARGIN_RATIO * end_m)
 
 
 def _resample(line: FloatArray, step_m: float) -> FloatArray:
@@ -157,7 +183,8 @@ def _along_m(line: FloatArray, station_m: float) -> float:
 def _reference_pose(carla_map: Any, road: ElementTree.Element, station_m: float) -> Pose:
     """Returns x, y and heading of a road's reference line, from the border of a lane beside lane 0."""
     length_m = float(road.get("length", "0"))
-    station_m = min(max(station_m, _END_MARGIN_M), length_m - _END_MARGIN_M)
+    margin_m = _end_margin_m(length_m)
+    station_m = min(max(station_m, margin_m), length_m - margin_m)
     point = None
     for lane_id in (-1, 1):
         point = point or carla_map.get_waypoint_xodr(int(road.get("id", "0")), lane_id, station_m)

@@ -68,6 +68,8 @@ class RoadMap:
         stop_lane: (P,) int64, a driving lane with a stop line.
         stop_s_m: (P,) float64, where the line is along that lane.
         stop_signal: (P,) int64, the signal that it belongs to.
+        latitude_deg: Geodetic latitude of the origin of the map frame.
+        longitude_deg: Longitude of the origin of the map frame.
     """
 
     name: str
@@ -100,6 +102,8 @@ class RoadMap:
     stop_lane: IntArray
     stop_s_m: FloatArray
     stop_signal: IntArray
+    latitude_deg: float = 0.0
+    longitude_deg: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -195,7 +199,8 @@ def from_npz_bytes(content: bytes) -> RoadMap:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         values = {item.name: arrays[item.name] for item in fields(RoadMap)}
     values["name"] = str(values["name"])
-    values["step_m"] = float(values["step_m"])
+    for number in ("step_m", "latitude_deg", "longitude_deg"):
+        values[number] = float(values[number])
     return RoadMap(**values)
 
 
