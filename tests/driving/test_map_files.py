@@ -328,7 +328,7 @@ def test_a_parser_that_dies_costs_the_map_not_the_process(
     """The rules are switched off, so that carla.Map meets a road without geometry: it ends by a signal."""
     file = tmp_path / "crash.xodr"
     file.write_text(_changed(LINE, ""), encoding="utf-8")
-    monkeypatch.setattr(map_files, "check_map", lambda *_: None)
+    monkeypatch.setattr(map_files, "check_map", lambda *_: 0.0)
     with pytest.raises(ConfigurationError, match=r"cannot be sampled: the OpenDRIVE parser crashed on it"):
         load_map(str(file))
     file.write_text(GOOD.replace('x="60"', 'x="61"'), encoding="utf-8")
@@ -341,7 +341,7 @@ def test_a_parser_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sampling_process, "CPU_LIMIT_S_PER_MB", 0.0)
     monkeypatch.setattr(sampling_process, "WALL_LIMIT_RATIO", 1.0)
     with pytest.raises(sampling_process._Died, match="it took too long to parse"):
-        process.sample("slow", GOOD.encode())
+        process.sample("slow", GOOD.encode(), 0.0)
     process.close()
     assert not process.is_usable
 

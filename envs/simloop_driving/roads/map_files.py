@@ -79,9 +79,9 @@ def _read(path: str) -> bytes:
 
 
 def _sampled(path: str, content: bytes) -> RoadMap:
-    check_map(path, content)
+    lane_length_m = check_map(path, content)
     try:
-        road_map = from_npz_bytes(sample_apart(path, content))
+        road_map = from_npz_bytes(sample_apart(path, content, lane_length_m))
     except (KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         raise ConfigurationError(f"{path}: the sampled arrays cannot be read: {error}.") from error
     check_arrays(path, road_map)

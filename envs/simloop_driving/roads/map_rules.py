@@ -49,7 +49,7 @@ _REQUIRED: dict[str, dict[str, _Bounds]] = {
         "x": _POSITION,
         "y": _POSITION,
         "hdg": _ANGLE,
-        "length": (1e-9, MAX_ROAD_LENGTH_M),
+        "length": _ALONG,
     },
     "arc": {"curvature": _CURVATURE},
     "spiral": {"curvStart": _CURVATURE, "curvEnd": _CURVATURE},
@@ -70,16 +70,18 @@ _OPTIONAL: dict[str, dict[str, _Bounds]] = {
     "signal": {"zOffset": _POSITION, "hOffset": _ANGLE, "height": _POSITION, "width": _POSITION},
     "object": {"zOffset": _POSITION, "hdg": _ANGLE, "length": _POSITION, "width": _POSITION},
     "positionInertial": {"z": _POSITION, "hdg": _ANGLE},
-    "roadMark": {"sOffset": _ALONG, "width": _POSITION},
 }
 
 
-def check_map(file: str, content: bytes) -> None:
+def check_map(file: str, content: bytes) -> float:
     """Checks an OpenDRIVE document.
 
     Args:
         file: What messages call it.
         content: The document.
+
+    Returns:
+        The length of all lanes together, in metres.
 
     Raises:
         ConfigurationError: The document breaks a rule; file, road, key, got, allowed.
@@ -106,6 +108,7 @@ def check_map(file: str, content: bytes) -> None:
     if total_m > MAX_LANE_LENGTH_M:
         refuse(file, f"has {total_m:g} m of lanes", f"up to {MAX_LANE_LENGTH_M:g} m")
     check_links(file, root)
+    return total_m
 
 
 def _check_syntax(file: str, content: bytes) -> None:

@@ -27,6 +27,8 @@ MAPS_PER_PROCESS = 200
 START_LIMIT_S = 60.0
 CPU_LIMIT_S = 5.0
 CPU_LIMIT_S_PER_MB = 20.0
+CPU_LIMIT_S_PER_KM = 0.05
+"""Sampling takes about 0.01 s for a kilometre of lane."""
 WALL_LIMIT_RATIO = 20.0
 """A process that waits for a busy machine gets this many times its CPU limit before it counts as hung."""
 MEMORY_LIMIT_BYTES = 4 << 30
@@ -63,14 +65,16 @@ class SamplingProcess:
         """Whether this Python process started it, it lives, and it has not served its number of maps."""
         return self._owner == os.getpid() and self._process.poll() is None and self._served < MAPS_PER_PROCESS
 
-    def sample(self, name: str, content: bytes) -> tuple[dict[str, Any], bytes]:
+    def sample(self, name: str, content: bytes, lane_length_m: float) -> tuple[dict[str, Any], bytes]:
         """Returns the answer's header and bytes for one map.
 
         Raises:
             _Died: The process is gone; the text says why.
         """
         self._served += 1
-        limit_s = CPU_LIMIT_S + CPU_LIMIT_S_PER_MB * len(content) / 1e6
+        limit_s = (
+            CPU_LIMIT_S + CPU_LIMIT_S_PER_MB * len(content) / 1e6 + CPU_LIMIT_S_PER_KM * lane_length_m / 1e3
+        )
         until_s = wall_clock.monotonic_s() + WALL_LIMIT_RATIO * limit_s
         header = {"name": name, "num_bytes": len(content), "cpu_limit_s": limit_s}
         self._write(json.dumps(header).encode() + b"\n" + content, until_s)
@@ -144,13 +148,13 @@ class _Pool:
         self._lock = threading.Lock()
         self._process: SamplingProcess | None = None
 
-    def sample(self, name: str, content: bytes) -> bytes:
+    def sample(self, name: str, content: bytes, lane_length_m: float) -> bytes:
         with self._lock:
             if self._process is None or not self._process.is_usable:
                 self.close()
                 self._process = SamplingProcess()
             try:
-                answer, arrays = self._process.sample(name, content)
+                answer, arrays = self._process.sample(name, content, lane_length_m)
             except _Died as error:
                 self.close()
                 raise ConfigurationError(
@@ -174,18 +178,19 @@ _POOL = _Pool()
 atexit.register(_POOL.close)
 
 
-def sample_apart(name: str, content: bytes) -> bytes:
+def sample_apart(name: str, content: bytes, lane_length_m: float) -> bytes:
     """Returns the sampled arrays of an OpenDRIVE document as ``.npz`` bytes.
 
     Args:
         name: What messages call the map.
         content: The document.
+        lane_length_m: All its lanes together: what there is to sample.
 
     Raises:
         ConfigurationError: The parser refused it, crashed on it, or took too long.
         MissingDependencyError: The ``carla`` package is not installed.
     """
-    return _POOL.sample(name, content)
+    return _POOL.sample(name, content, lane_length_m)
 
 
 def _sampled(name: str, content: bytes) -> tuple[str, str, bytes]:
