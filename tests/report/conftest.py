@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from simloop.spec import Case, Component, EpisodeSpec, Scenario
 from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus, episode_row
 from simloop.store.run_store import RunStore
+
+from .browser import BROWSERS
 
 TICK_NS = 50_000_000
 HOSTILE = "</script><script>document.documentElement.dataset.hacked='1'</script>"
@@ -316,3 +319,12 @@ def make_run_fixture() -> Callable[..., Path]:
 def hostile_name() -> str:
     """A name that would run as a program if it were not escaped."""
     return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Path of a browser; skips where there is none."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser here; looked for {', '.join(BROWSERS)}")
+    return found

@@ -5,10 +5,7 @@ from __future__ import annotations
 import html
 import html.parser
 import json
-import os
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +20,7 @@ from simloop.report.page import script_json
 from simloop.report.scene import simplify
 from simloop.store.row import EpisodeStatus
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from .browser import open_page
 
 
 @pytest.fixture(scope="module")
@@ -170,60 +167,13 @@ def test_simplified_lines_keep_their_bends() -> None:
     assert (50.0 - np.hypot(middles[:, 0], middles[:, 1])).max() <= 0.1 + 1e-9
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser here; looked for {', '.join(BROWSERS)}")
-    return found
-
-
-def _open(browser: str, url: str, profile: Path) -> tuple[str, str, list[str]]:
-    """Opens a page from disk and returns its document, the console, and the addresses that the page asked for.
-
-    What the browser asks for on its own account is not the page's doing and is left out.
-    """
-    net_log = profile / "net.json"
-    command = [
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=10000",
-        f"--user-data-dir={profile}",
-        f"--log-net-log={net_log}",
-        "--dump-dom",
-        url,
-    ]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env={**os.environ, "HOME": str(profile)},
-    )
-    events = [event.get("params", {}) for event in json.loads(net_log.read_text())["events"]]
-    asked = [
-        e["url"] for e in events if "url" in e and str(e.get("network_isolation_key")).startswith("file:")
-    ]
-    return (
-        done.stdout,
-        done.stderr,
-        [address for address in asked if not address.startswith(("file:", "data:"))],
-    )
-
-
 @pytest.mark.browser
 def test_the_check_sees_a_request_and_an_error(browser: str, tmp_path: Path) -> None:
     page = tmp_path / "loud.html"
     page.write_text(
         '<!doctype html><html><img src="http://simloop.invalid/x.png"><script>throw Error()</script>'
     )
-    _, console, network = _open(browser, page.as_uri(), tmp_path)
+    _, console, network = open_page(browser, page.as_uri(), tmp_path)
     assert network[0] == "http://simloop.invalid/x.png"
     assert "CONSOLE" in console
 
@@ -240,7 +190,7 @@ def test_it_opens_from_disk_without_error_or_request(
         "episode": f"#/episode/{next(i for i, has in has_log.items() if has)}",
         "no log": f"#/episode/{next(i for i, has in has_log.items() if not has)}",
     }[page]
-    document, console, network = _open(browser, report.report_html.as_uri() + fragment, tmp_path)
+    document, console, network = open_page(browser, report.report_html.as_uri() + fragment, tmp_path)
     root = document[document.index("<html") : document.index(">", document.index("<html"))]
     assert 'data-ready="true"' in root
     assert 'data-errors="0"' in root and 'data-resources="0"' in root
@@ -289,7 +239,7 @@ _USE_IT = """
 def test_it_filters_plays_and_obeys_the_keyboard(report: ReportFiles, browser: str, tmp_path: Path) -> None:
     page = tmp_path / "used.html"
     page.write_text(report.report_html.read_text().replace("</body>", _USE_IT + "</body>"))
-    document, _, _ = _open(browser, page.as_uri(), tmp_path)
+    document, _, _ = open_page(browser, page.as_uri(), tmp_path)
     match = re.search(r'data-seen="([^"]*)"', document)
     assert match is not None, "the page did not get to the end"
     seen = json.loads(html.unescape(match[1]))
