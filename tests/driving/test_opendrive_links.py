@@ -253,7 +253,7 @@ def test_a_signal_stands_beside_the_reference_line_of_either_kind_of_road() -> N
         ("", (0.0, 0.0)),
         ("<geoReference>+proj=tmerc +lat_0=48.25 +lon_0=-11 +k=1</geoReference>", (48.25, -11.0)),
         ("<geoReference><![CDATA[+lon_0=1.5e1 +proj=utm]]></geoReference>", (0.0, 15.0)),
-        ("<geoReference>+lat_0=north +lon_0=1.2.3</geoReference>", (0.0, 0.0)),
+        ("<geoReference>EPSG:25832</geoReference>", (0.0, 0.0)),
     ],
 )
 def test_the_origin_is_read_from_the_geo_reference(reference: str, origin_deg: tuple[float, float]) -> None:

@@ -108,7 +108,13 @@ def _carla_map(name: str, xml: str) -> Any:
             f"Sampling the OpenDRIVE map {name!r} needs the carla package: pip install 'carla==0.9.16' (Linux x86-64 "
             "or Windows, Python <= 3.12; no CARLA server is needed). Shipped maps work without it."
         ) from error
-    return carla.Map(name, xml)
+    try:
+        return carla.Map(name, xml)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(
+            f"carla.Map, which places the lanes, cannot read the map {name!r}: {error}. Check the file with "
+            "asam-qc-opendrive."
+        ) from error
 
 
 def _root(name: str, xml: str) -> ElementTree.Element:
