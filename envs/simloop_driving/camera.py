@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +39,9 @@ NUM_PAINTS = len(_PAINTS)
 """Number of paints; trucks wear theirs on the cab."""
 _LAMP_RGB: Rgb = (0.42, 0.02, 0.02)
 _BRAKE_LAMP_RGB: Rgb = (1.0, 0.22, 0.12)
-_SKY = Background(
-    zenith_rgb=(0.36, 0.58, 0.88), horizon_rgb=(0.80, 0.88, 0.96), ground_rgb=(0.38, 0.48, 0.27)
-)
+GROUND_RGB: Rgb = (0.38, 0.48, 0.27)
+"""Colour of the ground beside the roads."""
+_SKY = Background(zenith_rgb=(0.36, 0.58, 0.88), horizon_rgb=(0.80, 0.88, 0.96), ground_rgb=GROUND_RGB)
 _DAYLIGHT = Light(
     direction_world=(-0.5, 0.35, -0.8),
     directional_rgb=(0.45, 0.45, 0.43),
@@ -154,12 +155,17 @@ class CameraScene:
         is_braking: npt.ArrayLike,
         actor_paint: npt.ArrayLike | None = None,
         signal_states: npt.ArrayLike | None = None,
+        *,
+        camera: Camera | None = None,
+        supersampling: int | None = None,
     ) -> npt.NDArray[np.uint8]:
         """Draws one frame of the front camera; the ego itself is not drawn.
 
         Args:
             ego_pose: (3,) x_m, y_m, yaw_rad of the centre of the ego's footprint, map frame.
             actor_poses, actor_dimensions_m, actor_class, is_braking, actor_paint, signal_states: As in ``place``.
+            camera: Another lens.
+            supersampling: Another number of samples per pixel along each axis.
 
         Returns:
             (height, width, 3) uint8, red, green, blue.
@@ -167,7 +173,11 @@ class CameraScene:
         self.place(actor_poses, actor_dimensions_m, actor_class, is_braking, actor_paint, signal_states)
         position_m, rotation_world_from_camera = camera_pose(ego_pose)
         image = self.scene.render(
-            self.camera, position_m, rotation_world_from_camera, ("rgb",), self._supersampling
+            camera or self.camera,
+            position_m,
+            rotation_world_from_camera,
+            ("rgb",),
+            supersampling or self._supersampling,
         )
         return image.rgb
 
@@ -211,19 +221,30 @@ def _add_signals(scene: Scene, road_map: RoadMap) -> dict[int, tuple[int, ...]]:
     return lamps
 
 
-def camera_pose(ego_pose: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+def camera_pose(
+    ego_pose: npt.ArrayLike,
+    *,
+    mount_m: Sequence[float] = (MOUNT_FORWARD_M, 0.0, MOUNT_HEIGHT_M),
+    yaw_rad: float = 0.0,
+    pitch_down_rad: float = PITCH_DOWN_RAD,
+) -> tuple[FloatArray, FloatArray]:
     """Returns the camera's position (3,) and ``rotation_world_from_camera`` (3, 3) for an ego pose.
 
     Args:
         ego_pose: (3,) x_m, y_m, yaw_rad of the centre of the ego's footprint, map frame.
+        mount_m: Where the camera is: forward and left of that centre, and above the ground.
+        yaw_rad: Direction of the line of sight, counter-clockwise from forward.
+        pitch_down_rad: Angle of the line of sight below the horizontal.
     """
-    x_m, y_m, yaw_rad = (float(value) for value in np.asarray(ego_pose, dtype=np.float64))
+    x_m, y_m, ego_yaw_rad = (float(value) for value in np.asarray(ego_pose, dtype=np.float64))
+    forward_m, left_m, up_m = mount_m
+    ego_cos, ego_sin = math.cos(ego_yaw_rad), math.sin(ego_yaw_rad)
     position = np.array(
-        [x_m + MOUNT_FORWARD_M * math.cos(yaw_rad), y_m + MOUNT_FORWARD_M * math.sin(yaw_rad), MOUNT_HEIGHT_M]
+        [x_m + forward_m * ego_cos - left_m * ego_sin, y_m + forward_m * ego_sin + left_m * ego_cos, up_m]
     )
-    cos, sin = math.cos(PITCH_DOWN_RAD), math.sin(PITCH_DOWN_RAD)
+    cos, sin = math.cos(pitch_down_rad), math.sin(pitch_down_rad)
     nose_down = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
-    return position, camera_rotation_from_forward_left_up(_yaw_rotation(yaw_rad) @ nose_down)
+    return position, camera_rotation_from_forward_left_up(_yaw_rotation(ego_yaw_rad + yaw_rad) @ nose_down)
 
 
 def _yaw_rotation(yaw_rad: float) -> FloatArray:

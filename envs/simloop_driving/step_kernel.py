@@ -304,9 +304,9 @@ def run_steps(
                     place_actor(actors, actor, own, path_step_m)
                 if is_placed:
                     place_on_route(actors, actor, on_paths, samples, path_step_m)
-            if is_near and touch_ego(actors, actor, ego, contacts, samples, path_step_m, done):
-                if criteria[VERDICT] == RUNNING:
-                    criteria[VERDICT] = COLLISION
+            is_first_touch = is_near and touch_ego(actors, actor, ego, contacts, samples, path_step_m, done)
+            if is_first_touch and criteria[VERDICT] == RUNNING:
+                criteria[VERDICT] = COLLISION
         record_motion(motion_record[done], ego)
         if is_tick_end:
             tick = done // steps_per_tick

@@ -54,7 +54,7 @@ def _wrapped(angle_rad: float) -> float:
 @njit(cache=True, error_model="numpy")
 def _try_triangle(
     p: FloatArray, a: int, b: int, c: int, is_double_sided: bool, face: int, instance: int, max_range_m: float,
-    elevations: FloatArray, azimuth_start: float, azimuth_step: float, directions: FloatArray,
+    elevations: FloatArray, slopes: FloatArray, azimuth_start: float, azimuth_step: float, directions: FloatArray,
     range_m: FloatArray, cosine: FloatArray, face_seen: npt.NDArray[np.int32], instance_seen: npt.NDArray[np.int32],
 ) -> None:  # fmt: skip
     """Tries one triangle, whose corners ``p[a]``, ``p[b]``, ``p[c]`` are relative to the sensor, in its frame."""
@@ -103,8 +103,7 @@ def _try_triangle(
             continue
         ca, sa = directions[place, 0], directions[place, 1]
         for row in range(first_row, last_row):
-            ce, dz = math.cos(elevations[row]), math.sin(elevations[row])
-            dx, dy = ce * ca, ce * sa
+            dx, dy, dz = slopes[row, 0] * ca, slopes[row, 0] * sa, slopes[row, 1]
             if (
                 sign * (e1x * dx + e1y * dy + e1z * dz) > slack
                 or sign * (e2x * dx + e2y * dy + e2z * dz) > slack
@@ -153,6 +152,7 @@ def scan(
     for column in range(num_azimuths):
         directions[column, 0] = math.cos(azimuth_start + column * azimuth_step)
         directions[column, 1] = math.sin(azimuth_start + column * azimuth_step)
+    slopes = np.stack((np.cos(elevations), np.sin(elevations)), axis=1)
     points = np.empty((_MAX_CLUSTER_VERTICES, 3))
     to_sensor = np.empty((3, 3))
     offset, centre = np.empty(3), np.empty(3)
@@ -193,5 +193,6 @@ def scan(
                 corners = geometry.face_corners[face]
                 _try_triangle(
                     points, corners[0], corners[1], corners[2], is_double_sided, face, instance, max_range_m,
-                    elevations, azimuth_start, azimuth_step, directions, range_m, cosine, face_seen, instance_seen,
+                    elevations, slopes, azimuth_start, azimuth_step, directions, range_m, cosine, face_seen,
+                    instance_seen,
                 )  # fmt: skip

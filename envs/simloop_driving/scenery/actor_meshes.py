@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simloop.rendering import Mesh
+from simloop_driving.scenery import semantics
 from simloop_driving.scenery.triangle_soup import Rgb, TriangleSoup
 
 _WHITE: Rgb = (0.95, 0.95, 0.95)
@@ -38,7 +39,7 @@ def _add_wheels(soup: TriangleSoup, axles: Sequence[float], length_share: float,
 
 def _add_shadow(soup: TriangleSoup) -> None:
     corners = np.array([[-0.52, -0.55, 0.02], [0.52, -0.55, 0.02], [0.52, 0.55, 0.02], [-0.52, 0.55, 0.02]])
-    soup.add(corners[np.array([[0, 1, 2], [0, 2, 3]])], _SHADOW)
+    soup.add(corners[np.array([[0, 1, 2], [0, 2, 3]])], _SHADOW, semantics.ROAD)
 
 
 @functools.cache

@@ -45,7 +45,7 @@ _POST_BAND: Rgb = (0.05, 0.05, 0.05)
 KERB_HEIGHT_M = 0.12
 _MARKING_WIDTH_M, _NARROW_MARKING_WIDTH_M = 0.20, 0.15
 _EDGE_WIDTH_M, _NARROW_EDGE_WIDTH_M = 0.30, 0.15
-_STOP_LINE_M = 0.5
+STOP_LINE_M = 0.5
 _YIELD_BLOCK_M, _YIELD_GAP_M = 0.5, 0.25
 _DASH_M, _DASH_PERIOD_M = 3.0, 9.0
 _POST_PERIOD_M, _POST_OFFSET_M = 50.0, 0.5
@@ -225,7 +225,7 @@ def _add_stop_lines(soup: TriangleSoup, road_map: RoadMap) -> None:
             continue
         done.add((int(lane), float(at_m)))
         line = LaneLine(road_map, int(lane))
-        s_m = np.array([at_m, min(at_m + _STOP_LINE_M, line.length_m)])
+        s_m = np.array([at_m, min(at_m + STOP_LINE_M, line.length_m)])
         half_m = 0.5 * float(line.width_at(s_m[:1])[0])
         if road_map.signal_kind[signal] in (TRAFFIC_LIGHT, STOP_SIGN):
             _add_line(soup, line, s_m, 0.0, 2.0 * half_m - _NARROW_MARKING_WIDTH_M)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
 from simloop_driving import step_kernel
+from simloop_driving.camera import front_camera
 from simloop_driving.periods import CONTROL_PERIOD_NS, STEPS_PER_TICK
 from simloop_driving.scenario.actor_state import EGO
 from simloop_driving.sensors.seen import (
@@ -42,6 +43,7 @@ class FrontCamera:
     def __init__(self, supersampling: int, size_px: tuple[int, int]) -> None:
         self._supersampling = supersampling
         self._size_px = size_px
+        self._lens = front_camera(size_px)
 
     @property
     def specs(self) -> tuple[SensorSpec, SensorSpec]:
@@ -92,6 +94,6 @@ class FrontCamera:
             del images[old]
         road_map = episode.start.road_map
         states = signal_states(episode, step)
-        images[step] = camera_scene(road_map, self._supersampling, self._size_px).render(
-            ego_pose, *actors, signal_states=states
+        images[step] = camera_scene(road_map).render(
+            ego_pose, *actors, states, camera=self._lens, supersampling=self._supersampling
         )

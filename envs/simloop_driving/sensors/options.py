@@ -51,6 +51,14 @@ class ExtraSensor(ABC):
     def read(self, snapshot: Snapshot, index: int) -> npt.NDArray[Any]:
         """Makes the array of capture ``index`` from a frozen state."""
 
+    def draws(self, snapshot: Snapshot, index: int) -> np.random.Generator:
+        """Returns the generator of a capture's noise and drop-out."""
+        return snapshot.episode.draws(self.name, index)
+
+    def draws_of_episode(self, snapshot: Snapshot) -> np.random.Generator:
+        """Returns the generator of what is drawn once an episode."""
+        return snapshot.episode.draws(f"{self.name}.episode", 0)
+
     def make_spec(
         self,
         kind: SensorKind,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from simloop.rendering import Scene
 from simloop_driving import step_kernel
 from simloop_driving.camera import CameraScene
 from simloop_driving.periods import STEP_S
@@ -16,9 +18,12 @@ from simloop_driving.scenario.actor_state import (
     ACCELERATION_MPS2,
     BRAKE_LIGHT_BELOW_MPS2,
     CLASS,
+    D_RATE_MPS,
     HEIGHT_M,
     IS_ABSENT,
+    KEEPS_HEADING,
     LENGTH_M,
+    SPEED_MPS,
     X_M,
     YAW_RAD,
 )
@@ -51,9 +56,9 @@ class SeenActors(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)
-def camera_scene(road_map: RoadMap, supersampling: int, size_px: tuple[int, int]) -> CameraScene:
+def camera_scene(road_map: RoadMap) -> CameraScene:
     """Returns the scene of a map, made once."""
-    return CameraScene(road_map, supersampling=supersampling, size_px=size_px)
+    return CameraScene(road_map)
 
 
 def present_actors(snapshot: Snapshot) -> SeenActors:
@@ -95,3 +100,25 @@ def signal_states(episode: Episode, step: int) -> npt.NDArray[np.int64]:
     states = np.empty(len(program), dtype=np.int64)
     fill_states(program, step * STEP_S, states)
     return states
+
+
+def placed_scene(snapshot: Snapshot) -> Scene:
+    """Returns the map's scene with everybody where they are in a snapshot; valid until the next call."""
+    episode = snapshot.episode
+    scene = camera_scene(episode.start.road_map)
+    scene.place(*present_actors(snapshot), signal_states=signal_states(episode, snapshot.step))
+    return scene.scene
+
+
+def yaw_rotation(yaw_rad: float) -> FloatArray:
+    """Returns the (3, 3) rotation about the vertical."""
+    cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def velocities(actors: FloatArray) -> FloatArray:
+    """Returns the (N, 2) velocities of all actors in the map frame; that of the ego from its speed along the route."""
+    drift = np.where(actors[KEEPS_HEADING] > 0.0, np.arctan2(actors[D_RATE_MPS], actors[SPEED_MPS]), 0.0)
+    course = actors[YAW_RAD] + drift
+    speed = np.hypot(actors[SPEED_MPS], actors[D_RATE_MPS])
+    return np.stack([speed * np.cos(course), speed * np.sin(course)], axis=1)

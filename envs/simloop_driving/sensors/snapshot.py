@@ -28,6 +28,7 @@ class Episode:
         actor_paint: (N - 1,) code of each actor's paint.
         actor_record: (ticks, N, step_kernel.NUM_RECORD_COLUMNS) of all control ticks so far; the rows that are
             there do not change.
+        motion_record: (steps, step_kernel.NUM_MOTION_COLUMNS) of the ego at all physics steps so far.
         images: Pictures of the front camera by physics step, so that each is drawn once.
     """
 
@@ -36,6 +37,7 @@ class Episode:
     start: InitialState
     actor_paint: npt.NDArray[np.int64]
     actor_record: FloatArray
+    motion_record: FloatArray
     images: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     def draws(self, sensor: str, index: int) -> np.random.Generator:
