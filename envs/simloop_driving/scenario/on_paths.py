@@ -12,9 +12,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_driving.roads.route import YAW_RAD as PATH_YAW_RAD
 from simloop_driving.roads.route import X_M as PATH_X_M
 from simloop_driving.roads.route import Y_M as PATH_Y_M
+from simloop_driving.roads.route import YAW_RAD as PATH_YAW_RAD
 from simloop_driving.roads.route import project, value_at
 from simloop_driving.scenario.actor_state import (
     D_M,

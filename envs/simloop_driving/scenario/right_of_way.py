@@ -328,13 +328,15 @@ def give_way(
         is_blocked = room_ahead_m < row[CLEAR_AT_M] - front + 2.0 * half + 1.0 and row[CLEAR_AT_M] > front
         for k in range(z, after):
             zone = crossings[k]
-            if zone[OWN_IN_M] < front and zone[IS_MERGE] > 0.0 or zone[OWN_OUT_M] < rear:
+            if (zone[OWN_IN_M] < front and zone[IS_MERGE] > 0.0) or zone[OWN_OUT_M] < rear:
                 continue
             local_top = _local_top(zone, profile, step_m, desired_mps)
             other = first_on_path[int(zone[OTHER_PATH])]
             while other >= 0:
                 if other != own and abs(actors[PATH_D_M, other]) < BESIDE_M:
-                    if zone[IS_MERGE] > 0.0:
+                    if zone[IS_MERGE] > 0.0 and _goes_first(
+                        zone, actors, decisions, other, has_decided, stops, stop_start, signal_states
+                    ):
                         following = min(
                             following, _merging_acceleration(zone, actors, own, other, desired_mps)
                         )
@@ -355,6 +357,26 @@ def give_way(
             decisions[DECIDED_M, own] = group_out
         z = after
     return math.inf, following
+
+
+@numba.njit(cache=True)
+def _goes_first(
+    row: FloatArray,
+    actors: FloatArray,
+    decisions: FloatArray,
+    other: int,
+    has_decided: bool,
+    stops: FloatArray,
+    stop_start: IntArray,
+    signal_states: IntArray,
+) -> bool:
+    """Whether who is ahead where paths run together will not let others in before it."""
+    is_inside = actors[PATH_S_M, other] + 0.5 * actors[LENGTH_M, other] >= row[OTHER_IN_M]
+    if is_inside or (other != EGO and decisions[DECIDED_M, other] >= row[OTHER_IN_M] + 1.0):
+        return True
+    if has_decided and other != EGO:
+        return False
+    return not is_held(actors, decisions[STOOD_AT], other, row[OTHER_IN_M], stops, stop_start, signal_states)
 
 
 @numba.njit(cache=True)

@@ -20,7 +20,6 @@ from simloop_driving.scenario.actor_state import (
     EGO,
     IS_ABSENT,
     IS_IDM,
-    LENGTH_M,
     PATH,
     PATH_S_M,
     SPEED_MPS,
