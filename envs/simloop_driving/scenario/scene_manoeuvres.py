@@ -263,17 +263,21 @@ def _cross(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuvre:
 
 
 def _swerve(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuvre:
-    amplitude_m = block.number("amplitude_m", low=0.05, high=5.0)
+    amplitude_m = block.number("amplitude_m", low=-5.0, high=5.0)
+    if abs(amplitude_m) < 0.05:
+        raise ConfigurationError(
+            f"{block.where}.amplitude_m is {amplitude_m:g}; allowed: from 0.05 to 5, or -5 to -0.05 (right first)."
+        )
     period_s = block.number("period_s", low=0.5, high=60.0)
     limit_mps2 = block.number("acceleration_mps2", low=0.1, high=8.0, default=LATERAL_ACCELERATION_MPS2)
-    shortest_s = 4.0 * math.sqrt(2.0 * amplitude_m / limit_mps2)
+    shortest_s = 4.0 * math.sqrt(2.0 * abs(amplitude_m) / limit_mps2)
     if period_s < shortest_s:
         raise ConfigurationError(
-            f"{block.where}.period_s is {period_s:g}; {amplitude_m:g} m to either side at {limit_mps2:g} m/s2 take at "
+            f"{block.where}.period_s is {period_s:g}; {abs(amplitude_m):g} m to either side at {limit_mps2:g} m/s2 take at "
             f"least {shortest_s:.2f} s. Allowed: a longer period, a smaller amplitude_m or a larger acceleration_mps2."
         )
     half_s = 0.5 * period_s
-    root_s = math.sqrt(max(0.0, half_s * half_s - 8.0 * amplitude_m / limit_mps2))
+    root_s = math.sqrt(max(0.0, half_s * half_s - 8.0 * abs(amplitude_m) / limit_mps2))
     return replace(
         base,
         amplitude_m=amplitude_m,
