@@ -33,6 +33,10 @@ CROSSING_COURSE_RAD = math.pi / 3.0
 SHORTEST_VEHICLE_M = 2.6
 FASTEST_ON_FOOT_MPS = 6.0
 DROP_BACK_MPS2 = 2.5
+DOOR_SPACE_M = 1.6
+SLOWEST_PASS_MPS = 5.0
+PASS_MPS_PER_M = 6.0
+"""Closer than ``DOOR_SPACE_M`` to a standing vehicle the ego passes at this speed, plus this for each metre."""
 
 # Columns of the (N, NUM_TRACK_COLUMNS) tracks.
 S_M, OFFSET_M, SPEED_MPS, ACCELERATION_MPS2, DRIFT_MPS, LENGTH_M, WIDTH_M, IS_CROSSING, SIDE_M, ROOM_M = (
@@ -137,12 +141,22 @@ def clearance_when_there_m(
 
 
 @njit(cache=True)
+def _passing_demand_mps2(track: FloatArray, speed: float, way_m: float, space_m: float) -> float:
+    """Acceleration to pass a standing vehicle slowly where there is little space for its door."""
+    if track[LENGTH_M] < SHORTEST_VEHICLE_M or abs(track[SPEED_MPS]) > 0.5 or space_m > DOOR_SPACE_M:
+        return math.inf
+    pace = SLOWEST_PASS_MPS + PASS_MPS_PER_M * max(space_m - 0.4, 0.0)
+    return float((math.sqrt(pace * pace + 3.0 * max(way_m, 0.0)) - speed) / 0.5)
+
+
+@njit(cache=True)
 def actors_demand_mps2(
     tracks: FloatArray,
     ego_s: float,
     ego_offset: float,
     slope: float,
     rate_per_m: float,
+    target_m: float,
     speed: float,
     desired: float,
     ego_size: FloatArray,
@@ -156,6 +170,7 @@ def actors_demand_mps2(
         ego_offset: The ego's lateral offset.
         slope: Its change per metre.
         rate_per_m: Rate at which the ego approaches its lateral target.
+        target_m: That target.
         speed: The ego's speed.
         desired: Its speed on a free road.
         ego_size: (2,) length and width.
@@ -180,12 +195,13 @@ def actors_demand_mps2(
         drift = track[DRIFT_MPS]
         clearance = abs(offset - ego_offset) - 0.5 * (ego_size[1] + track[WIDTH_M]) - LATERAL_MARGIN_M
         if is_passing or is_out:
-            target = track[SIDE_M] if is_passing else 0.0
+            target = track[SIDE_M] if is_passing else target_m
             there = clearance_when_there_m(
                 track, offset, ego_offset, slope, rate_per_m, ahead - reach, speed, target, ego_size
             )
             clearance = there - 0.6 * LATERAL_MARGIN_M
             if clearance > 0.0 and is_passing:
+                demand = min(demand, _passing_demand_mps2(track, speed, ahead - reach, there))
                 continue
         limit = MAX_DECELERATION_MPS2
         if clearance > 0.0:

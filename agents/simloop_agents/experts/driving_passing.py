@@ -41,8 +41,8 @@ FloatArray = npt.NDArray[np.float64]
 RETURN_DISTANCE_M = 8.0
 RETURN_TIME_S = 0.65
 """The ego returns to the centre line over the larger of this distance and speed times this time."""
-SHARPEST_DISTANCE_M = 4.5
-"""The same for a large move at walking speed; 3 m to the side then begin with a radius of 7 m."""
+SHARPEST_DISTANCE_M = 4.2
+"""The same for a large move at walking speed; 3 m to the side then begin with a radius of 6 m."""
 SIDEWAYS_MPS2 = 1.5
 """Lateral acceleration of larger moves to the side."""
 SETTLE = 4.2
@@ -52,15 +52,15 @@ SLOWER_RATIO = 0.75
 EDGE_MARGIN_M = 0.2
 LANE_M = 3.0
 """Width from which room beside the own lane counts as another lane."""
-PARKED_SPACE_M = 1.0
+PARKED_SPACE_M = 1.4
 """Space to a standing vehicle, whose door may open."""
 RIDER_SPACE_M = 1.3
-CAR_SPACE_M = 0.7
+CAR_SPACE_M = 0.9
 LEAST_SPACE_M = 0.45
 LOOK_AHEAD_M = 90.0
 QUEUE_M = 35.0
 """Who stands this close before a stop line or a junction is queueing."""
-ROOM_TO_PULL_OUT_M = 9.0
+ROOM_TO_PULL_OUT_M = 12.0
 ONCOMING_S = 1.5
 ONCOMING_WHEN_OUT_S = 0.5
 CLEAR_M = 0.6
@@ -181,7 +181,7 @@ def _side_m(
     own_left = road_value(route, road, OWN_LEFT_M, track[S_M])
     own_right = road_value(route, road, OWN_RIGHT_M, track[S_M])
     offset = track[OFFSET_M]
-    for wanted in (space, LEAST_SPACE_M):
+    for wanted in (space, 0.5 * (space + LEAST_SPACE_M), LEAST_SPACE_M):
         to_left, to_right = offset + half + wanted, offset - half - wanted
         if to_left < 0.0 or to_right > 0.0:
             return math.nan  # it is far enough aside

@@ -91,7 +91,7 @@ def _drive(
         target = lateral_target_m(around.tracks, s, offset, speed, length, width, t_s)
         rate = lateral_rate_per_m(offset - target, speed)
         demand = actors_demand_mps2(
-            around.tracks, s, offset, slope, rate, speed, desired, around.ego_size_m, t_s
+            around.tracks, s, offset, slope, rate, target, speed, desired, around.ego_size_m, t_s
         )
         demand = min(demand, priority_demand_mps2(lines, zones, s, speed, desired, length, t_s))
         cap = road_value(around.route, around.road, CAP_MPS, s + speed * CAP_PREVIEW_S)
