@@ -199,10 +199,36 @@ def test_a_shoulder_is_no_goal_and_a_lane_change_needs_room() -> None:
     lane = track.lane_index(1, -3)
     with pytest.raises(ConfigurationError, match=r"Lane 1/-5 of map 'straight_track' is not a driving lane"):
         find_route(track, lane, track.lane_index(1, -5))
-    with pytest.raises(
-        ConfigurationError, match=r"have 4\.0 m each from station 2995 m on; allowed: from 10 m"
-    ):
+    with pytest.raises(ConfigurationError, match=r"have 4\.0 m each from station 2995 m on, .* from 10 m"):
         route_along(track, (lane, track.lane_index(1, -2)), from_m=2995.0)
+
+
+def test_a_lane_change_from_a_lane_that_closes_happens_while_it_is_wide() -> None:
+    road_map = load_map("merge")
+    ramp, road = road_map.lane_index(2, -5), road_map.lane_index(2, -4)
+    path = find_route(road_map, road_map.lane_index(11, -1), road_map.lane_index(3, -4))
+    assert {ramp, road} <= set(path)
+    for ratio in (0.0, 0.5, 1.0):
+        route = route_along(road_map, path, change_at_ratio=ratio)
+        is_before = route.path_lanes == ramp
+        assert route.samples[rows.WIDTH_M][is_before].min() > 2.5
+        _check_smooth(route, 0.01)
+    early = route_along(road_map, path, change_at_ratio=0.0)
+    assert np.count_nonzero(early.path_lanes == ramp) < np.count_nonzero(route.path_lanes == ramp)
+
+
+def test_a_stop_line_that_a_route_passes_twice_is_there_twice() -> None:
+    road_map = load_map("town")
+    start = road_map.lane_index(212, -1)
+    round_the_block = [road_map.lane_index(road, lane) for road, lane in ((121, 1), (202, 1), (111, -1))]
+    path = find_route(road_map, start, start, via=round_the_block)
+    assert path.count(start) == 2
+    route = route_along(road_map, path)
+    (stop,) = np.flatnonzero(road_map.stop_lane == start)
+    signal = road_map.stop_signal[stop]
+    passes = route.stops[route.stops[:, rows.STOP_SIGNAL] == signal, rows.STOP_S_M]
+    assert len(passes) == 2
+    assert passes[1] - passes[0] == pytest.approx(4 * 150.0, abs=30.0)
 
 
 def test_lanes_that_lie_apart_do_not_join() -> None:

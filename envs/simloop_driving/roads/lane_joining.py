@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 MIN_CHANGE_M = 10.0
 """Shortest way on which a lane change is planned."""
 
+MIN_CHANGE_WIDTH_M = 2.5
+"""Where one of the lanes is narrower (it opens or closes) nobody changes lanes."""
+
 MAX_JOIN_GAP_M = 5.0
 """A lane that begins farther than this from the end of the one before does not continue it."""
 
@@ -62,24 +65,32 @@ def change_piece(
     """Blends the centre lines of lanes that lie side by side; the first lane's samples set the pace."""
     first = lane_strip(road_map, group[0])
     along = road_map.s_m[road_map.samples(group[0])]
-    num_changes = len(group) - 1
-    share_m = (float(along[-1]) - begin_m) / num_changes
+    centre = np.stack([first.rows[rows.X_M], first.rows[rows.Y_M]])
+    targets = [_beside(road_map, lane, centre) for lane in group[1:]]
+    is_wide = (
+        np.min([first.rows[rows.WIDTH_M], *(target[2] for target in targets)], axis=0) >= MIN_CHANGE_WIDTH_M
+    )
+    is_wide &= along >= begin_m
+    wide = along[is_wide]
+    num_changes = len(targets)
+    low_m, high_m = (float(wide[0]), float(wide[-1])) if len(wide) else (begin_m, begin_m)
+    share_m = (high_m - low_m) / num_changes
     if share_m < MIN_CHANGE_M:
         raise ConfigurationError(
             f"Map {road_map.name!r}: {num_changes} lane change(s) from lane {road_map.lane_name(group[0])} to lane "
-            f"{road_map.lane_name(group[-1])} have {max(share_m, 0.0):.1f} m each from station {begin_m:g} m on; "
-            f"allowed: from {MIN_CHANGE_M:g} m. Start earlier, or change lanes on another road."
+            f"{road_map.lane_name(group[-1])} have {share_m:.1f} m each from station {begin_m:g} m on, where all are "
+            f"{MIN_CHANGE_WIDTH_M:g} m wide; allowed: from {MIN_CHANGE_M:g} m. Start earlier, or change lanes on "
+            "another road."
         )
     length_m = min(change_length_m, share_m)
-    centre = np.stack([first.rows[rows.X_M], first.rows[rows.Y_M]])
     tangent = np.stack([np.cos(first.rows[rows.YAW_RAD]), np.sin(first.rows[rows.YAW_RAD])])
     width = first.rows[rows.WIDTH_M].copy()
     lane = np.full(len(along), group[0])
     before_xy, before_tangent, before_width = centre.copy(), tangent.copy(), width.copy()
     xy, heading = centre.copy(), tangent.copy()
-    for number, target in enumerate(group[1:]):
-        target_xy, target_tangent, target_width = _beside(road_map, target, centre)
-        low, high = begin_m + number * share_m, begin_m + (number + 1) * share_m
+    for number, (target, beside) in enumerate(zip(group[1:], targets, strict=True)):
+        target_xy, target_tangent, target_width = beside
+        low, high = low_m + number * share_m, low_m + (number + 1) * share_m
         middle = low + at_ratio * (high - low)
         middle = min(max(middle, low + 0.5 * length_m), high - 0.5 * length_m)
         weight, slope = _quintic((along - (middle - 0.5 * length_m)) / length_m)
@@ -245,18 +256,24 @@ def _stops(
     """Returns ``Route.stops``: a stop line counts where the route lies on its lane."""
     stops = []
     for at, lane_s_m, signal in zip(road_map.stop_lane, road_map.stop_s_m, road_map.stop_signal, strict=True):
-        on_lane = np.flatnonzero(path_lanes == at)
-        if int(at) not in lanes or len(on_lane) == 0:
+        if int(at) not in lanes:
             continue
         part = road_map.samples(int(at))
         x = float(np.interp(lane_s_m, road_map.s_m[part], road_map.x_m[part]))
         y = float(np.interp(lane_s_m, road_map.s_m[part], road_map.y_m[part]))
-        near = (samples[rows.X_M, on_lane] - x) ** 2 + (samples[rows.Y_M, on_lane] - y) ** 2
-        guess_m = float(on_lane[int(np.argmin(near))]) * step_m
-        s_m, d_m = project_near(samples, step_m, x, y, guess_m, 2.0 * step_m)
-        if abs(d_m) < 0.5 * road_map.width_m[part].max():
-            stops.append((s_m, float(signal), _junction_end_m(samples, s_m, step_m)))
+        for on_lane in _runs(path_lanes == at):
+            near = (samples[rows.X_M, on_lane] - x) ** 2 + (samples[rows.Y_M, on_lane] - y) ** 2
+            guess_m = float(on_lane[int(np.argmin(near))]) * step_m
+            s_m, d_m = project_near(samples, step_m, x, y, guess_m, 2.0 * step_m)
+            if abs(d_m) < 0.5 * road_map.width_m[part].max():
+                stops.append((s_m, float(signal), _junction_end_m(samples, s_m, step_m)))
     return np.array(sorted(stops), dtype=np.float64).reshape(-1, 3)
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.intp]]:
+    """Returns the indices of each unbroken run of true entries: a route may pass a lane twice."""
+    index = np.flatnonzero(mask)
+    return [run for run in np.split(index, np.flatnonzero(np.diff(index) > 1) + 1) if len(run)]
 
 
 def _junction_end_m(samples: FloatArray, s_m: float, step_m: float, reach_m: float = 30.0) -> float:
