@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.randomness import generator, stream_key
-from simloop_driving.roads.route import Route, pose_at
+from simloop_driving.actor_motion import LONG_M
+from simloop_driving.roads.route import CURVATURE_PER_M, Route, pose_at
 from simloop_driving.scenario import actor_state
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 from simloop_driving.scenario.scene import Scene
@@ -23,6 +24,7 @@ ROOM_AHEAD_OF_SCRIPTED_M = 70.0
 """Background traffic keeps this distance from scripted actors at the start, so that it does not play their part."""
 ROOM_ON_PATH_M = 8.0
 TRIED_STEP_M = 2.0
+MIN_RADIUS_OF_LONG_M = 15.0
 ROOM_BEFORE_ZONE_M = 10.0
 """A flow on a path of its own starts this far before the first zone that it shares with another path."""
 
@@ -86,6 +88,9 @@ def flow_on_path(
 ) -> list[FloatArray]:
     """Puts a flow on a path of its own; who does not find room at the start enters later at the flow's station.
 
+    Long vehicles do not take bends below ``MIN_RADIUS_OF_LONG_M``, in which they would need the oncoming lane; cars
+    drive in their place.
+
     Args:
         background: The flow.
         scene: The scene.
@@ -103,6 +108,7 @@ def flow_on_path(
         for other in others
         if other[actor_state.IS_ABSENT] == 0.0
     ]
+    is_tight = float(np.abs(route.samples[CURVATURE_PER_M]).max()) > 1.0 / MIN_RADIUS_OF_LONG_M
     lanes = [lane for lane in background.lanes if lane in offsets]
     columns: list[FloatArray] = []
     for number, lane in enumerate(lanes):
@@ -114,6 +120,8 @@ def flow_on_path(
         s_m, enters_s = station_m, 0.0
         for headway_s, class_index in zip(headways_s, classes, strict=True):
             actor_class = background.classes[int(class_index)]
+            if is_tight and ACTOR_DIMENSIONS_M[actor_class][0] > LONG_M:
+                actor_class = "car"
             dimensions_m = ACTOR_DIMENSIONS_M[actor_class]
             while s_m < until_m and _is_taken(route, s_m, offsets[lane], dimensions_m[0], taken):
                 s_m += TRIED_STEP_M

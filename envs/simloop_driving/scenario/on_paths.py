@@ -46,6 +46,8 @@ FAR_M = 15.0
 CLOSING_PER_TICK_M = 3.5
 """No actor comes closer to a path than this in a control tick: 70 m/s."""
 COARSE_STEP_M = 6.0
+BESIDE_M = 4.0
+"""Who is projected farther from a path than this is looked for on its other legs too."""
 
 
 @numba.njit(cache=True)
@@ -70,7 +72,12 @@ def _project(
         guess = nearest_coarse(samples, step_m, x, y)
     else:
         guess = on_path[ON_STATION_M, actor]
-    return project(samples, step_m, x, y, guess)
+    s, d = project(samples, step_m, x, y, guess)
+    if abs(d) > BESIDE_M:  # it may have come near another leg of the path
+        coarse_s, coarse_d = project(samples, step_m, x, y, nearest_coarse(samples, step_m, x, y))
+        if abs(coarse_d) < abs(d) - 0.5 * BESIDE_M:
+            return coarse_s, coarse_d
+    return s, d
 
 
 @numba.njit(cache=True)

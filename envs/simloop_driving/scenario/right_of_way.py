@@ -64,9 +64,10 @@ NUM_CROSSING_COLUMNS = 10
 DECIDED_M = 0  # it enters every group that ends before this station
 STOOD_AT = 1  # number of the stop line at which it stood
 WAITING_S = 2
-NUM_DECISION_ROWS = 3
+ROOM_M = 3  # gap to a leader that crawls or stands; inf if there is none
+NUM_DECISION_ROWS = 4
 
-ROOM_M = 7.0
+GROUP_GAP_M = 7.0
 """Zones with less than this between them are one group: nobody can stand there."""
 WAIT_BEFORE_M = 1.0
 SWING_RATIO = 1.5
@@ -83,6 +84,7 @@ MERGING_BRAKING_MPS2 = 3.0
 MERGING_GAP_M = 2.0
 MERGING_GAP_S = 0.6
 STANDS_BELOW_MPS = 0.3
+CRAWLS_BELOW_MPS = 3.0
 PATIENCE_S = 3.0
 LONG_PATIENCE_S = 8.0
 BESIDE_M = 2.5
@@ -151,7 +153,7 @@ def _grouped(rows: list[list[float]], stop_lines_m: FloatArray) -> list[list[flo
     for row in rows:
         entry_m = row[OWN_IN_M]
         line_m = stop_lines_m[stop_lines_m <= entry_m].max(initial=-math.inf)
-        if groups and entry_m - end_m < ROOM_M and line_m <= groups[-1][0][OWN_IN_M]:
+        if groups and entry_m - end_m < GROUP_GAP_M and line_m <= groups[-1][0][OWN_IN_M]:
             groups[-1].append(row)
         else:
             groups.append([row])
@@ -231,6 +233,8 @@ def _is_blocked(
             return False
         if is_held(actors, decisions[STOOD_AT], other, row[OTHER_IN_M], stops, stop_start, signal_states):
             return False
+        if decisions[ROOM_M, other] < other_to_entry and other_speed < CRAWLS_BELOW_MPS:
+            return False  # it stands in a queue before the zone
         if _lets_pass(decisions, own, other, speed, other_speed):
             return False
     if row[IS_MERGE] > 0.0:

@@ -47,6 +47,7 @@ AMBER_BRAKING_MPS2 = 2.5
 """Traffic stops at an amber light when that needs no harder braking (and at a red one when it can)."""
 EXPECTED_BRAKING_MPS2 = 4.0
 GOES_AT_AMBER_AFTER_S = 3.0
+"""Who has stood at a line for this long goes at amber, if there is room."""
 
 
 def build_stops(routes: tuple[Route, ...], road_map: RoadMap) -> tuple[FloatArray, IntArray]:
@@ -78,7 +79,7 @@ def _must_stop(stop: FloatArray, way_m: float, speed_mps: float, obeys: int, sig
 def way_to_stop(
     actors: FloatArray,
     stood_at: FloatArray,
-    waiting_s: float,
+    goes_until_m: float,
     actor: int,
     stops: FloatArray,
     stop_start: IntArray,
@@ -91,7 +92,7 @@ def way_to_stop(
     Args:
         actors: (actor_state.NUM_ROWS, N) states.
         stood_at: (N,) the stop line at which each actor stood last, changed in place.
-        waiting_s: How long the actor has stood.
+        goes_until_m: Station up to which it has decided to go when it is at the line at amber.
         actor: The actor.
         stops: (n, NUM_STOP_COLUMNS) stop lines of all paths.
         stop_start: (P + 1,) first stop line of each path.
@@ -112,7 +113,7 @@ def way_to_stop(
                     return float(way)
         elif _must_stop(stops[i], way, speed, obeys, signal_states):
             is_amber = signal_states[int(stops[i, STOP_SIGNAL])] == AMBER
-            if not (is_amber and waiting_s > GOES_AT_AMBER_AFTER_S and way < STOOD_WITHIN_M):
+            if not (is_amber and goes_until_m > stops[i, STOP_S_M] and way < STOOD_WITHIN_M):
                 return float(way)
     return math.inf
 

@@ -33,13 +33,15 @@ from simloop_driving.scenario.idm import (
 )
 from simloop_driving.scenario.on_paths import ON_OFFSET_M
 from simloop_driving.scenario.right_of_way import (
+    CRAWLS_BELOW_MPS,
     DECIDED_M,
+    ROOM_M,
     STANDS_BELOW_MPS,
     STOOD_AT,
     WAITING_S,
     give_way,
 )
-from simloop_driving.scenario.stop_lines import way_to_stop
+from simloop_driving.scenario.stop_lines import GOES_AT_AMBER_AFTER_S, way_to_stop
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -49,7 +51,6 @@ BEND_ACCELERATION_MPS2 = 2.0
 BEND_BRAKING_MPS2 = 1.5
 FASTEST_MPS = 70.0
 STANDS_BEFORE_LINE_M = 1.0
-CRAWLS_BELOW_MPS = 3.0
 MAX_BEND_BRAKING_MPS2 = 3.0
 
 
@@ -77,6 +78,7 @@ def start_decisions(decisions: FloatArray) -> None:
     decisions[DECIDED_M] = -math.inf
     decisions[STOOD_AT] = -1.0
     decisions[WAITING_S] = 0.0
+    decisions[ROOM_M] = math.inf
 
 
 @numba.njit(cache=True)
@@ -171,9 +173,11 @@ def command_traffic(
             actors, on_paths[path], actor, profiles[path], step_m, tick_s
         )
         way = math.inf
+        decisions[ROOM_M, actor] = room
         if has_rules:
-            waiting_s = decisions[WAITING_S, actor]
-            way = way_to_stop(actors, decisions[STOOD_AT], waiting_s, actor, stops, stop_start, signal_states)
+            waits = decisions[WAITING_S, actor] > GOES_AT_AMBER_AFTER_S
+            goes_until = math.inf if waits else decisions[DECIDED_M, actor]
+            way = way_to_stop(actors, decisions[STOOD_AT], goes_until, actor, stops, stop_start, signal_states)
             if crossings.shape[0] > 0:
                 give_way_m, following = give_way(
                     actors,
