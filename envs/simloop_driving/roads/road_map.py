@@ -30,6 +30,9 @@ YIELD_SIGN = 2
 SIGNAL_KINDS = ("traffic_light", "stop", "yield")
 """Names of the signal kinds, by code."""
 
+_TOUCHING_M = 0.1  # a border as near as this to another lane's border is beside that lane
+_PICTURE_TURN_RAD = 0.15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RoadMap:
@@ -129,22 +132,47 @@ class RoadMap:
         return self.successor[self.successor_start[lane] : self.successor_start[lane + 1]]
 
     def lane_borders(self, step_m: float) -> list[FloatArray]:
-        """Returns the borders of all lanes as (N, 2) polylines in metres, a point about every ``step_m``.
+        """Returns the borders of all lanes as (N, 2) polylines in metres, for pictures.
 
-        A border that two lanes of one direction share is there once.
+        A point is there about every ``step_m``, more often where the border bends. A border that two lanes share is
+        there once; within a junction a border is left out where it crosses another driving lane.
         """
-        stride = max(1, round(step_m / self.step_m))
         borders: list[FloatArray] = []
         for lane in range(self.num_lanes):
-            samples = self.samples(lane)
-            index = np.unique(np.append(np.arange(samples.start, samples.stop, stride), samples.stop - 1))
-            left = np.stack([-np.sin(self.yaw_rad[index]), np.cos(self.yaw_rad[index])], axis=1)
+            part = self.samples(lane)
+            index = np.append(np.arange(part.start, part.stop), self.lane_start[self.successors(lane)[:1]])
+            yaw_rad, half_m = self.yaw_rad[index], 0.5 * self.width_m[index, None]
+            left = np.stack([-np.sin(yaw_rad), np.cos(yaw_rad)], axis=1)
             centre = np.stack([self.x_m[index], self.y_m[index]], axis=1)
-            half_m = 0.5 * self.width_m[index, None]
-            borders.append(np.round(centre + half_m * left, 2))
+            is_shared = self.lane_left[lane] < 0 and 0 <= self.lane_opposite[lane] < lane
+            lines = [] if is_shared else [centre + half_m * left]
             if self.lane_right[lane] < 0:
-                borders.append(np.round(centre - half_m * left, 2))
+                lines.append(centre - half_m * left)
+            for line in lines:
+                for run in _runs(~self._is_inside_another(lane, line)):
+                    if run.stop - run.start > 1:
+                        borders.append(np.round(_thinned(line[run], max(1, round(step_m / self.step_m))), 2))
         return borders
+
+    def _is_inside_another(self, lane: int, points: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether points lie on another driving lane of the junction that a lane is in."""
+        inside = np.zeros(len(points), dtype=np.bool_)
+        junction = self.lane_junction_id[lane]
+        others = np.flatnonzero((self.lane_junction_id == junction) & (self.lane_kind == DRIVING))
+        for other in others if junction >= 0 else ():
+            if other == lane:
+                continue
+            part = self.samples(int(other))
+            dx = points[:, 0, None] - self.x_m[part]
+            dy = points[:, 1, None] - self.y_m[part]
+            nearest = np.argmin(dx * dx + dy * dy, axis=1)
+            rows = np.arange(len(points))
+            cos_yaw, sin_yaw = np.cos(self.yaw_rad[part][nearest]), np.sin(self.yaw_rad[part][nearest])
+            along = dx[rows, nearest] * cos_yaw + dy[rows, nearest] * sin_yaw
+            across = dy[rows, nearest] * cos_yaw - dx[rows, nearest] * sin_yaw
+            is_beside = np.abs(across) < 0.5 * self.width_m[part][nearest] - _TOUCHING_M
+            inside |= is_beside & (np.abs(along) < self.step_m)
+        return inside
 
     def length_m(self, lane: int) -> float:
         """Arc length of a lane's centre line."""
@@ -183,6 +211,22 @@ class RoadMap:
             value = getattr(self, item.name)
             content.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
         return content.hexdigest()
+
+
+def _runs(wanted: npt.NDArray[np.bool_]) -> list[slice]:
+    """Returns the stretches in which all are wanted."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    return [slice(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _thinned(line: FloatArray, stride: int) -> FloatArray:
+    """Returns every ``stride``-th point, and those between which the line would turn too much."""
+    headings = np.unwrap(np.arctan2(*np.diff(line, axis=0).T[::-1]))
+    kept = [0]
+    for i in range(1, len(line) - 1):
+        if i - kept[-1] >= stride or abs(headings[i] - headings[kept[-1]]) > _PICTURE_TURN_RAD:
+            kept.append(i)
+    return line[[*kept, len(line) - 1]]
 
 
 def to_npz_bytes(road_map: RoadMap) -> bytes:
