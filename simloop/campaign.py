@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from simloop.spec import Case, Component, EpisodeSpec, ScenarioFamily
 from simloop.suites import Suite
@@ -65,33 +65,48 @@ class SuiteCampaign(Campaign):
         """Needs no rows: nothing depends on them."""
 
 
+class Composition(Protocol):
+    """Composes choices by name."""
+
+    def component(self, group: str, name: str) -> Component:
+        """Composes a choice."""
+        ...
+
+    def agent_digest(self, name: str) -> str:
+        """Returns the digest of an agent."""
+        ...
+
+
 def suite_specs(
     suite: Suite,
     *,
     family: Callable[[str], ScenarioFamily],
-    component: Callable[[str, str], Component],
-    agent_digest: Callable[[str], str],
+    composition: Composition,
     versions: Callable[[ScenarioFamily], Mapping[str, str]],
+    reference: Composition | None = None,
 ) -> tuple[EpisodeSpec, ...]:
     """Returns every episode of a suite once, in case order; reference agents play each case after the others.
 
     Args:
         suite: The suite.
         family: From a scenario's name to its family.
-        component: From (group, name) to the composed choice.
-        agent_digest: From an agent's name to its digest.
+        composition: Of the suite's axes.
         versions: From a family to the versions that its verdicts depend on.
+        reference: Of the suite's reference agents; ``composition`` if None.
     """
     specs: dict[str, EpisodeSpec] = {}
-    reference = suite.reference
+    judges = suite.reference
 
-    def add(case: Case, agent: str, timing: str, strategy: str, versions_of_case: Mapping[str, str]) -> None:
+    def add(
+        case: Case, arm: tuple[str, str, str], by: Composition, versions_of_case: Mapping[str, str]
+    ) -> None:
+        agent, timing, strategy = arm
         spec = EpisodeSpec(
             case=case,
-            agent=component("agent", agent),
-            timing=component("timing", timing),
-            strategy=component("strategy", strategy),
-            agent_digest=agent_digest(agent),
+            agent=by.component("agent", agent),
+            timing=by.component("timing", timing),
+            strategy=by.component("strategy", strategy),
+            agent_digest=by.agent_digest(agent),
             versions=versions_of_case,
         )
         specs.setdefault(spec.episode_id, spec)
@@ -104,8 +119,9 @@ def suite_specs(
             for values, seed in itertools.product(cells, axes.seeds):
                 case = scenario_family.case(seed, values)
                 for arm in itertools.product(axes.agent, axes.timing, axes.strategy):
-                    add(case, *arm, its_versions)
-                if reference is not None:
-                    for agent in reference.agents:
-                        add(case, agent, reference.timing, reference.strategy, its_versions)
+                    add(case, arm, composition, its_versions)
+                if judges is not None:
+                    for agent in judges.agents:
+                        arm = (agent, judges.timing, judges.strategy)
+                        add(case, arm, reference or composition, its_versions)
     return tuple(specs.values())

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.report.cells import Rows
+from simloop.report.ticks import round_ticks
 from simloop.report.verdict import metric_values
 
 FloatArray = npt.NDArray[np.float64]
@@ -17,7 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 MIN_EPISODES = 5
 MAX_PANELS = 60
 _WIDTH, _HEIGHT = 340, 206
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 20, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 4, 34
+_LINE = 15
+_MAX_TICKS = 5
 _MAX_STEPS = 160
 _TAIL = 99.0
 _BEYOND = 2.5
@@ -40,9 +44,9 @@ class CriticalityPanel:
 
 
 def criticality_panels(
-    rows: Rows, thresholds: Mapping[str, Mapping[str, float]], agents: Sequence[str]
+    rows: Rows, thresholds: Mapping[str, Mapping[str, Any]], agents: Sequence[str]
 ) -> list[CriticalityPanel]:
-    """Returns a panel for each scenario and metric with thresholds that has values.
+    """Returns a panel for each scenario and metric with thresholds whose values differ.
 
     Args:
         rows: Rows of a run.
@@ -54,74 +58,84 @@ def criticality_panels(
         scenarios.setdefault(str(row["scenario"]), {}).setdefault(str(row["agent"]), []).append(row)
     panels = []
     for scenario, by_agent in scenarios.items():
-        for metric, limits in thresholds.items():
+        for metric, facts in thresholds.items():
             values = {a: np.sort(metric_values(by_agent[a], metric)) for a in agents if a in by_agent}
             values = {a: v for a, v in values.items() if len(v) >= MIN_EPISODES}
-            if values:
-                panels.append(_panel(f"{metric}, {scenario}", values, limits, agents))
+            if values and len(np.unique(np.concatenate(list(values.values())))) > 1:
+                panels.append(_panel((metric, scenario), values, facts, agents))
     return panels[:MAX_PANELS]
 
 
 def _panel(
-    title: str, values: Mapping[str, FloatArray], limits: Mapping[str, float], agents: Sequence[str]
+    names: tuple[str, str], values: Mapping[str, FloatArray], facts: Mapping[str, Any], agents: Sequence[str]
 ) -> CriticalityPanel:
-    largest = max(limits.values())
+    limits: Mapping[str, float] = facts["limits"]
     every = np.concatenate(list(values.values()))
+    largest = max(limits.values())
     low = min(0.0, float(every.min()))
     high = max(min(float(np.percentile(every, _TAIL)), _BEYOND * largest), 1.2 * largest)
+    top = _TOP + _LINE * len(limits)
     span_x, span_y = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    height = top + span_y + _BOTTOM
 
     def x_of(value: float) -> float:
         return _LEFT + span_x * (min(max(value, low), high) - low) / (high - low)
 
-    label = escape(f"Cumulative distribution of {title}", quote=True)
+    label = escape(f"Cumulative distribution of {' in '.join(names)}", quote=True)
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
     ]
     for share in (0.0, 0.5, 1.0):
-        y = _TOP + span_y * (1.0 - share)
+        y = top + span_y * (1.0 - share)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
             f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{100 * share:g}</text>'
         )
-    for value in np.linspace(low, high, 5).tolist():
+    for value in round_ticks(low, high, _MAX_TICKS):
         parts.append(
-            f'<text class="tick" x="{x_of(value):.1f}" y="{_HEIGHT - 18}" text-anchor="middle">{value:.3g}</text>'
+            f'<text class="tick" x="{x_of(value):.1f}" y="{height - 18}" text-anchor="middle">{value:g}</text>'
         )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(
-        f'<text class="tick name" x="{middle:.0f}" y="{_HEIGHT - 4}" text-anchor="middle">'
-        f"{escape(title.partition(',')[0])}, episodes below in %</text>"
+        f'<text class="tick name" x="{middle:.0f}" y="{height - 4}" text-anchor="middle">'
+        f"{escape(names[0])}, episodes below in %</text>"
     )
-    for name, limit in limits.items():
-        x = x_of(limit)
-        anchor = "start" if x < _WIDTH * 0.6 else "end"
+    for number, (name, limit) in enumerate(sorted(limits.items(), key=lambda item: -item[1])):
+        x, y = x_of(limit), _TOP + _LINE * (number + 1) - 6
+        anchor = "start" if x < _WIDTH * 0.5 else "end"
         parts.append(
-            f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 4}" y2="{_TOP + span_y}"/>'
-            f'<text class="tick" x="{x:.1f}" y="{_TOP - 8}" text-anchor="{anchor}">{escape(name)} {limit:g}</text>'
+            f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 3}" y2="{top + span_y}"/>'
+            f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{escape(name)}: {limit:g}</text>'
         )
     for agent, sample in values.items():
-        path = _steps(sample, x_of, span_y, high)
+        path = _steps(sample, x_of, (top, span_y), high)
         text = escape(f"{agent}: median {float(np.median(sample)):.3g}, n = {len(sample)}")
-        number = list(agents).index(agent) % 10
-        parts.append(f'<g class="series s{number}"><title>{text}</title><path class="ecdf" d="{path}"/></g>')
+        colour = f"s{list(agents).index(agent) % 10}"
+        parts.append(f'<g class="series {colour}"><title>{text}</title><path class="ecdf" d="{path}"/></g>')
+    is_low_critical, word = facts["higher_is_better"], "below" if facts["higher_is_better"] else "above"
     shares = tuple(
         f"{agent}: "
-        + ", ".join(f"{np.mean(sample < limit):.1%} below {limit:g}" for limit in limits.values())
+        + ", ".join(
+            f"{np.mean(sample < limit if is_low_critical else sample > limit):.1%} {word} {limit:g}"
+            for limit in limits.values()
+        )
         for agent, sample in values.items()
     )
-    return CriticalityPanel(title=title, svg="".join([*parts, "</svg>"]), shares=shares)
+    return CriticalityPanel(title=", ".join(names), svg="".join([*parts, "</svg>"]), shares=shares)
 
 
-def _steps(sample: FloatArray, x_of: Callable[[float], float], span_y: float, high: float) -> str:
+def _steps(
+    sample: FloatArray, x_of: Callable[[float], float], place: tuple[float, float], high: float
+) -> str:
     """Returns the path of the empirical distribution function, with at most ``_MAX_STEPS`` steps."""
+    top, span_y = place
     levels = np.arange(1, len(sample) + 1) / len(sample)
     if len(sample) > _MAX_STEPS:
         picked = np.unique(np.linspace(0, len(sample) - 1, _MAX_STEPS).round().astype(np.int64))
         sample, levels = sample[picked], levels[picked]
-    pieces = [f"M{_LEFT} {_TOP + span_y:.1f}"]
+    pieces = [f"M{_LEFT} {top + span_y:.1f}"]
     for value, level in zip(sample.tolist(), levels.tolist(), strict=True):
         if value > high:
             break
-        pieces.append(f"H{x_of(value):.1f}V{_TOP + span_y * (1.0 - level):.1f}")
+        pieces.append(f"H{x_of(value):.1f}V{top + span_y * (1.0 - level):.1f}")
     return "".join([*pieces, f"H{_WIDTH - _RIGHT}"])

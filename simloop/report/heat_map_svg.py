@@ -10,6 +10,7 @@ import numpy as np
 
 from simloop.report.heat_map import LABELLED, Axis, HeatMap, Panel
 from simloop.report.parameter_names import axis_title
+from simloop.report.ticks import round_ticks
 
 WIDTH, HEIGHT = 340, 226
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 40
@@ -128,11 +129,10 @@ def _ticks(axis: Axis) -> list[tuple[float, str]]:
     low, high = float(axis.edges[0]), float(axis.edges[-1])
     if len(axis) <= _MAX_TICKS and all(" to " not in label for label in axis.labels):
         return [(float(i), label) for i, label in enumerate(axis.labels)]
-    rough = (high - low) / (_MAX_TICKS - 1)
-    scale = 10.0 ** np.floor(np.log10(rough))
-    step = next(s * scale for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * scale >= rough)
-    values = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    return [((float(v) - low) / (high - low) * len(axis) - 0.5, f"{float(v):.4g}") for v in values + 0.0]
+    return [
+        ((value - low) / (high - low) * len(axis) - 0.5, f"{value:.4g}")
+        for value in round_ticks(low, high, _MAX_TICKS - 1)
+    ]
 
 
 def script_data(heat_map: HeatMap) -> dict[str, Any]:

@@ -200,6 +200,7 @@ def build_page(
             for p in criticality_panels(rows, manifest.metric_thresholds, agents)
         ],
         sweep=None if swept is None else _sweep_groups(swept),
+        has_latency=len({(r["timing"], r["strategy"]) for r in rows}) > 1,
         latency=[]
         if swept is not None
         else [{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],

@@ -29,7 +29,7 @@ function drawScene(canvas, scene, t, compact) {
 }
 function drawRoadScene(g, width, height, scene, t, compact) {
   const f = frameAt(scene.t, t), ego = scene.actors[0];
-  const scale = compact ? width / 60 : Math.min(width / 90, 14);
+  const scale = compact ? width / 60 : Math.min(width / (scene.reach ?? (scene.reach = reachOf(scene))), 14);
   const cx = mix(ego.x, f), cy = mix(ego.y, f), heading = mix(ego.yaw, f);
   /* The view follows the ego with its mean heading up the page's x axis, so that roads stay level. */
   const course = scene.course ?? (scene.course = meanCourse(ego));
@@ -96,6 +96,14 @@ function drawSignal(g, signal, state, [x, y]) {
     g.lineTo(x + 7 * Math.cos(angle), y + 7 * Math.sin(angle));
   } else g.arc(x, y, 6, 0, 2 * Math.PI);
   g.closePath(); g.fill(); g.stroke();
+}
+/* Metres across the picture: so many that the nearest actor is mostly in it. */
+function reachOf(scene) {
+  const ego = scene.actors[0], nearest = scene.t.map((_, i) => Math.min(...scene.actors.slice(1).map((a) =>
+    a.x[i] === null || ego.x[i] === null ? Infinity : Math.hypot(a.x[i] - ego.x[i], a.y[i] - ego.y[i])))).filter(Number.isFinite);
+  nearest.sort((a, b) => a - b);
+  const far = nearest.length ? nearest[Math.floor(0.9 * (nearest.length - 1))] : 0;
+  return Math.min(Math.max(1.8 * far + 20, 70), 170);
 }
 function meanCourse(ego) {
   const n = ego.x.length - 1, dx = ego.x[n] - ego.x[0], dy = ego.y[n] - ego.y[0];

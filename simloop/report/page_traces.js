@@ -1,7 +1,7 @@
 /* Traces under the picture: what the domain computed from the log, and the age of what the ego acts on. */
 const traceHeight = 58;
 function traceRows(log) {
-  return [...log.traces.map((trace) => ({ ...trace, kind: "trace" })), { name: "age of what acts", unit: "ms", kind: "age" }];
+  return [...log.traces.map((trace) => ({ ...trace, kind: "trace" })), { name: "action age", unit: "ms", kind: "age" }];
 }
 function ageAt(log, t) {
   const run = log.actions.findLast(([start]) => start <= t + 1e-6);
@@ -22,7 +22,7 @@ function drawTraces() {
     const value = row.kind === "age" ? ageAt(log, now) : valueAt(row, now);
     g.font = "600 12px system-ui, sans-serif"; g.fillStyle = color("--ink"); g.fillText(row.name, 14, top + 10);
     g.font = "12px system-ui, sans-serif"; g.fillStyle = color("--soft");
-    g.fillText(value === null ? "-" : `${Number(value.toPrecision(3))} ${row.unit}`, 14, top + 27);
+    g.fillText(value === null ? "-" : `${Number(value.toPrecision(3))} ${row.unit.replace("^2", "²").replace("^3", "³")}`, 14, top + 27);
     const scale = traceScale(row, log);
     const level = (v) => bottom - (Math.min(Math.max(v, scale.low), scale.high) - scale.low) / (scale.high - scale.low) * (bottom - top);
     g.textAlign = "right"; g.font = "11px system-ui, sans-serif";
@@ -47,9 +47,11 @@ function traceScale(row, log) {
 }
 function drawTrace(g, row, axis, level, number) {
   g.strokeStyle = color("--bad"); g.lineWidth = 1; g.setLineDash([4, 4]); g.font = "11px system-ui, sans-serif"; g.fillStyle = color("--bad");
+  let indent = labelWidth + 6;
   for (const [name, limit] of Object.entries(row.thresholds)) {
-    const y = level(limit);
-    g.beginPath(); g.moveTo(labelWidth, y); g.lineTo(labelWidth + axis.plot, y); g.stroke(); g.fillText(name, labelWidth + 6, y - 7);
+    const y = level(limit), text = `${name}: ${limit}`;
+    g.beginPath(); g.moveTo(labelWidth, y); g.lineTo(labelWidth + axis.plot, y); g.stroke();
+    g.fillText(text, indent, y + 8); indent += g.measureText(text).width + 18;
   }
   g.setLineDash([]); g.strokeStyle = color(`--s${number % 10}`); g.lineWidth = 1.6; g.beginPath();
   let pen = false;

@@ -135,6 +135,11 @@ class Composer:
         return self._worlds[key]
 
     @property
+    def components(self) -> tuple[Component, ...]:
+        """Every choice beside worlds that was composed."""
+        return tuple(self._components.values())
+
+    @property
     def world_versions(self) -> dict[str, str]:
         """Versions of every world that was composed."""
         return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
@@ -143,7 +148,7 @@ class Composer:
         """Every distinct choice with its composed configuration, by group."""
         worlds = (chosen for chosen, _ in self._worlds.values())
         groups: dict[str, list[dict[str, Any]]] = {}
-        for chosen in (*self._components.values(), *worlds):
+        for chosen in {c.key: c for c in (*self._components.values(), *worlds)}.values():
             groups.setdefault(chosen.group, []).append({"name": chosen.name, "config": chosen.config})
         return groups
 

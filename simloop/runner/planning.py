@@ -79,14 +79,17 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     check_criteria(
         suite, [m.name for m in metrics], is_changed=any(a in plain for a in (*AXES, "reference_agents"))
     )
-    _check_fit(suite, composer)
+    reference = Composer(Words())  # what the command line sets is for the run's own agents
+    _check_fit(suite, composer, reference)
     specs = suite_specs(
         suite,
         family=composer.family,
-        component=composer.component,
-        agent_digest=composer.agent_digest,
+        composition=composer,
         versions=lambda family: composer.versions(family, versions_of_metrics),
+        reference=reference,
     )
+    for chosen in reference.components:
+        composer.add(chosen)
     return make_plan(
         words,
         suite=suite,
@@ -227,18 +230,18 @@ def make_runner(name: str, overrides: Mapping[str, str]) -> RunnerConfig:
     return RunnerConfig(**{k: v for k, v in config.items() if not k.startswith("_")})
 
 
-def _check_fit(suite: Suite, composer: Composer) -> None:
-    reference = suite.reference
+def _check_fit(suite: Suite, composer: Composer, reference: Composer) -> None:
+    judges = suite.reference
     for axes in suite.axes:
-        arms = [(axes.agent, axes.timing, axes.strategy)]
-        if reference is not None:
-            arms.append((reference.agents, (reference.timing,), (reference.strategy,)))
+        arms = [(composer, axes.agent, axes.timing, axes.strategy)]
+        if judges is not None:
+            arms.append((reference, judges.agents, (judges.timing,), (judges.strategy,)))
         for scenario in axes.scenario:
             _, world = composer.world(composer.family(scenario))
-            for agents, timings, strategies in arms:
-                made_timings = [make_timing(composer.component("timing", timing)) for timing in timings]
+            for by, agents, timings, strategies in arms:
+                made_timings = [make_timing(by.component("timing", timing)) for timing in timings]
                 for agent, strategy in itertools.product(agents, strategies):
-                    made = make_strategy(composer.component("strategy", strategy))
-                    embodiment = matching_embodiment(composer.agent(agent), world, made)
+                    made = make_strategy(by.component("strategy", strategy))
+                    embodiment = matching_embodiment(by.agent(agent), world, made)
                     for timing in made_timings:
                         check_timing(timing, made, embodiment)

@@ -50,9 +50,13 @@ def run_manifest(
             "strategy": sorted({task.spec.strategy.name for task in tasks}),
         },
         num_planned=len(episodes),
-        reference=_composed_reference(suite, composer),
+        reference=_reference(suite),
         heat_map=suite.heat_map,
-        metric_thresholds={m.name: dict(m.thresholds) for m in load_metrics(metrics) if m.thresholds},
+        metric_thresholds={
+            m.name: {"limits": dict(m.thresholds), "higher_is_better": m.higher_is_better is not False}
+            for m in load_metrics(metrics)
+            if m.thresholds
+        },
         config={
             "command": command,
             "words": list(words),
@@ -70,15 +74,12 @@ def run_manifest(
     )
 
 
-def _composed_reference(suite: Suite, composer: Composer) -> dict[str, Any]:
+def _reference(suite: Suite) -> dict[str, Any]:
     """Returns the reference agents, their timing and their strategy by the names that rows have."""
     if suite.reference is None:
         return {}
-    return {
-        "agents": [composer.component("agent", name).name for name in suite.reference.agents],
-        "timing": composer.component("timing", suite.reference.timing).name,
-        "strategy": composer.component("strategy", suite.reference.strategy).name,
-    }
+    names = dataclasses.asdict(suite.reference)
+    return {**names, "agents": list(suite.reference.agents)}
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,8 @@ class Manifest:
         reference: Names of the ``agents`` that failures are labelled by, with their ``timing`` and ``strategy``; empty
             if there are none.
         heat_map: Scenario parameters on the axes of the report's heat maps; empty if the report shall choose.
-        metric_thresholds: Named values of metrics that reports draw, by metric (see ``Metric.thresholds``).
+        metric_thresholds: By metric the named values that reports draw, ``limits`` (see ``Metric.thresholds``), and whether
+            ``higher_is_better``.
         num_planned: Episodes that the run shall have when it is complete.
         config: ``words`` of the command line, and what was composed from them: each distinct agent, timing, strategy
             and world, and the runner.
@@ -58,7 +59,7 @@ class Manifest:
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reference: Mapping[str, Any] = field(default_factory=dict)
     heat_map: Mapping[str, str] = field(default_factory=dict)
-    metric_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    metric_thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     num_planned: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

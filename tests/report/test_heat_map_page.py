@@ -63,7 +63,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]
         parameters=lambda seed: {"gap_m": 10.0 + seed % 5, "speed_mps": 5.0 + 5.0 * (seed // 5)},
         criteria=({"preventable_fails": {"at_most": 0}},),
         reference={"agents": ["judge"], "timing": "zero", "strategy": "paused"},
-        metric_thresholds={"jerk_rms_mps3": {hostile_name: 2.0}},
+        metric_thresholds={"jerk_rms_mps3": {"limits": {hostile_name: 2.0}, "higher_is_better": False}},
         heat_map={"x": "gap_m", "y": "speed_mps"},
     )
     return build_report(folder).report_html

@@ -20,6 +20,7 @@ from simloop.report.criticality import criticality_panels
 from simloop.report.episode_view import MAX_TRACE_POINTS, episode_view
 from simloop.report.labels import impact_text, label_text, labels_csv, preventable_fails
 from simloop.report.labels import labels_by_episode as by_episode
+from simloop.report.ticks import round_ticks
 from simloop.store.row import EpisodeStatus
 from simloop.traces import Trace, read_traces
 
@@ -98,7 +99,10 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[...,
         parameters=lambda seed: {"gap_m": 10.0 + seed % 5, "speed_mps": 5.0 * (seed // 5)},
         criteria=({"preventable_fails": {"agent": "unified_scratch", "at_most": 0}},),
         reference={"agents": ["expert"], "timing": "zero", "strategy": "paused"},
-        metric_thresholds={"jerk_rms_mps3": {"comfort": 2.0}, "no_such_metric": {"x": 1.0}},
+        metric_thresholds={
+            "jerk_rms_mps3": {"limits": {"comfort": 2.0}, "higher_is_better": False},
+            "no_such_metric": {"limits": {"x": 1.0}, "higher_is_better": True},
+        },
     )
 
 
@@ -132,7 +136,7 @@ def test_every_file_of_a_judged_run_has_the_labels(judged_run: Path) -> None:
     assert "labels" not in out["expert / zero / paused"]
     page = files.report_html.read_text()
     assert "Would a competent driver have avoided it?" in page and "Where in its parameters" in page
-    assert "jerk_rms_mps3, cut_in" in page and "comfort 2" in page
+    assert "jerk_rms_mps3, cut_in" in page and "comfort: 2" in page
     assert len(list(judged_run.glob("heat_map_*.svg"))) == page.count('class="heat-map"') - 1
 
 
@@ -143,17 +147,35 @@ def test_distributions_end_at_their_thresholds_and_say_the_shares() -> None:
         for agent, shift in (("mine", 0.0), ("other", 1.0))
         for v in values
     ]
-    (panel,) = criticality_panels(
-        rows, {"min_ttc_s": {"serious": 1.5}, "pet_s": {"x": 1.0}}, ["mine", "other"]
-    )
+    rows += [row | {"scenario": "flat", "min_ttc_s": 10.0} for row in rows]
+    low = {"min_ttc_s": {"limits": {"serious": 1.5, "near": 3.0}, "higher_is_better": True}}
+    (panel,) = criticality_panels(rows, low | {"pet_s": low["min_ttc_s"]}, ["mine", "other"])
     assert panel.title == "min_ttc_s, a"
-    assert panel.shares == ("mine: 29.7% below 1.5", "other: 9.9% below 1.5")
+    assert panel.shares == ("mine: 29.7% below 1.5, 59.4% below 3", "other: 9.9% below 1.5, 39.6% below 3")
     root = ET.fromstring(panel.svg)
-    limit = next(x for x in root.iter("{http://www.w3.org/2000/svg}line") if x.get("class") == "limit")
-    assert float(limit.get("x1") or 0) == pytest.approx(
-        38 + 290 * 1.5 / 3.75, abs=0.1
-    )  # the axis ends at 2.5 times
-    assert criticality_panels(rows[:4], {"min_ttc_s": {"serious": 1.5}}, ["mine"]) == []
+    lines = [x for x in root.iter("{http://www.w3.org/2000/svg}line") if x.get("class") == "limit"]
+    # The axis ends at the 99 % quantile, 5.9 s.
+    span = 290 / float(np.percentile([r["min_ttc_s"] for r in rows if r["scenario"] == "a"], 99))
+    assert [float(x.get("x1") or 0) for x in lines] == pytest.approx(
+        [38 + 3.0 * span, 38 + 1.5 * span], abs=0.1
+    )
+    high = {"min_ttc_s": low["min_ttc_s"] | {"higher_is_better": False}}
+    assert criticality_panels(rows, high, ["mine"])[0].shares == ("mine: 69.3% above 1.5, 39.6% above 3",)
+    assert criticality_panels(rows[:4], low, ["mine"]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "num", "expected"),
+    [
+        (0.0, 10.0, 5, [0, 2, 4, 6, 8, 10]),
+        (0.5, 119.5, 5, [25, 50, 75, 100]),
+        (-0.05, 1.75, 5, [0, 0.5, 1, 1.5]),
+        (3.0, 3.0, 5, [3]),
+        (-0.03, 0.03, 4, [-0.02, 0, 0.02]),
+    ],
+)
+def test_ticks_are_round(low: float, high: float, num: int, expected: list[float]) -> None:
+    assert round_ticks(low, high, num) == pytest.approx(expected)
 
 
 def test_traces_are_thinned_and_keep_their_lowest_points(judged_run: Path) -> None:

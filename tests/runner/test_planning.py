@@ -203,6 +203,19 @@ def test_a_grid_is_a_case_a_cell_and_seed_which_the_reference_plays_too() -> Non
 
 
 @pytest.mark.usefixtures("grid")
+def test_what_the_command_line_sets_is_not_for_the_reference() -> None:
+    plan = plan_run(
+        ["suite=grid.yaml", "timing=constant", "timing.inference.value_ms=70", "strategy.execution_horizon=2"]
+    )
+    arms = {(t.spec.timing.name, t.spec.strategy.name) for t in plan.tasks}
+    assert arms == {
+        ("constant[inference.value_ms=70]", "prefix[execution_horizon=2]"),
+        ("zero", "naive_async"),
+    }
+    assert {c["name"] for c in plan.manifest.config["timing"]} == {"constant[inference.value_ms=70]", "zero"}
+
+
+@pytest.mark.usefixtures("grid")
 @pytest.mark.parametrize(
     ("words", "num_cases"),
     [
