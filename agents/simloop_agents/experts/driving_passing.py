@@ -63,10 +63,16 @@ QUEUE_M = 35.0
 ROOM_TO_PULL_OUT_M = 12.0
 ONCOMING_S = 1.5
 ONCOMING_WHEN_OUT_S = 0.5
+HARD_MPS2 = 5.0
+"""Who would have to brake harder to stay behind goes on."""
 CLEAR_M = 0.6
 """Space between sides from which two pass each other without a thought."""
 BEHIND_S = 2.0
 STANDING_MPS = 0.5
+MAX_DRIFT_MPS = 0.5
+"""Who moves sideways faster is not passed but waited for, but for doors."""
+DOOR_S = 0.7
+"""A door that is opening goes on for this long."""
 
 
 @njit(cache=True)
@@ -137,13 +143,17 @@ def propose_sides(
         ahead = track[S_M] - ego_s
         reach = 0.5 * (ego_size[0] + track[LENGTH_M])
         standing = abs(track[SPEED_MPS]) <= STANDING_MPS
-        if track[IS_CROSSING] > 0.0 or track[SPEED_MPS] < -STANDING_MPS or abs(track[DRIFT_MPS]) > 0.5:
+        offset = track[OFFSET_M]
+        if abs(track[DRIFT_MPS]) > MAX_DRIFT_MPS and standing and _is_part(tracks, index):
+            offset += track[DRIFT_MPS] * DOOR_S
+        elif abs(track[DRIFT_MPS]) > MAX_DRIFT_MPS:
+            continue
+        if track[IS_CROSSING] > 0.0 or track[SPEED_MPS] < -STANDING_MPS:
             continue
         if ahead < -(reach + 30.0) or ahead > LOOK_AHEAD_M:
             continue
         if not standing and track[SPEED_MPS] > SLOWER_RATIO * desired - 0.5:
             continue
-        offset = track[OFFSET_M]
         half = 0.5 * (track[WIDTH_M] + ego_size[1])
         space = CAR_SPACE_M
         if standing and track[LENGTH_M] >= SHORTEST_VEHICLE_M:
@@ -152,7 +162,7 @@ def propose_sides(
             space = RIDER_SPACE_M
         if abs(offset) - half >= space:
             continue
-        side = _side_m(route, road, track, reach, half, space, ego_size[1])
+        side = _side_m(route, road, track[S_M], offset, reach, half, space, ego_size[1])
         if math.isnan(side):
             continue
         own_left = road_value(route, road, OWN_LEFT_M, track[S_M])
@@ -167,20 +177,34 @@ def propose_sides(
 
 
 @njit(cache=True)
+def _is_part(tracks: FloatArray, index: int) -> bool:
+    """Returns whether something that moves sideways is the door of a standing vehicle, or somebody who gets out."""
+    for other in range(len(tracks)):
+        is_vehicle = tracks[other, LENGTH_M] >= SHORTEST_VEHICLE_M > tracks[index, LENGTH_M]
+        if not is_vehicle or abs(tracks[other, SPEED_MPS]) > STANDING_MPS:
+            continue
+        along = abs(tracks[other, S_M] - tracks[index, S_M])
+        across = abs(tracks[other, OFFSET_M] - tracks[index, OFFSET_M])
+        if along < 0.5 * tracks[other, LENGTH_M] and across < 0.5 * tracks[other, WIDTH_M] + 1.0:
+            return True
+    return False
+
+
+@njit(cache=True)
 def _side_m(
     route: FloatArray,
     road: FloatArray,
-    track: FloatArray,
+    station: float,
+    offset: float,
     reach: float,
     half: float,
     space: float,
     width_m: float,
 ) -> float:
     """Returns the offset at which to pass, on the left if that can be; NaN if there is no room."""
-    left, right, _ = narrowest(route, road, track[S_M] - reach - 5.0, track[S_M] + reach + 5.0)
-    own_left = road_value(route, road, OWN_LEFT_M, track[S_M])
-    own_right = road_value(route, road, OWN_RIGHT_M, track[S_M])
-    offset = track[OFFSET_M]
+    left, right, _ = narrowest(route, road, station - reach - 5.0, station + reach + 5.0)
+    own_left = road_value(route, road, OWN_LEFT_M, station)
+    own_right = road_value(route, road, OWN_RIGHT_M, station)
     for wanted in (space, 0.5 * (space + LEAST_SPACE_M), LEAST_SPACE_M):
         to_left, to_right = offset + half + wanted, offset - half - wanted
         if to_left < 0.0 or to_right > 0.0:
@@ -213,6 +237,24 @@ def _is_queueing(track: FloatArray, route: FloatArray, road: FloatArray, lines: 
         if road[index, IS_JUNCTION] > 0.5 and -8.0 < route[index, 3] - track[S_M] < QUEUE_M:
             return True
     return False
+
+
+@njit(cache=True)
+def can_refrain(tracks: FloatArray, ego_s: float, ego_offset: float, speed: float, length_m: float) -> bool:
+    """Returns whether there is still time to stay behind all whom the ego was going to pass."""
+    if abs(ego_offset) <= BESIDE_LANE_M:
+        return True
+    for index in range(len(tracks)):
+        if math.isnan(tracks[index, SIDE_M]):
+            continue
+        gap = tracks[index, S_M] - ego_s - 0.5 * (length_m + tracks[index, LENGTH_M]) - 1.0
+        closing = max(speed - tracks[index, SPEED_MPS], 0.0)
+        is_standing = abs(tracks[index, SPEED_MPS]) <= STANDING_MPS
+        if gap <= 0.0 and is_standing and tracks[index, S_M] > ego_s - length_m:
+            return False
+        if gap > 0.0 and 0.5 * closing * closing > HARD_MPS2 * gap:
+            return False
+    return True
 
 
 @njit(cache=True)
@@ -261,8 +303,10 @@ def is_free_to_pass(
             if is_oncoming:
                 if actor_s > s - reach and gap < oncoming_s * (speed - actor_speed):
                     return False
+            elif is_out:
+                continue
             elif actor_s < s:
-                if not is_out and gap < 3.0 + BEHIND_S * max(0.0, actor_speed - speed):
+                if gap < 3.0 + BEHIND_S * max(0.0, actor_speed - speed):
                     return False
             elif gap < 0.5:
                 return False

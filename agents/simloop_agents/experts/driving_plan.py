@@ -19,6 +19,7 @@ from simloop_agents.experts.driving_following import MAX_ACCELERATION_MPS2, MAX_
 from simloop_agents.experts.driving_geometry import CAP_MPS, locate_on_route, point_on_route, road_value
 from simloop_agents.experts.driving_lines import make_lines
 from simloop_agents.experts.driving_passing import (
+    can_refrain,
     is_free_to_pass,
     lateral_rate_per_m,
     lateral_target_m,
@@ -146,9 +147,10 @@ def roll_out(
             if may_pass and not is_free_to_pass(
                 around.tracks, ahead, DECISION_STEP_S, first_s, around.ego_size_m
             ):
-                refrain(around.tracks)
                 may_pass = False
-                continue
+                if can_refrain(around.tracks, s, offset, speed, length):
+                    refrain(around.tracks)
+                    continue
             if not note_conflicts(zones, ahead, DECISION_STEP_S, first_s, length):
                 break
     ways = np.empty((len(plan) - first_row, 5))
