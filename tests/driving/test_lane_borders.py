@@ -36,6 +36,6 @@ def test_no_border_runs_through_a_junction_and_corners_are_round() -> None:
 
 def test_the_line_between_two_directions_is_drawn_once() -> None:
     rural = load_map("rural")
-    straight = [line for line in rural.lane_borders(20.0) if line[:, 0].min() < 1.0]
+    straight = [line for line in rural.lane_borders(20.0) if line[:, 0].min() < 2.0]
     middle = [line for line in straight if np.abs(line[:, 1]).max() < 0.1]
     assert len(middle) == 1
