@@ -32,8 +32,8 @@ class Manifest:
         reference: Names of the ``agents`` that failures are labelled by, with their ``timing`` and ``strategy``; empty
             if there are none.
         heat_map: Scenario parameters on the axes of the report's heat maps; empty if the report shall choose.
-        metric_thresholds: By metric the named values that reports draw, ``limits`` (see ``Metric.thresholds``), and whether
-            ``higher_is_better``.
+        metric_thresholds: By metric the named values that reports draw, ``limits`` (see ``Metric.thresholds``), and
+            whether ``higher_is_better``.
         num_planned: Episodes that the run shall have when it is complete.
         config: ``words`` of the command line, and what was composed from them: each distinct agent, timing, strategy
             and world, and the runner.
