@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import fields
 
@@ -26,6 +27,7 @@ from simloop_driving.roads.road_map import (
     shipped_maps,
 )
 from simloop_driving.roads.road_specs import bend, clothoids
+from simloop_driving.roads.routing import find_route
 
 NETWORKS = ("merge", "roundabout", "rural", "town")
 """The maps of more than one road."""
@@ -350,6 +352,19 @@ def test_the_acceleration_lane_closes_without_a_kink() -> None:
 def test_speed_limits(name: str, road: int, limit_kmh: float) -> None:
     road_map = load_map(name)
     assert road_map.lane_speed_limit_mps[road_map.lane_index(road, -1)] == pytest.approx(limit_kmh / 3.6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_ways_of_the_docstrings_can_be_driven(name: str) -> None:
+    road_map = load_map(name)
+    text = importlib.import_module(f"simloop_driving.roads.{name}").__doc__ or ""
+    ways = re.findall(r"  (\d+)/(-?\d+) +(\d+)/(-?\d+)  ?", text)
+    assert len(ways) >= 3
+    for way in ways:
+        road, lane, to_road, to_lane = map(int, way)
+        route = find_route(road_map, road_map.lane_index(road, lane), road_map.lane_index(to_road, to_lane))
+        assert _name(road_map, route[0]) == f"{road}/{lane}"
+        assert _name(road_map, route[-1]) == f"{to_road}/{to_lane}"
 
 
 def test_a_bend_turns_by_its_angle() -> None:
