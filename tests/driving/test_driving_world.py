@@ -309,7 +309,7 @@ def _ego(**changes: Any) -> Mapping[str, Any]:
         (
             {"actors": {"a": {"lane": "up", "gap_m": 9.0}}},
             UnknownNameError,
-            r"Unknown lane 'up'.*ego, left, right",
+            r"Unknown lane 'up'.*ego, kerb, left, ",
         ),
         (
             {"criteria": {"goal_time_s": 60.0, "min_progress_ratio": 0.8}},

@@ -22,7 +22,7 @@ from simloop_driving.scenario.triggers import holds
 FloatArray = npt.NDArray[np.float64]
 
 GREEN, RED = 0, 2
-SIGNAL_IDS = (7, 9)
+LIGHTS = {7: 0, 9: 1}
 BRAKE = {"rate_mps2": 4.0, "end_speed_mps": 0.0}
 DOES = {"change_speed": BRAKE}
 OFFSETS_M = {"left": 3.5, "right": -3.5, "ego": 0.0, "kerb": -6.0}
@@ -75,7 +75,7 @@ def _stage(actors: FloatArray) -> Stage:
         offset_m=offset_m,
         path_length_m={"ego": 500.0, "car": 500.0, "crosser": 80.0, "sleeper": 500.0},
         conflict_entry_m={"crosser": (160.0, 30.0)},
-        signal_ids=SIGNAL_IDS,
+        lights=LIGHTS,
         path_lights={"ego": (1,), "car": (1,), "crosser": (), "sleeper": (1,)},
     )
 
@@ -228,7 +228,7 @@ def test_triggers_that_can_never_hold_on_this_map(
 
 def test_signals_that_are_not_there() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"Unknown signal '8' in .*trigger\.signal\.id.*Available: 7, 9"
+        UnknownNameError, match=r"Unknown traffic light '8' in .*trigger\.signal\.id.*Available: 7, 9"
     ):
         _holds({"signal": {"id": 8, "state": "red"}})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError
+from simloop.errors import ConfigurationError, UnknownNameError
 from simloop_driving.roads.conflicts import A_IN_M, B_IN_M, PATH_A, PATH_B, conflict_zones
 from simloop_driving.roads.map_files import load_map
 from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap
@@ -99,7 +99,11 @@ def build_initial_state(
         ConfigurationError: A lane does not exist or cannot be reached, somebody starts beyond the end of its path or
             in somebody else, or a trigger can never hold.
     """
-    return _Builder(scene, family, seed, ego_dimensions_m, road_map or load_map(scene.map_name)).build()
+    try:
+        road_map = road_map or load_map(scene.map_name)
+    except UnknownNameError as error:
+        raise UnknownNameError("map", error.got, error.allowed, where=f"{scene.where}.map") from error
+    return _Builder(scene, family, seed, ego_dimensions_m, road_map).build()
 
 
 class _Builder:
@@ -115,9 +119,9 @@ class _Builder:
     ) -> None:
         self.scene, self.family, self.seed, self.road_map = scene, family, seed, road_map
         ego = scene.ego
-        start = self._lane(LanePoint(road_id=ego.road_id, lane_id=ego.lane_id), f"{family}: scene.ego")
-        self.route = self._route(start, ego, ego.station_m, f"{family}: scene.ego")
-        self._check_station(ego.station_m, start, f"{family}: scene.ego.station_m")
+        start = self._lane(LanePoint(road_id=ego.road_id, lane_id=ego.lane_id), f"{scene.where}.ego")
+        self.route = self._route(start, ego, ego.station_m, f"{scene.where}.ego")
+        self._check_station(ego.station_m, start, f"{scene.where}.ego.station_m")
         check_goal_on_route(scene, self.route.length_m)
         self.routes: list[Route] = [self.route]
         self.offsets = lane_offsets(road_map, self.route, ego.station_m)
@@ -133,7 +137,7 @@ class _Builder:
             for actor in self.scene.actors
             if actor.attached_to
         }
-        check_room(self.columns, self.names, self.routes, attached, self.family)
+        check_room(self.columns, self.names, self.routes, attached, self.scene.where)
         self._add_flows()
         actors = np.ascontiguousarray(np.stack(self.columns, axis=1))
         lengths_m = [
@@ -159,7 +163,10 @@ class _Builder:
     # --- lanes and paths -------------------------------------------------------------------------------------
 
     def _lane(self, point: LanePoint, where: str) -> int:
-        lane = self.road_map.lane_index(point.road_id, point.lane_id)
+        try:
+            lane = self.road_map.lane_index(point.road_id, point.lane_id)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
         if self.road_map.lane_kind[lane] != DRIVING:
             raise ConfigurationError(
                 f"{where}.lane {point.lane_id} of map {self.road_map.name!r} is not a driving lane."
@@ -216,7 +223,7 @@ class _Builder:
         return column
 
     def _actor_column(self, actor: ActorStart) -> FloatArray:
-        where = f"{self.family}: scene.actors.{actor.name}"
+        where = f"{self.scene.where}.actors.{actor.name}"
         length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor.actor_class]
         dimensions_m = (actor.length_m or length_m, actor.width_m or width_m, height_m)
         if actor.own_path is not None:
@@ -309,7 +316,7 @@ class _Builder:
             if flow.own_path is None:
                 self.columns += flow_on_route(flow, self.scene, placed, self.offsets, key)
                 continue
-            where = f"{self.family}: scene.background[{number}]"
+            where = f"{self.scene.where}.background[{number}]"
             path = self._own_path(flow.own_path, where)
             route = self.routes[path]
             is_ahead = np.arange(route.samples.shape[1]) * route.step_m > flow.own_path.station_m
@@ -355,7 +362,10 @@ class _Builder:
             offset_m=offset_m,
             path_length_m={name: self.routes[path].length_m for name, path in paths.items()},
             conflict_entry_m={name: entry for name, entry in entries.items() if entry is not None},
-            signal_ids=tuple(int(i) for i in self.road_map.signal_id),
+            lights={
+                int(self.road_map.signal_id[i]): int(i)
+                for i in np.flatnonzero(self.road_map.signal_kind == TRAFFIC_LIGHT)
+            },
             path_lights={name: lights(path) for name, path in paths.items()},
         )
 

@@ -38,7 +38,7 @@ class Stage:
         path_length_m: Length of the path of each.
         conflict_entry_m: Of actors whose path meets the ego's route, at which stations the ego and the actor come to
             the first such place: (on the ego's route, on the actor's path).
-        signal_ids: OpenDRIVE id of every signal of the map, by index.
+        lights: Index of every traffic light of the map, by its OpenDRIVE id.
         path_lights: Indices of the traffic lights on the path of each, in order.
     """
 
@@ -47,7 +47,7 @@ class Stage:
     offset_m: Callable[[str, str, str], float]
     path_length_m: Mapping[str, float]
     conflict_entry_m: Mapping[str, tuple[float, float]]
-    signal_ids: tuple[int, ...]
+    lights: Mapping[int, int]
     path_lights: Mapping[str, tuple[int, ...]]
 
 
@@ -105,11 +105,11 @@ def signal_index(condition: Condition, entry: Manoeuvre, stage: Stage) -> int:
                 "route with a light."
             )
         return stage.path_lights["ego"][0]
-    if condition.signal_id not in stage.signal_ids:
+    if condition.signal_id not in stage.lights:
         raise UnknownNameError(
-            "signal", str(condition.signal_id), map(str, stage.signal_ids), where=f"{where}.id"
+            "traffic light", str(condition.signal_id), map(str, stage.lights), where=f"{where}.id"
         )
-    return stage.signal_ids.index(condition.signal_id)
+    return stage.lights[condition.signal_id]
 
 
 def _arrival(condition: Condition, entry: Manoeuvre, stage: Stage) -> tuple[int, float]:

@@ -67,7 +67,7 @@ def check_room(
     names: Sequence[str],
     routes: Sequence[Route],
     attached: set[tuple[int, int]],
-    family: str,
+    where: str,
 ) -> None:
     """Checks that nobody starts in somebody else; ``attached`` are the pairs of columns that belong together.
 
@@ -81,10 +81,10 @@ def check_room(
     for second in range(1, len(columns)):
         for first in range(second):
             if (first, second) not in attached:
-                _check_pair(table, first, second, names, family)
+                _check_pair(table, first, second, names, where)
 
 
-def _check_pair(table: FloatArray, first: int, second: int, names: Sequence[str], family: str) -> None:
+def _check_pair(table: FloatArray, first: int, second: int, names: Sequence[str], where: str) -> None:
     one, other = table[:, first], table[:, second]
     if one[actor_state.IS_ABSENT] or other[actor_state.IS_ABSENT]:
         return
@@ -95,7 +95,7 @@ def _check_pair(table: FloatArray, first: int, second: int, names: Sequence[str]
         width_m = 0.5 * (one[actor_state.WIDTH_M] + other[actor_state.WIDTH_M])
         if apart_m < length_m - 1e-9 and aside_m < width_m - 1e-9:
             raise ConfigurationError(
-                f"{family}: scene.actors.{names[second]} starts in {names[first]}: centres {apart_m:.2f} m apart "
+                f"{where}.actors.{names[second]} starts in {names[first]}: centres {apart_m:.2f} m apart "
                 f"along the lane and {aside_m:.2f} m across; allowed: from {length_m:.2f} m along or "
                 f"{width_m:.2f} m across."
             )
@@ -112,6 +112,6 @@ def _check_pair(table: FloatArray, first: int, second: int, names: Sequence[str]
             other[actor_state.X_M] - one[actor_state.X_M], other[actor_state.Y_M] - one[actor_state.Y_M]
         )
         raise ConfigurationError(
-            f"{family}: scene.actors.{names[second]} starts in {names[first]}: their footprints overlap, centres "
+            f"{where}.actors.{names[second]} starts in {names[first]}: their footprints overlap, centres "
             f"{apart_m:.2f} m apart; allowed: places that do not touch."
         )
