@@ -73,7 +73,7 @@ class Conflicts(ExtraSensor):
     def read(self, snapshot: Snapshot, index: int) -> FloatArray:
         """Returns the (24, 9) array."""
         start = snapshot.episode.start
-        rows = _conflicts(start.zones, start.priorities, snapshot.actors)
+        rows = conflict_rows(start.zones, start.priorities, snapshot.actors)
         order = np.lexsort((rows[:, 3], rows[:, 1]))[:NUM_CONFLICTS]
         out = np.zeros((NUM_CONFLICTS, len(CONFLICT_COLUMNS)))
         out[: len(order)] = rows[order]
@@ -81,8 +81,14 @@ class Conflicts(ExtraSensor):
 
 
 @numba.njit(cache=True)
-def _conflicts(zones: FloatArray, priorities: npt.NDArray[np.int64], actors: FloatArray) -> FloatArray:
-    """Returns the (n, 9) rows of all conflicts, unsorted."""
+def conflict_rows(zones: FloatArray, priorities: npt.NDArray[np.int64], actors: FloatArray) -> FloatArray:
+    """Returns the (n, 9) rows of all conflicts, unsorted.
+
+    Args:
+        zones: (C, 7) of ``roads.conflicts.conflict_zones``.
+        priorities: (C,) of ``roads.priority.priorities``.
+        actors: (actor_state.NUM_ROWS, N) actor table.
+    """
     num_actors = actors.shape[1]
     rows = np.empty((len(zones) * num_actors, 9))
     num = 0
