@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from simloop.store.manifest import MANIFEST_NAME
 from simloop.store.run_store import RunStore
 from simloop.sweep.planning import plan_command
 
+_MAX_REASONS = 5
 _WIDE = 180
 """Columns of a curve's table where the output is no terminal."""
 
@@ -60,16 +62,26 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
         f"in this process and the workers. {done} were recorded before."
     )
     console.print(f"Report: {files.report_html}", soft_wrap=True)
-    lost = sum(cell["num_episodes"] - cell["num_judged"] for cell in summary["cells"])
-    if lost:
-        console.print(
-            f"{lost} episodes were lost to infrastructure and stay recorded as that; run with another run_id to try "
-            "them again.",
-            soft_wrap=True,
-        )
+    _print_lost(console, summary)
     code = ExitCode(summary["verdict"]["exit_code"])
     if code is not ExitCode.PASS:
         raise typer.Exit(int(code))
+
+
+def _print_lost(console: Console, summary: dict[str, Any]) -> None:
+    """Says how many episodes became no result, and the most frequent reasons."""
+    reasons: Counter[str] = Counter()
+    for cell in summary["cells"]:
+        reasons.update(cell["lost_reasons"])
+    if not reasons:
+        return
+    console.print(
+        f"{reasons.total()} episodes were lost to infrastructure and stay recorded as that; run with another run_id to "
+        "try them again. The reasons:",
+        soft_wrap=True,
+    )
+    for reason, count in reasons.most_common(_MAX_REASONS):
+        console.print(f"  {count} x {reason}", soft_wrap=True, markup=False)
 
 
 def _announce(console: Console, plan: RunPlan) -> None:

@@ -51,12 +51,14 @@ class Cell:
         counts: Number of episodes by status.
         rate: Success among the judged episodes, or None if there is none.
         reasons: Number of not successful, judged episodes by reason, most frequent first.
+        lost_reasons: Number of episodes that were not judged by reason, most frequent first.
     """
 
     key: Mapping[str, str]
     counts: Mapping[str, int]
     rate: Rate | None
     reasons: Mapping[str, int]
+    lost_reasons: Mapping[str, int]
 
     @property
     def num_episodes(self) -> int:
@@ -97,9 +99,11 @@ def cells(rows: Rows, columns: Sequence[str]) -> list[Cell]:
 def _cell(key: Mapping[str, str], rows: Rows) -> Cell:
     judged = [r for r in rows if is_judged(r)]
     reasons = Counter(str(r["reason"] or r["status"]) for r in judged if not is_success(r))
+    lost = Counter(str(r["reason"] or r["status"]) for r in rows if not is_judged(r))
     return Cell(
         key=key,
         counts=dict(Counter(str(r["status"]) for r in rows)),
         rate=rate_of(is_success(r) for r in judged),
         reasons=dict(reasons.most_common()),
+        lost_reasons=dict(lost.most_common()),
     )

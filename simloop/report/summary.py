@@ -108,6 +108,7 @@ def _cell_summary(cell: Cell) -> dict[str, Any]:
         "wilson_high": rate.high if rate else None,
         "counts": dict(sorted(cell.counts.items())),
         "reasons": dict(cell.reasons),
+        "lost_reasons": dict(cell.lost_reasons),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from simloop import wall_clock
 from simloop.campaign import Campaign, SuiteCampaign, suite_specs
 from simloop.compatibility import check_timing, matching_embodiment
-from simloop.compose import component, make_strategy, make_timing
+from simloop.compose import component, make_strategy, make_timing, make_world
 from simloop.criteria import parse_criteria
 from simloop.criterion import PreventableCriterion, check_names
 from simloop.errors import ConfigurationError, ParameterError
@@ -26,6 +27,7 @@ from simloop.spec import Component, EpisodeSpec
 from simloop.store.manifest import Manifest
 from simloop.suites import Suite, SuiteWords, load_suite, whole_number
 
+_LOG = logging.getLogger(__name__)
 DEFAULT_RESULTS = Path("results/runs")
 
 
@@ -132,7 +134,7 @@ def make_plan(
 
     Raises:
         ParameterError: The run's name cannot be the name of a folder.
-        ConfigurationError: The campaign has no episodes.
+        ConfigurationError: The campaign has no episodes, or a world does not take a scenario.
     """
     run_id = run_id or f"{suite.name}-{wall_clock.utc_now():%Y%m%d-%H%M%S}"
     if not run_id.replace("-", "").replace("_", "").replace(".", "").isalnum() or run_id.startswith("."):
@@ -141,6 +143,7 @@ def make_plan(
     tasks = make_tasks(campaign, campaign.propose(), composer.world_of)
     if not tasks:
         raise ConfigurationError(f"Suite {suite.name!r} has no episodes.")
+    _check_scenes(tasks)
     timings = [task.spec.timing for task in tasks]
     runner = runner_for(runner, timings, words)
     manifest = run_manifest(
@@ -166,6 +169,26 @@ def make_plan(
         manifest=manifest,
         metrics=metrics,
     )
+
+
+def _check_scenes(tasks: Sequence[Task]) -> None:
+    """Resets each world to the first case of each scenario, so that a scene that it refuses is known before the start.
+
+    What breaks otherwise is left to the episodes, which record it.
+    """
+    firsts: dict[tuple[str, str], Task] = {}
+    for task in tasks:
+        firsts.setdefault((task.spec.case.scenario.family, task.world.key), task)
+    for task in firsts.values():
+        world, case = make_world(task.world), task.spec.case
+        try:
+            world.reset(case.scenario, case.seed)
+        except ConfigurationError:
+            raise
+        except Exception:  # noqa: BLE001 - the episodes record it
+            _LOG.warning("%s breaks at seed %d", case.scenario.family, case.seed, exc_info=True)
+        finally:
+            world.close()
 
 
 def make_tasks(

@@ -14,9 +14,11 @@ from simloop.errors import (
     ParameterError,
     SimloopError,
     UnknownNameError,
+    WorldError,
 )
 from simloop.runner.planning import plan_run
 from simloop.source_digest import EPISODE_SOURCES, source_digest
+from simloop.testing.faulty_wall import FaultyWall
 
 BRAKE = "simloop.testing.brake_agent:BrakeAgent"
 WRONG = [
@@ -296,3 +298,25 @@ def test_wrong_grids_and_references_are_refused(grid: Path) -> None:
         grid.write_text(GRID.replace(before, after))
         with pytest.raises(SimloopError, match=message):
             plan_run(["suite=grid.yaml"])
+
+
+def test_a_scene_that_the_world_refuses_is_known_before_the_start(walls: Any) -> None:
+    (walls.folder / "mine.yaml").write_text(
+        "family: mine\nworld: driving\nworld_config: {action: acceleration}\ntime_limit_s: 5\nparameters: {}\n"
+        "scene: {map: highway, ego: {lane: -3, station_m: 50, initial_speed_mps: 9}, actors: {a: {lane: nowhere}}}\n"
+    )
+    words = ["suite=walls.yaml", "scenario=mine.yaml", "agent=expert", "timing=zero", "strategy=naive_async"]
+    with pytest.raises(ConfigurationError, match=r"Unknown lane 'nowhere' in mine.yaml: scene.actors.a"):
+        plan_run(words)
+    assert not Path("results").exists()
+
+
+def test_what_breaks_at_reset_is_left_to_the_episodes(
+    walls: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise WorldError("no wall")
+
+    monkeypatch.setattr(FaultyWall, "reset", broken)
+    assert len(plan_run([f"suite={walls.folder / 'walls.yaml'}"]).tasks) == 32
+    assert "wall breaks at seed 0" in caplog.text
