@@ -25,6 +25,8 @@ from simloop.world import Frame, OutcomeState, SensorKind, SensorSpec, World
 Observation = dict[str, Any]
 FloatArray = npt.NDArray[np.float64]
 Frames = Mapping[str, Frame]
+TIME_LIMIT = "time_limit"
+"""Reason of a world whose own verdict at the horizon's end is that nothing was decided before."""
 _GROUPS = {SensorKind.PROPRIOCEPTION: "agent_pos", SensorKind.OBJECTS: "environment_state"}
 
 
@@ -98,7 +100,7 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         world_config: Mapping[str, Any] | None = None,
         normalise_actions: bool = True,
     ) -> None:
-        self._family = load_family(family) if isinstance(family, str) else family
+        self._use(load_family(family) if isinstance(family, str) else family)
         self._world_config = {**self._family.world_config, **(world_config or {})}
         self._world = make_world(**self._world_config)
         spec = self._world.spec
@@ -124,12 +126,14 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
             low=low.astype(np.float32), high=high.astype(np.float32), dtype=np.float32
         )
         self.observation_space = _observation_space(self._sensors)
-        self.task = self._family.name
-        self.task_description = self._family.instruction
-        self._max_episode_steps = -(-self._family.time_limit_ns // spec.control_period_ns)
         self._player: PeriodPlayer = _WithoutLatency()
         self._is_reset = False
         self._tick = 0
+
+    def _use(self, family: ScenarioFamily) -> None:
+        self._family = family
+        self.task = family.name
+        self.task_description = family.instruction
 
     @property
     def world(self) -> World:
@@ -191,8 +195,10 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self._tick += 1
         outcome = self._world.outcome()
         is_success = outcome.state is OutcomeState.SUCCESS
-        terminated = outcome.state is not OutcomeState.RUNNING
-        truncated = not terminated and self._tick >= self._max_episode_steps
+        is_horizon_end = self._tick * spec.control_period_ns >= self._family.time_limit_ns
+        is_running = outcome.state is OutcomeState.RUNNING or (is_horizon_end and outcome.reason == TIME_LIMIT)
+        terminated = not is_running
+        truncated = is_running and is_horizon_end
         info = self._info(is_success=is_success, stage=outcome.stage, reason=outcome.reason)
         return self._lay_out(frames), float(is_success), terminated, truncated, info
 
@@ -225,6 +231,33 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     def _info(self, *, is_success: bool, stage: int, reason: str) -> dict[str, Any]:
         return {"is_success": is_success, "simloop": {"stage": stage, "reason": reason, "tick": self._tick}}
+
+
+class AnyScenarioEnv(WorldEnv):
+    """A WorldEnv whose ``reset`` chooses the scenario: ``options={"scenario": name_or_path, "parameters": {...}}``.
+
+    The world stays the one that it was made with, whatever ``world_config`` the chosen family has; without the option
+    the scenario of the last reset is played again.
+    """
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode of the scenario that ``options`` names; see ``WorldEnv.reset``.
+
+        Raises:
+            ConfigurationError: The family is unknown, not valid, or of another world.
+        """
+        name = (options or {}).get("scenario")
+        if name is not None:
+            family = load_family(name)
+            if family.world != self._world.spec.name:
+                raise ConfigurationError(
+                    f"reset(options={{'scenario': {name!r}}}): {family.name} is for the world {family.world!r}; this "
+                    f"environment's world is {self._world.spec.name!r}."
+                )
+            self._use(family)
+        return super().reset(seed=seed, options=options)
 
 
 def _observation_space(sensors: tuple[SensorSpec, ...]) -> spaces.Dict:

@@ -1,15 +1,26 @@
-"""Gymnasium ids of the driving scenario families."""
+"""Gymnasium ids of the driving scenario families: one a family, and one that plays any of them."""
 
 from __future__ import annotations
 
+import importlib.resources
 from typing import Any
 
 import gymnasium
 
-FAMILY_BY_ID = {
-    "simloop/CutIn-v0": "cut_in",
-    "simloop/LeadDeceleration-v0": "lead_deceleration",
-}
+ANY_SCENARIO_ID = "simloop/Driving-v0"
+"""Plays the scenario that ``reset(options={"scenario": ...})`` names."""
+
+
+def _ids() -> dict[str, str]:
+    folder = importlib.resources.files("simloop_scenarios") / "driving"
+    families = sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+    return {f"simloop/{family.title().replace('_', '')}-v0": family for family in families}
+
+
+FAMILY_BY_ID = _ids()
+"""Scenario family by Gymnasium id; every shipped file of the folder ``driving`` has one."""
 
 
 def register_ids() -> None:
@@ -19,6 +30,12 @@ def register_ids() -> None:
             gymnasium.register(
                 id=env_id, entry_point="simloop_driving.gym_ids:make_env", kwargs={"family": family}
             )
+    if ANY_SCENARIO_ID not in gymnasium.registry:
+        gymnasium.register(
+            id=ANY_SCENARIO_ID,
+            entry_point="simloop_driving.gym_ids:make_any_scenario_env",
+            kwargs={"family": "cut_in"},
+        )
 
 
 def make_env(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
@@ -27,3 +44,15 @@ def make_env(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
     from simloop_driving.world import DrivingWorld
 
     return WorldEnv(DrivingWorld, family, **options)
+
+
+def make_any_scenario_env(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """Makes the view of any driving family; it plays ``family`` until ``reset`` names another.
+
+    The world, and with it actions and observations, are those of the family that it is made with, changed by
+    ``world_config``; ``reset(options={"scenario": name_or_path, "parameters": {...}})`` chooses what is played in it.
+    """
+    from simloop.gym_env import AnyScenarioEnv
+    from simloop_driving.world import DrivingWorld
+
+    return AnyScenarioEnv(DrivingWorld, family, **options)
