@@ -97,6 +97,9 @@ class SensorFeed:
             if assembly.awaits(t_ns):
                 is_awaited = True
         completed: list[tuple[int, Observation]] = []
+        if not is_awaited:
+            self._note(t_ns, sensors, index)
+            return completed
         cells = self._cells
         for number in sensors:
             frame = self._world.capture(self._names[number], index)
@@ -109,21 +112,34 @@ class SensorFeed:
                 is_dropped = int(path.is_dropped(index))
                 arrival_ns = -1 if is_dropped else path.arrival_ns(index, t_ns, self._num_bytes[number])
             cells += (number, index, t_ns, frame.captured_at_ns, arrival_ns, is_dropped)
-            if is_awaited:
-                stamp_ns = frame.captured_at_ns + self._stamp_offsets[number]
-                anchor = self._world.anchor() if number == 0 else None
-                item = _new(Item, (number, frame, t_ns, len(cells) // 6 - 1, stamp_ns, anchor, tick))
-                if index == 0:
-                    self.first_items[number] = item
-                    self.num_first_missing -= 1
-                if arrival_ns > t_ns:
-                    self._queue.schedule(arrival_ns, _TRANSPORT_DONE, number, item)
-                elif arrival_ns == t_ns:
-                    for place, assembly in enumerate(self._assemblies):
-                        observation = assembly.add(item)
-                        if observation is not None:
-                            completed.append((place, observation))
+            stamp_ns = frame.captured_at_ns + self._stamp_offsets[number]
+            anchor = self._world.anchor() if number == 0 else None
+            item = _new(Item, (number, frame, t_ns, len(cells) // 6 - 1, stamp_ns, anchor, tick))
+            if index == 0:
+                self.first_items[number] = item
+                self.num_first_missing -= 1
+            if arrival_ns > t_ns:
+                self._queue.schedule(arrival_ns, _TRANSPORT_DONE, number, item)
+            elif arrival_ns == t_ns:
+                for place, assembly in enumerate(self._assemblies):
+                    observation = assembly.add(item)
+                    if observation is not None:
+                        completed.append((place, observation))
         return completed
+
+    def _note(self, t_ns: int, sensors: Sequence[int], index: int) -> None:
+        """Records captures that no assembly waits for; their frames are not made."""
+        cells = self._cells
+        for number in sensors:
+            captured_ns = self._world.captured_at_ns(self._names[number], index)
+            constant_ns = self._constants[number]
+            if constant_ns is not None:
+                cells += (number, index, t_ns, captured_ns, t_ns + constant_ns, 0)
+            elif self._paths[number].is_dropped(index):
+                cells += (number, index, t_ns, captured_ns, -1, 1)
+            else:
+                arrival_ns = self._paths[number].arrival_ns(index, t_ns, self._num_bytes[number])
+                cells += (number, index, t_ns, captured_ns, arrival_ns, 0)
 
     def arrived(self, item: Item) -> list[tuple[int, Observation]]:
         """Hands an item that has arrived to the assemblies; returns what ``capture`` does."""

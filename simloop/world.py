@@ -268,6 +268,13 @@ class World(ABC):
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; noise is drawn by ``index``; renders when ``.array`` is first read."""
 
+    def captured_at_ns(self, sensor: str, index: int) -> int:
+        """Returns ``captured_at_ns`` of what ``capture`` would return, for captures that nobody will read.
+
+        Worlds that can tell without freezing their state may override it.
+        """
+        return self.capture(sensor, index).captured_at_ns
+
     @abstractmethod
     def anchor(self) -> Anchor:
         """Returns the pose that relative actions refer to, at the present instant."""

@@ -190,8 +190,10 @@ class DrivingWorld(World):
             )
         if num_steps == 0:
             return
-        self._reserve(target + STEPS_PER_TICK, state.actors.shape[1])
-        self._episode.actor_record, self._episode.motion_record = self._actor_record, self._motion_record
+        reserved = target + STEPS_PER_TICK
+        if len(self._motion_record) <= reserved or len(self._actor_record) <= reserved // STEPS_PER_TICK + 1:
+            self._reserve(reserved, state.actors.shape[1])
+            self._episode.actor_record, self._episode.motion_record = self._actor_record, self._motion_record
         if not self._age_steps:
             self._run(num_steps, state)
             return
@@ -227,16 +229,22 @@ class DrivingWorld(World):
         """Freezes the present state; the array is made from it when it is first read. KeyError: no such sensor."""
         self._started()
         read = self._readers[sensor]
-        snapshot = self._frozen()
-        if sensor in self._age_steps:
-            due = self._step - self._age_steps[sensor]
-            snapshot = next((kept for kept in reversed(self._kept) if kept.step <= due), self._kept[0])
+        snapshot = self._shown_when_old(sensor) if sensor in self._age_steps else self._frozen()
         return Frame(
             sensor=sensor,
             index=index,
             captured_at_ns=snapshot.step * PHYSICS_PERIOD_NS,
             render=functools.partial(read, snapshot, index),
         )
+
+    def captured_at_ns(self, sensor: str, index: int) -> int:
+        """Returns the instant of the state that ``capture`` would show, without freezing it."""
+        step = self._shown_when_old(sensor).step if sensor in self._age_steps else self._step
+        return step * PHYSICS_PERIOD_NS
+
+    def _shown_when_old(self, sensor: str) -> sensors.Snapshot:
+        due = self._step - self._age_steps[sensor]
+        return next((kept for kept in reversed(self._kept) if kept.step <= due), self._kept[0])
 
     def anchor(self) -> Anchor:
         """Returns the ego's present pose and speed (x_m, y_m, yaw_rad, speed_mps)."""
@@ -249,12 +257,13 @@ class DrivingWorld(World):
         """Sets the (A,) world-frame action that acts from now on; ValueError if it has NaN or another shape."""
         self._started()
         entries = np.asarray(action, dtype=np.float64)
-        if entries.shape != (self._action_size,) or not np.isfinite(entries).all():
+        if entries.shape != (self._action_size,) or not tracking.set_action(
+            self._control, entries, self._ego, TICK_S
+        ):
             raise ValueError(
                 f"actuate({action!r}): allowed are {self._action_size} finite numbers: "
                 f"{', '.join(d.name for d in self._spec.action.dimensions)}."
             )
-        tracking.set_action(self._control, entries, self._ego, TICK_S)
 
     def outcome(self) -> Outcome:
         """Returns the verdict: success ``goal``; otherwise a failure, one of ``criteria.VERDICTS``."""

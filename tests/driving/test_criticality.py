@@ -39,7 +39,7 @@ from simloop_driving.metrics.criticality_metrics import (
     TimeIntegratedTtc,
     TimeUnsafeRss,
 )
-from simloop_driving.metrics.encroachment import CROSSING_RAD, encroachment_s, post_encroachment_s
+from simloop_driving.metrics.encroachment import encroachments
 from simloop_driving.metrics.traffic_grid import read_traffic
 from simloop_driving.recording import ACTORS, COLLISIONS
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
@@ -200,13 +200,12 @@ def test_post_encroachment_of_crossing_paths() -> None:
     pose[:, 1, 2] = -math.pi / 2.0
     size_m = np.broadcast_to([4.0, 2.0], (len(t_s), 2, 2))
     is_present = np.ones((len(t_s), 2), dtype=bool)
-    for least_angle_rad in (0.0, CROSSING_RAD):
-        pet_s = post_encroachment_s(pose, size_m, is_present, TICK_S, 5.0, least_angle_rad)
-        assert pet_s == pytest.approx(2.2 - 0.3, abs=1.01 * TICK_S)
-        assert math.isinf(post_encroachment_s(pose, size_m, is_present, TICK_S, 1.5, least_angle_rad))
+    seconds = encroachments(pose, size_m, is_present, TICK_S, 5.0)
     # The ego is on the strip from 3 m before its middle to 3 m behind it.
-    assert encroachment_s(pose, size_m, is_present, TICK_S, 5.0) == pytest.approx(0.3, abs=1.01 * TICK_S)
-    assert encroachment_s(pose, size_m, is_present, TICK_S, 1.5) == 0.0
+    assert seconds == pytest.approx([2.2 - 0.3, 2.2 - 0.3, 0.3], abs=1.01 * TICK_S)
+    assert encroachments(pose, size_m, is_present, TICK_S, 1.5) == pytest.approx([math.inf, math.inf, 0.0])
+    is_present[40:, 1] = False  # it never comes to the strip
+    assert encroachments(pose, size_m, is_present, TICK_S, 5.0) == pytest.approx([math.inf, math.inf, 0.0])
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ import pytest
 
 from simloop_agents.experts.reference_models import REFERENCE_MODELS, SAFE, UNSAFE, judge_conflict
 from simloop_driving.metrics import criticality as c
-from simloop_driving.metrics.encroachment import CROSSING_RAD, encroachment_s, post_encroachment_s
+from simloop_driving.metrics.encroachment import encroachments
 
 FloatArray = npt.NDArray[np.float64]
 TESTS = Path(__file__).parents[1]
@@ -174,8 +174,8 @@ def test_post_encroachment_and_encroachment_time() -> None:
     for pair, answers in CROSSING:
         if "PET" not in answers:
             continue
-        arguments = (pair.pose, pair.size, pair.is_present, PERIOD_S)
-        pet_s = post_encroachment_s(*arguments, 6.0, CROSSING_RAD)
+        any_pet_s, pet_s, time_s = encroachments(pair.pose, pair.size, pair.is_present, PERIOD_S, 6.0)
+        assert any_pet_s == pet_s
         if answers["PET"] is None:
             # Each enters before the other has left; the two ticks that the library adds make near misses of them.
             assert pet_s <= 2.0 * PERIOD_S + 1e-9
@@ -184,7 +184,7 @@ def test_post_encroachment_and_encroachment_time() -> None:
             assert -1e-9 <= pet_s - answers["PET"] <= 3.0 * PERIOD_S + 1e-9
             num["apart"] += 1
         if answers["ET"] is not None:
-            assert encroachment_s(*arguments, 6.0) == pytest.approx(answers["ET"], abs=PERIOD_S + 1e-9)
+            assert time_s == pytest.approx(answers["ET"], abs=PERIOD_S + 1e-9)
     assert num["apart"] > 25 and num["collision"] > 10, num
 
 

@@ -76,8 +76,11 @@ def wrap_angle(angle_rad: float) -> float:
 
 
 @numba.njit(cache=True)
-def set_action(control: FloatArray, action: FloatArray, ego: FloatArray, tick_s: float) -> None:
-    """Makes ``action`` (A,), in the world frame, the one that acts from now on."""
+def set_action(control: FloatArray, action: FloatArray, ego: FloatArray, tick_s: float) -> bool:
+    """Makes ``action`` (A,), in the world frame, the one that acts from now on; returns False if it is not finite."""
+    for entry in action:
+        if not math.isfinite(entry):
+            return False
     for i in range(4):
         control[PREVIOUS + i] = control[TARGET + i]
     for i in range(action.shape[0]):
@@ -91,6 +94,7 @@ def set_action(control: FloatArray, action: FloatArray, ego: FloatArray, tick_s:
         _update_forward(control, tick_s)
     control[HAS_TARGET] = 1.0
     control[STEPS_SINCE] = 0.0
+    return True
 
 
 @numba.njit(cache=True)

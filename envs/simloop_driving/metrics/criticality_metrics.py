@@ -10,15 +10,13 @@ import numpy as np
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import Metric, MetricValue
-from simloop_driving.metrics import criticality
-from simloop_driving.metrics.encroachment import CROSSING_RAD, encroachment_s, post_encroachment_s
-from simloop_driving.metrics.traffic_grid import TABLE, Traffic, TrafficMetric
+from simloop_driving.metrics import criticality, encroachment
+from simloop_driving.metrics.traffic_grid import PET_HORIZON_S, TABLE, Traffic, TrafficMetric
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
 COLLISIONS_TABLE = "world.collisions"
 CRITICAL_TTC_S = 1.5
 """Time to collision below which a conflict counts as serious."""
-PET_HORIZON_S = 5.0
 MDRAC_CAP_MPS2 = 20.0
 """More than any vehicle can do; also when the reaction time alone is longer than the time to collision."""
 LANE_WIDTH_M = 3.5
@@ -134,16 +132,6 @@ class TimeUnsafeRss(TrafficMetric):
         return float(np.count_nonzero(is_unsafe)) * traffic.grid.period_s
 
 
-def _post_encroachment(traffic: Traffic, least_angle_rad: float) -> MetricValue:
-    grid = traffic.grid
-    if grid.period_s == 0.0:
-        return MetricValue.invalid(f"{TABLE} has fewer than two ticks")
-    pet_s = post_encroachment_s(
-        grid.pose, grid.size_m, grid.is_present, grid.period_s, PET_HORIZON_S, least_angle_rad
-    )
-    return MetricValue(value=min(float(pet_s), PET_HORIZON_S))
-
-
 class MinPet(TrafficMetric):
     """Least post-encroachment time of the ego and any other actor, at most ``PET_HORIZON_S``."""
 
@@ -156,9 +144,9 @@ class MinPet(TrafficMetric):
     higher_is_better = True
     thresholds: ClassVar[Mapping[str, float]] = {"critical (SUMO)": 2.0}
 
-    def value_of(self, traffic: Traffic) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the least time; the cap if nobody came where the ego was, or the other way round."""
-        return _post_encroachment(traffic, 0.0)
+        return min(float(traffic.encroachments_s[encroachment.LEAST_S]), PET_HORIZON_S)
 
 
 class MinCrossingPet(TrafficMetric):
@@ -170,9 +158,9 @@ class MinCrossingPet(TrafficMetric):
     higher_is_better = True
     thresholds: ClassVar[Mapping[str, float]] = {"critical (SUMO)": 2.0}
 
-    def value_of(self, traffic: Traffic) -> MetricValue:
+    def value_of(self, traffic: Traffic) -> float:
         """Returns the least time; the cap if nobody's way crossed the ego's within it."""
-        return _post_encroachment(traffic, CROSSING_RAD)
+        return min(float(traffic.encroachments_s[encroachment.LEAST_CROSSING_S]), PET_HORIZON_S)
 
 
 class MaxEncroachment(TrafficMetric):
@@ -187,10 +175,7 @@ class MaxEncroachment(TrafficMetric):
 
     def value_of(self, traffic: Traffic) -> float:
         """Returns the time; 0 if nobody's way crossed the ego's."""
-        grid = traffic.grid
-        return float(
-            encroachment_s(grid.pose, grid.size_m, grid.is_present, grid.period_s or 1.0, PET_HORIZON_S)
-        )
+        return float(traffic.encroachments_s[encroachment.LONGEST_CROSSING_S])
 
 
 class MinDistance(TrafficMetric):

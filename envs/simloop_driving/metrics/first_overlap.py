@@ -88,7 +88,16 @@ def first_overlap_series(
     least = np.full(len(pose), math.inf)
     for tick in range(len(pose)):
         for other in range(1, pose.shape[1]):
-            if is_present[tick, other]:
+            if not is_present[tick, other]:
+                continue
+            # No footprint gets to another before the speeds have covered what is free between their circles.
+            dx, dy = pose[tick, other, 0] - pose[tick, 0, 0], pose[tick, other, 1] - pose[tick, 0, 1]
+            radii = 0.5 * (
+                size_m[tick, 0, 0] + size_m[tick, 0, 1] + size_m[tick, other, 0] + size_m[tick, other, 1]
+            )
+            fastest = abs(speed_mps[tick, 0]) + abs(speed_mps[tick, other])
+            free_m = math.hypot(dx, dy) - radii
+            if free_m <= 0.0 or (fastest > 0.0 and free_m <= least[tick] * fastest):
                 overlap_s = first_overlap_s(
                     pose[tick, 0],
                     speed_mps[tick, 0],

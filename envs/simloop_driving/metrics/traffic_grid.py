@@ -14,6 +14,7 @@ from simloop.log import EpisodeLog
 from simloop.metrics.metric import MetricValue
 from simloop.metrics.reduction import Reduction
 from simloop_driving.metrics.criticality import leader_series
+from simloop_driving.metrics.encroachment import encroachments
 from simloop_driving.metrics.first_overlap import first_overlap_series
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 TABLE = "world.actors"
 """One row for each actor and control tick; actor 0 is the ego; the rows of one tick lie together."""
+PET_HORIZON_S = 5.0
+"""Longer post-encroachment times are not looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,6 +120,15 @@ class Traffic:
         grid = self.grid
         series: FloatArray = first_overlap_series(grid.pose, grid.speed_mps, grid.size_m, grid.is_present)
         return series
+
+    @functools.cached_property
+    def encroachments_s(self) -> FloatArray:
+        """(3,) post-encroachment and encroachment times; see ``encroachment``. One tick alone has none."""
+        grid = self.grid
+        times: FloatArray = encroachments(
+            grid.pose, grid.size_m, grid.is_present, grid.period_s or PET_HORIZON_S, PET_HORIZON_S
+        )
+        return times
 
 
 def read_traffic(log: EpisodeLog) -> Traffic | MetricValue:

@@ -248,6 +248,7 @@ def from_npz_bytes(content: bytes) -> RoadMap:
     return RoadMap(**values)
 
 
+@functools.cache
 def shipped_maps() -> tuple[str, ...]:
     """Names of the maps that travel with the package, sorted."""
     folder = importlib.resources.files("simloop_scenarios") / "maps"
