@@ -311,6 +311,22 @@ def test_ways_on_the_shipped_maps_that_do_not_meet(map_name: str, first: str, se
     assert len(conflict_zones(paths)) == 0
 
 
+def test_a_path_that_passes_a_junction_twice_meets_a_crossing_one_twice() -> None:
+    road_map, crossing = _on("town", "121/-1 to 122/-1")
+    lane = road_map.lane_index
+    way = find_route(
+        road_map, lane(212, -1), lane(213, -1), via=[lane(121, 1), lane(202, 1), lane(111, -1), lane(212, -1)]
+    )
+    paths = stack_routes((route_along(road_map, way), *crossing.routes))
+    zones = conflict_zones(paths)
+    assert zones[:, conflicts.RELATION].tolist() == [CROSSING, CROSSING]
+    first, second = zones
+    assert 500.0 < second[conflicts.A_IN_M] - first[conflicts.A_IN_M] < 700.0
+    for zone in zones:  # a left turn, then straight on, over the same lane
+        assert 128.0 < zone[conflicts.B_IN_M] < zone[conflicts.B_OUT_M] < 141.0
+    assert priorities(road_map, paths, zones).tolist() == [-1, -1]
+
+
 def test_every_junction_of_the_town_lets_somebody_go_first_or_has_lights() -> None:
     road_map = load_map("town")
     lights = {4, 5, 9}

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_driving.roads.route import X_M, Y_M, YAW_RAD, Paths, Route, stack_routes
+from simloop_driving.roads.route import X_M, Y_M, YAW_RAD, Paths, Route
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,13 +64,10 @@ def conflict_zones(paths: Paths, width_m: float = STRIP_WIDTH_M) -> FloatArray:
 
 @functools.lru_cache(maxsize=256)
 def _conflict_zones(routes: tuple[Route, ...], width_m: float) -> FloatArray:
-    paths = stack_routes(routes)
     zones = [
         (float(a), a_in, a_out, float(b), b_in, b_out, float(relation))
         for a, b in itertools.combinations(range(len(routes)), 2)
-        for a_in, a_out, b_in, b_out, relation in _pair_zones(
-            paths.routes[a].samples, paths.routes[b].samples, paths.step_m, width_m
-        )
+        for a_in, a_out, b_in, b_out, relation in _route_zones(routes[a], routes[b], width_m)
     ]
     table = np.array(zones, dtype=np.float64).reshape(-1, NUM_ZONE_COLUMNS)
     table.flags.writeable = False
@@ -85,6 +82,39 @@ class _Stretch:
     last: int
     in_m: float
     out_m: float
+
+
+def _route_zones(a: Route, b: Route, width_m: float) -> list[tuple[float, float, float, float, int]]:
+    return [
+        (
+            a_in + a_first * a.step_m,
+            a_out + a_first * a.step_m,
+            b_in + b_first * b.step_m,
+            b_out + b_first * b.step_m,
+            relation,
+        )
+        for a_first, a_end in _laps(a)
+        for b_first, b_end in _laps(b)
+        for a_in, a_out, b_in, b_out, relation in _pair_zones(
+            np.ascontiguousarray(a.samples[:, a_first:a_end]),
+            np.ascontiguousarray(b.samples[:, b_first:b_end]),
+            a.step_m,
+            width_m,
+        )
+    ]
+
+
+def _laps(route: Route) -> list[tuple[int, int]]:
+    """Returns the parts of a route, first sample and end, on which it does not come back to a lane of the part."""
+    begins = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(route.path_lanes)))]
+    laps, seen = [0], set[int]()
+    for begin in begins:
+        lane = int(route.path_lanes[begin])
+        if lane in seen:
+            laps.append(begin)
+            seen.clear()
+        seen.add(lane)
+    return list(zip(laps, [*laps[1:], route.samples.shape[1]], strict=True))
 
 
 def _pair_zones(
