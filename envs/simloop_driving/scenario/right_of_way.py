@@ -242,9 +242,12 @@ def _is_blocked(
             math.sqrt(speed * speed + 2.0 * OWN_ACCELERATION_MPS2 * max(to_entry, 0.0)), local_top
         )
         own_speed_there = max(own_speed_there, 0.0)
-        gap = other_to_entry - other_speed * own_in - 2.0 * half
-        excess = max(other_speed * other_speed - own_speed_there * own_speed_there, 0.0)
-        return bool(gap < MERGING_GAP_M + MERGING_GAP_S * other_speed + excess / (2.0 * MERGING_BRAKING_MPS2))
+        speed_then = other_speed
+        if is_coming:
+            speed_then = max(min(other_speed + OTHERS_ACCELERATION_MPS2 * own_in, other_top), other_speed)
+        gap = other_to_entry - 0.5 * (other_speed + speed_then) * own_in - 2.0 * half
+        excess = max(speed_then * speed_then - own_speed_there * own_speed_there, 0.0)
+        return bool(gap < MERGING_GAP_M + MERGING_GAP_S * speed_then + excess / (2.0 * MERGING_BRAKING_MPS2))
     to_exit = row[OWN_OUT_M] - actors[PATH_S_M, own] + half
     own_out = travel_time(to_exit, speed, OWN_ACCELERATION_MPS2, local_top)
     other_out = other_to_exit / other_speed if other_speed > STANDS_BELOW_MPS else math.inf
