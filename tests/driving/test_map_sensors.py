@@ -54,7 +54,7 @@ def array(world: DrivingWorld, sensor: str) -> npt.NDArray[np.float64]:
 def present(world: DrivingWorld, sensor: str) -> npt.NDArray[np.float64]:
     rows = array(world, sensor)
     assert np.all(rows[rows[:, 0] == 0.0] == 0.0)
-    return rows[rows[:, 0] == 1.0]
+    return np.asarray(rows[rows[:, 0] == 1.0])
 
 
 def actor(start: tuple[int, int], goal: tuple[int, int], station_m: float, **more: Any) -> dict[str, Any]:

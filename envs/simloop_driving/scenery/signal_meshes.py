@@ -78,11 +78,14 @@ def signal_mesh(kind: int, height_m: float) -> Mesh:
     if SIGNAL_KINDS[kind] == SIGNAL_KINDS[STOP_SIGN]:
         soup.add(_disc(_SIGN_M, _SIGN_M, height_m, 0.0), _WHITE, sign)
         soup.add(_disc(0.92 * _SIGN_M, 0.92 * _SIGN_M, height_m, 0.01), _RED, sign)
-        soup.add_box((0.0, -0.33, height_m - 0.12), (0.02, 0.33, height_m + 0.12), _WHITE, semantic=sign)
+        for letter in range(4):  # as blocks: the word is not legible in small pictures
+            left_m = -0.31 + 0.16 * letter
+            low = (0.0, left_m, height_m - 0.13)
+            soup.add_box(low, (0.02, left_m + 0.12, height_m + 0.13), _WHITE, semantic=sign)
         soup.add(_disc(_SIGN_M, _SIGN_M, height_m, -0.02)[:, ::-1], _BACK, sign)
     else:
         soup.add(_triangle(_SIGN_M, height_m, 0.0), _RED, sign)
-        soup.add(_triangle(0.6 * _SIGN_M, height_m, 0.01), _WHITE, sign)
+        soup.add(_triangle(0.7 * _SIGN_M, height_m, 0.01), _WHITE, sign)
         soup.add(_triangle(_SIGN_M, height_m, -0.02, is_back=True), _BACK, sign)
     return soup.mesh()
 
