@@ -1,7 +1,7 @@
 # make run    installs into .venv (once) and runs the smoke suite
 # make test   installs the development tools (once) and runs the tests
 # make check  ruff, mypy, pyright and import-linter
-# make bench  prints measured speeds          make nightly  the tests that take minutes
+# make bench  prints measured speeds          make nightly  tests and suites that take hours
 # make oracles  asks other libraries, in .venv-oracles, for the answers in tests/golden that tests compare with
 # make clean  removes what builds and tools left behind (.venv stays; make distclean removes it too)
 #
@@ -72,6 +72,9 @@ bench: dev
 nightly: dev
 	# Some of them work for many minutes in one test.
 	$(BIN)/python -m pytest -m nightly -o faulthandler_timeout=3600 $(PYTEST_FLAGS)
+	# Every cell of the UN R157 grids: hours on two cores. Started again, it goes on where it was stopped.
+	for suite in r157_deceleration r157_cut_out r157_cut_in; do \
+		$(BIN)/simloop run suite=$$suite cells=all run_id=nightly_$$suite $(ARGS) || exit; done
 
 # Their requirements contradict ours, so they get an environment of their own.
 $(ORACLES)/.installed: tests/oracles/requirements.txt

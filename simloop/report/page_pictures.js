@@ -31,7 +31,7 @@ function drawRoadScene(g, width, height, scene, t, compact) {
   const f = frameAt(scene.t, t), ego = scene.actors[0];
   const scale = compact ? width / 60 : Math.min(width / (scene.reach ?? (scene.reach = reachOf(scene))), 14);
   const cx = mix(ego.x, f), cy = mix(ego.y, f), heading = mix(ego.yaw, f);
-  /* The view follows the ego with its mean heading up the page's x axis, so that roads stay level. */
+  /* The view follows the ego; its course lies along the page, so that roads stay level. */
   const course = scene.course ?? (scene.course = meanCourse(ego));
   const cos = Math.cos(course), sin = Math.sin(course);
   const toScreen = (x, y) => {
@@ -106,6 +106,8 @@ function reachOf(scene) {
   return Math.min(Math.max(1.8 * far + 20, 70), 170);
 }
 function meanCourse(ego) {
+  const yaws = ego.yaw.filter((yaw) => yaw !== null);
+  if (Math.abs(yaws[yaws.length - 1] - yaws[0]) > 0.5) return yaws[0]; /* it turns: the way it came stays level */
   const n = ego.x.length - 1, dx = ego.x[n] - ego.x[0], dy = ego.y[n] - ego.y[0];
   return Math.hypot(dx, dy) > 1 ? Math.atan2(dy, dx) : ego.yaw[0] ?? 0;
 }

@@ -1,7 +1,7 @@
 /* Traces under the picture: what the domain computed from the log, and the age of what the ego acts on. */
 const traceHeight = 58;
 function traceRows(log) {
-  return [...log.traces.map((trace) => ({ ...trace, kind: "trace" })), { name: "action age", unit: "ms", kind: "age" }];
+  return [...log.traces.filter((trace) => trace.v.some((v) => v !== null)).map((trace) => ({ ...trace, kind: "trace" })), { name: "action age", unit: "ms", kind: "age" }];
 }
 function ageAt(log, t) {
   const run = log.actions.findLast(([start]) => start <= t + 1e-6);
@@ -51,7 +51,7 @@ function drawTrace(g, row, axis, level, number) {
   for (const [name, limit] of Object.entries(row.thresholds)) {
     const y = level(limit), text = `${name}: ${limit}`;
     g.beginPath(); g.moveTo(labelWidth, y); g.lineTo(labelWidth + axis.plot, y); g.stroke();
-    g.fillText(text, indent, y + 8); indent += g.measureText(text).width + 18;
+    g.fillText(text, indent, y > (level(0) + level(Infinity)) / 2 ? y - 7 : y + 8); indent += g.measureText(text).width + 18;
   }
   g.setLineDash([]); g.strokeStyle = color(`--s${number % 10}`); g.lineWidth = 1.6; g.beginPath();
   let pen = false;

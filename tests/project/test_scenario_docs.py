@@ -68,6 +68,16 @@ def test_suite_and_criteria_are_read(blocks: list[str], tmp_path: Path) -> None:
     assert len(parse_criteria(suite.criteria, where=suite.where)) == 4
 
 
+def test_the_grid_is_read(blocks: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "cut_ins.yaml"
+    path.write_text(next(b for b in blocks if b.startswith("suite: cut_ins")), encoding="utf-8")
+    suite = load_suite(str(path))
+    assert suite.reference is not None and suite.reference.agents == ("cc_human_driver", "rss")
+    family = load_family(suite.axes[0].scenario[0])
+    assert len({family.case(0, cell).case_id for cell in suite.axes[0].cells()}) == 200
+    assert len(parse_criteria(suite.criteria, where=suite.where)) == 1
+
+
 def test_units_are_listed_in_full(text: str) -> None:
     sentence = text[text.index("ends in its unit:") : text.index("A seed draws")]
     assert set(re.findall(r"`(_\w+)`", sentence)) == set(UNIT_SUFFIXES)
