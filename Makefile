@@ -72,9 +72,9 @@ bench: dev
 nightly: dev
 	# Some of them work for many minutes in one test.
 	$(BIN)/python -m pytest -m nightly -o faulthandler_timeout=3600 $(PYTEST_FLAGS)
-	# Every cell of the UN R157 grids: hours on two cores. Started again, it goes on where it was stopped.
+	# Every cell of the UN R157 grids: hours on two cores. Started again the same day, it goes on where it was stopped.
 	for suite in r157_deceleration r157_cut_out r157_cut_in; do \
-		$(BIN)/simloop run suite=$$suite cells=all run_id=nightly_$$suite $(ARGS) || exit; done
+		$(BIN)/simloop run suite=$$suite cells=all run_id=nightly_$${suite}_$$(date +%Y%m%d) $(ARGS) || exit; done
 
 # Their requirements contradict ours, so they get an environment of their own.
 $(ORACLES)/.installed: tests/oracles/requirements.txt
