@@ -66,8 +66,9 @@ MERGE_MPS2 = 3.0
 FOLLOW_IN_MPS2 = 4.0
 """Hardest braking to come in behind somebody who is still on the other path."""
 POLITE_MPS2 = 2.0
-WILL_STOP_MPS2 = 3.0
-"""Who would have to brake harder for its own obligation to wait is taken to go on."""
+WILL_STOP_MPS2 = 2.5
+STOPS_BEFORE_M = 4.0
+"""Who would have to brake harder to wait this far before the zone, and does not, is taken to go on."""
 
 
 @njit(cache=True)
@@ -142,10 +143,10 @@ def _times_of_actor(zone: FloatArray) -> tuple[float, float]:
 
 @njit(cache=True)
 def _will_not_stop(zone: FloatArray) -> bool:
-    to_in = zone[ACTOR_IN_M] - HALF_ACTOR_M
-    if to_in <= 0.0:
-        return True
-    needed = 0.5 * zone[ACTOR_MPS] ** 2 / to_in
+    way = zone[ACTOR_IN_M] - HALF_ACTOR_M - STOPS_BEFORE_M
+    if way <= 0.0:
+        return bool(zone[ACTOR_MPS] > 1.0)
+    needed = 0.5 * zone[ACTOR_MPS] ** 2 / way
     return bool(needed > WILL_STOP_MPS2 and zone[ACTOR_MPS2] > -0.6 * needed)
 
 
