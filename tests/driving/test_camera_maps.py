@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from simloop_driving.sensors.seen import camera_scene
 GOLDEN = Path(__file__).parents[1] / "golden" / "front_camera"
 SHARP_PX = (240, 320)
 GREEN, AMBER, RED = 0, 1, 2
-NOBODY: tuple[Any, ...] = (np.empty((0, 3)), np.empty((0, 3)), [], [])
+NOBODY = np.empty((0, 3))
 
 
 def lane_pose(
@@ -49,7 +48,7 @@ def seen(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The empty road's picture (rows, columns, 3), and the class of each pixel."""
     scene, ego = sharp(name), lane_pose(load_map(name), road_id, lane_id, s_m)
-    rgb = scene.render(ego, *NOBODY, signal_states=states, supersampling=1)
+    rgb = scene.render(ego, NOBODY, NOBODY, [], [], None, states, supersampling=1)
     classes = scene.scene.render(scene.camera, *camera_pose(ego), ("semantic",)).semantic
     return rgb.astype(np.int64), classes.astype(np.int64)
 
