@@ -21,6 +21,8 @@ MAX_PANELS = 60
 _WIDTH, _HEIGHT = 340, 206
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 4, 34
 _LINE = 15
+_CHARACTER = 5.7
+"""About the width of a character."""
 _MAX_TICKS = 5
 _MAX_STEPS = 160
 _TAIL = 99.0
@@ -102,10 +104,11 @@ def _panel(
     )
     for number, (name, limit) in enumerate(sorted(limits.items(), key=lambda item: -item[1])):
         x, y = x_of(limit), _TOP + _LINE * (number + 1) - 6
-        anchor = "start" if x < _WIDTH * 0.5 else "end"
+        text = f"{name}: {limit:g}"
+        left = max(min(x, _WIDTH - _CHARACTER * len(text)), 2.0)
         parts.append(
             f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 3}" y2="{top + span_y}"/>'
-            f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{escape(name)}: {limit:g}</text>'
+            f'<text class="tick" x="{left:.1f}" y="{y}">{escape(text)}</text>'
         )
     for agent, sample in values.items():
         path = _steps(sample, x_of, (top, span_y), high)

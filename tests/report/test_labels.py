@@ -135,7 +135,7 @@ def test_every_file_of_a_judged_run_has_the_labels(judged_run: Path) -> None:
     )
     assert "labels" not in out["expert / zero / paused"]
     page = files.report_html.read_text()
-    assert "Would a competent driver have avoided it?" in page and "Where in its parameters" in page
+    assert "Would a competent driver have avoided it?" in page and "Verdicts over the parameters" in page
     assert "jerk_rms_mps3, cut_in" in page and "comfort: 2" in page
     assert len(list(judged_run.glob("heat_map_*.svg"))) == page.count('class="heat-map"') - 1
 
