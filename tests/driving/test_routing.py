@@ -203,6 +203,20 @@ def test_a_shoulder_is_no_goal_and_a_lane_change_needs_room() -> None:
         route_along(track, (lane, track.lane_index(1, -2)), from_m=2995.0)
 
 
+def test_a_lane_change_takes_four_seconds_at_the_speed_limit() -> None:
+    road_map = load_map("merge")
+    route = route_along(
+        road_map, find_route(road_map, road_map.lane_index(11, -1), road_map.lane_index(3, -4))
+    )
+    on_road = np.flatnonzero(
+        np.isin(route.path_lanes, [road_map.lane_index(2, -5), road_map.lane_index(2, -4)])
+    )
+    curvature = route.samples[rows.CURVATURE_PER_M, on_road]
+    limit_mps = route.samples[rows.SPEED_LIMIT_MPS, on_road].min()
+    assert limit_mps == pytest.approx(120.0 / 3.6)
+    assert np.abs(curvature).max() * limit_mps**2 == pytest.approx(3.5 * 5.7735 / 4.0**2, rel=0.05)
+
+
 def test_a_lane_change_from_a_lane_that_closes_happens_while_it_is_wide() -> None:
     road_map = load_map("merge")
     ramp, road = road_map.lane_index(2, -5), road_map.lane_index(2, -4)

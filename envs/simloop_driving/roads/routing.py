@@ -20,7 +20,19 @@ from simloop_driving.roads.route import Route, lane_route
 LANE_CHANGE_COST_M = 100.0
 """A lane change counts as much as this way: a detour round a block is not taken to save one."""
 
+USUAL_CHANGE_M = 60.0
+CHANGE_TIME_S = 4.0
+"""Over 3.5 m in this time a quintic needs 1.3 m/s2 sideways (5.77 x 3.5 m / (4 s)^2)."""
+FAST_MPS = 130.0 / 3.6
+"""Taken where there is no speed limit."""
+
 _MAX_LISTED_LANES = 40
+
+
+def usual_change_m(road_map: RoadMap, lane: int) -> float:
+    """Returns the way that a lane change from a lane takes unless somebody says otherwise."""
+    limit_mps = min(float(road_map.lane_speed_limit_mps[lane]), FAST_MPS)
+    return max(USUAL_CHANGE_M, CHANGE_TIME_S * limit_mps)
 
 
 def successors(road_map: RoadMap, lane: int) -> tuple[int, ...]:
@@ -101,7 +113,7 @@ def route_along(
     lanes: Sequence[int],
     *,
     from_m: float = 0.0,
-    change_length_m: float = 60.0,
+    change_length_m: float | None = None,
     change_at_ratio: float = 0.5,
 ) -> Route:
     """Joins lanes into one route, sampled at the map's step; cached by map and arguments.
@@ -110,7 +122,8 @@ def route_along(
         road_map: The map.
         lanes: Each leads into the next, or lies beside it (a lane change).
         from_m: Station on the first lane after which the first lane change may begin.
-        change_length_m: Way of one lane change; shorter where the lanes lie side by side for less.
+        change_length_m: Way of one lane change, ``CHANGE_TIME_S`` at the speed limit but ``USUAL_CHANGE_M`` at least
+            unless given; shorter where the lanes lie side by side for less.
         change_at_ratio: Where the middle of a lane change lies on the way that the lanes lie side by side: 0 its
             beginning, 1 its end. Several changes in a row share the way equally.
 
@@ -118,12 +131,16 @@ def route_along(
         ConfigurationError: Two consecutive lanes neither follow each other nor lie side by side, lie apart, or lie
             side by side on less than ``MIN_CHANGE_M``.
     """
-    return _route_along(road_map, tuple(lanes), float(from_m), float(change_length_m), float(change_at_ratio))
+    return _route_along(road_map, tuple(lanes), float(from_m), change_length_m, float(change_at_ratio))
 
 
 @functools.lru_cache(maxsize=256)
 def _route_along(
-    road_map: RoadMap, lanes: tuple[int, ...], from_m: float, change_length_m: float, change_at_ratio: float
+    road_map: RoadMap,
+    lanes: tuple[int, ...],
+    from_m: float,
+    change_length_m: float | None,
+    change_at_ratio: float,
 ) -> Route:
     if len(lanes) == 1:
         return lane_route(road_map, lanes[0])
@@ -133,7 +150,8 @@ def _route_along(
             pieces.append(lane_piece(road_map, group[0]))
         else:
             begin_m = from_m if number == 0 else 0.0
-            pieces.append(change_piece(road_map, group, begin_m, change_length_m, change_at_ratio))
+            length_m = usual_change_m(road_map, group[0]) if change_length_m is None else change_length_m
+            pieces.append(change_piece(road_map, group, begin_m, length_m, change_at_ratio))
     return join(road_map, lanes, pieces)
 
 
