@@ -107,15 +107,17 @@ def _resolve(target: str) -> Any:
 def test_entry_points_resolve_to_the_right_kind(pyproject: dict[str, Any]) -> None:
     groups = pyproject["project"]["entry-points"]
     kinds: dict[str, type] = {"simloop.worlds": World, "simloop.metrics": Metric}
-    assert set(groups) == {*kinds, "simloop.commands"}
+    functions = ("simloop.commands", "simloop.traces")
+    assert set(groups) == {*kinds, *functions}
     for group, kind in kinds.items():
         for name, target in groups[group].items():
             found = _resolve(target)
             assert issubclass(found, kind), f"{group}: {name} = {target}"
             if kind is Metric:
                 assert found.name == name, f"{target} is named {found.name!r}"
-    for name, target in groups["simloop.commands"].items():
-        assert callable(_resolve(target)), name
+    for group in functions:
+        for name, target in groups[group].items():
+            assert callable(_resolve(target)), f"{group}: {name} = {target}"
     assert callable(_resolve(pyproject["project"]["scripts"]["simloop"]))
 
 
@@ -123,10 +125,14 @@ def test_every_domain_metric_is_registered(repository: Path, pyproject: dict[str
     registered = set(pyproject["project"]["entry-points"]["simloop.metrics"].values())
     written = set()
     for folder in CODE_FOLDERS:
-        for path in (repository / folder).rglob("*.py"):
-            module = ".".join(path.relative_to(repository / folder).with_suffix("").parts)
-            for name in re.findall(r"^class (\w+)\(Metric\):", path.read_text(), flags=re.MULTILINE):
-                written.add(f"{module}:{name}")
+        for path in (repository / folder).rglob("metrics/*.py"):
+            module = ".".join(path.relative_to(repository / folder).with_suffix("").parts).removesuffix(
+                ".__init__"
+            )
+            for name, found in vars(importlib.import_module(module)).items():
+                is_own = isinstance(found, type) and found.__module__ == module
+                if is_own and issubclass(found, Metric) and "name" in vars(found):
+                    written.add(f"{module}:{name}")
     assert registered == written
 
 
