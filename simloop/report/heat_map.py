@@ -38,6 +38,8 @@ LABELLED = ("pass", "preventable fail", "unpreventable", "no label")
 """Categories of an arm that reference agents judge."""
 UNLABELLED = ("success", "no success")
 """Categories of any other arm."""
+WORST_FIRST = (1, 3, 2, 0)
+"""Numbers of the categories, of which an arm that nobody judges has the first two."""
 _OF_LABEL = {Preventability.PASS: 0, Preventability.PREVENTABLE_FAIL: 1, Preventability.UNPREVENTABLE: 2}
 
 
@@ -281,11 +283,8 @@ def _panel(title: str, rows: Rows, x: Axis, y: Axis, categories: list[int], num_
     for row, line, column, category in zip(rows, lines, columns, categories, strict=True):
         counts[line, column, category] += 1
         named.setdefault((line, column), []).append((category, str(row["episode_id"])))
-    rank = {1: 0, num_categories - 1: 1}  # what went wrong first
     episodes = {
-        cell: [i for _, i in sorted(ids, key=lambda item: (rank.get(item[0], 2 if item[0] else 3), item[1]))][
-            :MAX_IDS
-        ]
+        cell: [i for _, i in sorted(ids, key=lambda item: (WORST_FIRST.index(item[0]), item[1]))][:MAX_IDS]
         for cell, ids in named.items()
     }
     return Panel(title=title, counts=counts, episodes=episodes)

@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from simloop.report.heat_map import LABELLED, Axis, HeatMap, Panel
+from simloop.report.heat_map import LABELLED, WORST_FIRST, Axis, HeatMap, IntArray, Panel
 from simloop.report.parameter_names import axis_title
 from simloop.report.ticks import round_ticks
 
@@ -22,6 +23,7 @@ _COLOURS = {"h0": "#8ec7e8", "h1": "#d55e00", "h2": "#4a4f57", "h3": "#e6b8d3"}
 _COLUMNS = 3
 _MAX_TICKS = 6
 _GAP_FROM_PX = 7.0
+_MAX_CELLS_WITH_PASSED = 3000
 
 
 def panel_svg(heat_map: HeatMap, panel: Panel, number: int) -> str:
@@ -95,11 +97,16 @@ def _panel(heat_map: HeatMap, panel: Panel) -> str:
 
 
 def _cells(categories: Sequence[str], panel: Panel, cell_w: float, cell_h: float) -> list[str]:
-    """One path a category; a cell of several is split by their shares, and equal neighbours are one rectangle."""
+    """One path a category; equal neighbours are one rectangle.
+
+    A cell of several categories is split by their shares, or shows the worst where cells are too small to be split.
+    """
     gap = 1.0 if min(cell_w, cell_h) >= _GAP_FROM_PX else 0.0
     bottom = HEIGHT - BOTTOM
     total = panel.counts.sum(axis=2)
     shares = panel.counts / np.maximum(total, 1)[:, :, None]
+    if not gap:
+        shares = _worst(panel.counts)
     ends = np.cumsum(shares, axis=2)
     paths = []
     for number, name in enumerate(categories):
@@ -124,6 +131,16 @@ def _cells(categories: Sequence[str], panel: Panel, cell_w: float, cell_h: float
     return paths
 
 
+def _worst(counts: IntArray) -> npt.NDArray[np.float64]:
+    """Returns 1 for the worst category of each cell that holds one, 0 else."""
+    order = [i for i in WORST_FIRST if i < counts.shape[2]]
+    worst = np.argmax(counts[:, :, order] > 0, axis=2)
+    shares = np.zeros(counts.shape)
+    lines, columns = np.nonzero(counts.any(axis=2))
+    shares[lines, columns, np.array(order)[worst[lines, columns]]] = 1.0
+    return shares
+
+
 def _ticks(axis: Axis) -> list[tuple[float, str]]:
     """Returns places, in bins from the middle of the first, and texts of round values."""
     low, high = float(axis.edges[0]), float(axis.edges[-1])
@@ -135,8 +152,16 @@ def _ticks(axis: Axis) -> list[tuple[float, str]]:
     ]
 
 
+def _names_episodes(heat_map: HeatMap, counts: IntArray, *, is_small: bool) -> bool:
+    return not heat_map.is_reference and (is_small or bool(counts[1:].any()))
+
+
 def script_data(heat_map: HeatMap) -> dict[str, Any]:
-    """Returns what the page's script tells about a cell: the bins, and counts and episodes by cell of each panel."""
+    """Returns what the page's script tells about a cell: the bins, and counts and episodes by cell of each panel.
+
+    A map of many cells names episodes only where not all passed; a reference agent's map names none.
+    """
+    is_small = sum(len(panel.episodes) for panel in heat_map.panels) <= _MAX_CELLS_WITH_PASSED
     return {
         "x": [axis_title(heat_map.x.name), list(heat_map.x.labels)],
         "y": [axis_title(heat_map.y.name), list(heat_map.y.labels)],
@@ -145,7 +170,9 @@ def script_data(heat_map: HeatMap) -> dict[str, Any]:
             {
                 str(line * len(heat_map.x) + column): [
                     panel.counts[line, column].tolist(),
-                    [] if heat_map.is_reference else list(ids),
+                    list(ids)
+                    if _names_episodes(heat_map, panel.counts[line, column], is_small=is_small)
+                    else [],
                 ]
                 for (line, column), ids in sorted(panel.episodes.items())
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -152,6 +153,19 @@ def test_the_painted_area_is_in_proportion_to_the_counts() -> None:
     assert root.get("aria-label") == (
         "cut_in / mine / zero / paused, ego speed 20 m/s (72 km/h): 12 pass, 16 preventable fail, 12 unpreventable"
     )
+
+
+def test_small_cells_show_the_worst() -> None:
+    mine, _ = maps_of(grid_rows())
+    counts = np.zeros((30, 60, 4), dtype=np.int64)
+    counts[0, :4] = [[5, 0, 0, 0], [5, 0, 1, 0], [5, 1, 1, 1], [5, 0, 1, 1]]
+    wide = make_axis("gap_m", np.arange(60.0), 60)
+    high = make_axis("lateral_speed_mps", np.arange(30.0), 30)
+    small = dataclasses.replace(mine, x=wide, y=high)
+    root = ET.fromstring(panel_svg(small, dataclasses.replace(mine.panels[0], counts=counts), 0))
+    area = {p.get("class"): _area(p.get("d") or "") for p in root.iter("{http://www.w3.org/2000/svg}path")}
+    assert area.keys() == {"h0", "h1", "h2", "h3"}
+    assert [area[c] for c in ("h1", "h2", "h3")] == pytest.approx([area["h0"]] * 3)
 
 
 def test_the_picture_escapes_names_and_has_a_legend(hostile_name: str) -> None:
