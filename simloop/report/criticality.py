@@ -21,7 +21,7 @@ MAX_PANELS = 60
 _WIDTH, _HEIGHT = 340, 206
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 4, 34
 _LINE = 15
-_CHARACTER = 5.7
+_CHARACTER = 6.1
 """About the width of a character."""
 _MAX_TICKS = 5
 _MAX_STEPS = 160
