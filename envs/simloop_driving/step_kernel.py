@@ -127,7 +127,6 @@ def record_motion(row: FloatArray, ego: FloatArray) -> None:
 def place_everyone(
     actors: FloatArray,
     ego: FloatArray,
-    samples: FloatArray,
     paths: FloatArray,
     num_samples: IntArray,
     path_step_m: float,
@@ -135,6 +134,7 @@ def place_everyone(
     tick: int,
 ) -> None:
     """Writes everybody's pose and where they are on all paths at a control tick, in place; see ``run_steps``."""
+    samples = paths[0, :, : num_samples[0]]
     place_ego(actors, ego, samples, path_step_m)
     for actor in range(1, actors.shape[1]):
         path = int(actors[PATH, actor])
@@ -143,7 +143,7 @@ def place_everyone(
             _copy_to_route(actors, actor)
         else:
             place_actor(actors, actor, paths[path, :, : num_samples[path]], path_step_m)
-            place_on_route(actors, actor, on_paths, samples, path_step_m)
+            place_on_route(actors, actor, on_paths, samples, path_step_m, tick)
     update_on_paths(on_paths, actors, paths, num_samples, path_step_m, tick)
 
 
@@ -181,6 +181,31 @@ def _come_and_go(actors: FloatArray, num_samples: IntArray, path_step_m: float, 
 
 
 @numba.njit(cache=True)
+def split_numbers(
+    numbers: IntArray, num_paths: int, num_actors: int
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """Returns views of the integers of an episode, which travel as one array: a call costs time by the array.
+
+    Returns:
+        (P,) samples of each path; (P + 1,) first crossing and (P + 1,) first stop line of each path; (P,) and (N,) to
+        list the actors of each path in; (K,) states of the signals.
+    """
+    crossings = num_paths
+    stops = crossings + num_paths + 1
+    lists = stops + num_paths + 1
+    actors = lists + num_paths
+    states = actors + num_actors
+    return (
+        numbers[:crossings],
+        numbers[crossings:stops],
+        numbers[stops:lists],
+        numbers[lists:actors],
+        numbers[actors:states],
+        numbers[states:],
+    )
+
+
+@numba.njit(cache=True)
 def run_steps(
     first_step: int,
     num_steps: int,
@@ -193,21 +218,15 @@ def run_steps(
     manoeuvres: FloatArray,
     conditions: FloatArray,
     criteria: FloatArray,
-    samples: FloatArray,
     paths: FloatArray,
-    num_samples: IntArray,
     path_step_m: float,
     profiles: FloatArray,
     on_paths: FloatArray,
     decisions: FloatArray,
     crossings: FloatArray,
-    crossing_start: IntArray,
     stops: FloatArray,
-    stop_start: IntArray,
     signal_program: FloatArray,
-    signal_states: IntArray,
-    first_on_path: IntArray,
-    next_on_path: IntArray,
+    numbers: IntArray,
     comes_or_goes: bool,
     contacts: FloatArray,
     pair_ticks: FloatArray,
@@ -228,21 +247,15 @@ def run_steps(
         manoeuvres: (manoeuvres.NUM_ROWS, M) manoeuvre table.
         conditions: (triggers.NUM_ROWS, C) conditions of their triggers.
         criteria: (criteria.NUM_ENTRIES,) criteria.
-        samples: (route.NUM_ROWS, S) samples of the ego's route.
         paths: (P, route.NUM_ROWS, longest) samples of all paths.
-        num_samples: (P,) samples of each path.
         path_step_m: Step of the samples.
         profiles: (P, longest) highest speed along every path.
         on_paths: (P, on_paths.NUM_ON_PATH, N) where everybody is on every path.
         decisions: (right_of_way.NUM_DECISION_ROWS, N) decisions of traffic.
         crossings: (Z, right_of_way.NUM_CROSSING_COLUMNS) conflict zones as each path sees them.
-        crossing_start: (P + 1,) first crossing of each path.
         stops: (n, stop_lines.NUM_STOP_COLUMNS) stop lines of all paths.
-        stop_start: (P + 1,) first stop line of each path.
         signal_program: (K, signals.NUM_COLUMNS) program of the signals.
-        signal_states: (K,) states of the signals.
-        first_on_path: (P,) to work in.
-        next_on_path: (N,) to work in.
+        numbers: All integers in one array, see ``split_numbers``.
         comes_or_goes: Whether an actor may enter or leave during the episode.
         contacts: (contacts.NUM_CONTACT_ROWS, N) contact table.
         pair_ticks: (N, N) contacts of actors with each other.
@@ -250,6 +263,10 @@ def run_steps(
         actor_record: (ticks, N, NUM_RECORD_COLUMNS) record; row k is the state after k control ticks.
     """
     num_actors = actors.shape[1]
+    num_samples, crossing_start, stop_start, first_on_path, next_on_path, signal_states = split_numbers(
+        numbers, paths.shape[0], num_actors
+    )
+    samples = paths[0, :, : num_samples[0]]
     tick_s = steps_per_tick * step_s
     for step in range(first_step, first_step + num_steps):
         if step % steps_per_tick == 0:
@@ -303,7 +320,8 @@ def run_steps(
                 if is_near or is_placed:
                     place_actor(actors, actor, own, path_step_m)
                 if is_placed:
-                    place_on_route(actors, actor, on_paths, samples, path_step_m)
+                    tick = (done - 1) // steps_per_tick
+                    place_on_route(actors, actor, on_paths, samples, path_step_m, tick + 1)
             is_first_touch = is_near and touch_ego(actors, actor, ego, contacts, samples, path_step_m, done)
             if is_first_touch and criteria[VERDICT] == RUNNING:
                 criteria[VERDICT] = COLLISION

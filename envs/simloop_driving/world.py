@@ -350,12 +350,12 @@ class DrivingWorld(World):
         start_on_paths(on_paths)
         decisions = np.empty((NUM_DECISION_ROWS, num_actors))
         start_decisions(decisions)
-        signal_states = np.zeros(len(state.signal_program), dtype=np.int64)
-        fill_states(state.signal_program, 0.0, signal_states)
         paths, num_samples, step_m = network.paths.samples, network.paths.num_samples, network.paths.step_m
-        step_kernel.place_everyone(
-            actors, self._ego, state.route.samples, paths, num_samples, step_m, on_paths, 0
-        )
+        spare = np.zeros(num_paths + num_actors + len(state.signal_program), dtype=np.int64)
+        numbers = np.concatenate([num_samples, network.crossing_start, network.stop_start, spare])
+        *_, signal_states = step_kernel.split_numbers(numbers, num_paths, num_actors)
+        fill_states(state.signal_program, 0.0, signal_states)
+        step_kernel.place_everyone(actors, self._ego, paths, num_samples, step_m, on_paths, 0)
         watch_ego(actors, state.stops, network.stop_start, signal_states, 0.0)
         step_kernel.record_actors(self._actor_record[0], actors, self._ego)
         step_kernel.record_motion(self._motion_record[0], self._ego)
@@ -364,21 +364,15 @@ class DrivingWorld(World):
             state.manoeuvres,
             state.conditions,
             state.criteria,
-            state.route.samples,
             paths,
-            num_samples,
             step_m,
             network.profiles,
             on_paths,
             decisions,
             network.crossings,
-            network.crossing_start,
             state.stops,
-            network.stop_start,
             state.signal_program,
-            signal_states,
-            np.empty(num_paths, dtype=np.int64),
-            np.empty(num_actors, dtype=np.int64),
+            numbers,
             bool(actors[[actor_state.IS_ABSENT, actor_state.LEAVES]].any()),
         )
 

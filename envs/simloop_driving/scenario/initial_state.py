@@ -12,7 +12,16 @@ from simloop.errors import ConfigurationError, UnknownNameError
 from simloop_driving.roads.conflicts import A_IN_M, B_IN_M, PATH_A, PATH_B, conflict_zones
 from simloop_driving.roads.map_files import load_map
 from simloop_driving.roads.road_map import DRIVING, TRAFFIC_LIGHT, RoadMap
-from simloop_driving.roads.route import JUNCTION, STOP_SIGNAL, Paths, Route, lane_route, pose_at, stack_routes
+from simloop_driving.roads.route import (
+    JUNCTION,
+    STOP_SIGNAL,
+    Paths,
+    Route,
+    lane_route,
+    pose_at,
+    project,
+    stack_routes,
+)
 from simloop_driving.roads.routing import find_route, route_along
 from simloop_driving.scenario import actor_state, criteria
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M, EGO
@@ -127,6 +136,7 @@ class _Builder:
         self.offsets = lane_offsets(road_map, self.route, ego.station_m)
         self.columns = [self._ego_column(ego_dimensions_m)]
         self.names: list[str] = ["ego"]
+        self.stations_m = {"ego": ego.station_m}  # along the route, of who is placed on it
 
     def build(self) -> InitialState:
         for actor in self.scene.actors:
@@ -234,6 +244,7 @@ class _Builder:
             d_m = self._offset_m(path, s_m, actor.lane, dimensions_m[1], f"{where}.lane")
         else:
             path, s_m = 0, self._station_on_route_m(actor, dimensions_m[0])
+            self.stations_m[actor.name] = s_m
             if actor.lane == "opposite":
                 path, s_m = self._opposite_path(s_m, where)
                 d_m = 0.0
@@ -257,7 +268,7 @@ class _Builder:
 
     def _station_on_route_m(self, actor: ActorStart, length_m: float) -> float:
         of = self.columns[self.names.index(actor.ahead_of) if actor.ahead_of else EGO]
-        s_m = float(of[actor_state.PATH_S_M])
+        s_m = self.stations_m[actor.ahead_of or "ego"]
         if actor.placed == "beside":
             return s_m + actor.gap_m
         apart_m = 0.5 * (float(of[actor_state.LENGTH_M]) + length_m)
@@ -284,7 +295,8 @@ class _Builder:
         route = route_along(self.road_map, lanes)
         d_m = lane_offsets(self.road_map, self.route, s_m)["opposite"]
         x_m, y_m, _ = pose_at(self.route.samples, self.route.step_m, s_m, d_m)
-        return self._path(route), float(nearest_coarse(route.samples, route.step_m, x_m, y_m))
+        guess_m = nearest_coarse(route.samples, route.step_m, x_m, y_m)
+        return self._path(route), float(project(route.samples, route.step_m, x_m, y_m, guess_m)[0])
 
     def _arriving_station_m(self, actor: ActorStart, path: int, length_m: float, where: str) -> float:
         entry = _first_entry_m(conflict_zones(stack_routes((self.route, self.routes[path]))), 1)

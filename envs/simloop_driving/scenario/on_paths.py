@@ -12,10 +12,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simloop_driving.periods import TICK_S
 from simloop_driving.roads.route import X_M as PATH_X_M
 from simloop_driving.roads.route import Y_M as PATH_Y_M
 from simloop_driving.roads.route import YAW_RAD as PATH_YAW_RAD
-from simloop_driving.roads.route import project, value_at
+from simloop_driving.roads.route import centre_at, project, value_at
 from simloop_driving.scenario.actor_state import (
     D_M,
     D_RATE_MPS,
@@ -46,6 +47,12 @@ FAR_M = 15.0
 CLOSING_PER_TICK_M = 3.5
 """No actor comes closer to a path than this in a control tick: 70 m/s."""
 COARSE_STEP_M = 6.0
+IN_THE_WAY_M = 2.6
+"""Who is farther from a path than this is in nobody's way there."""
+MAX_NEW_SPEED_ACROSS_MPS = 1.0
+"""More than this no actor's speed across a path grows while it is not looked for."""
+MAX_TICKS_BESIDE = 4
+SEARCH_EVERY_TICKS = 10
 BESIDE_M = 4.0
 """Who is projected farther from a path than this is looked for on its other legs too."""
 
@@ -69,15 +76,26 @@ def _project(
 ) -> tuple[float, float]:
     x, y = actors[X_M, actor], actors[Y_M, actor]
     if on_path[ON_OFFSET_M, actor] == math.inf:
-        guess = nearest_coarse(samples, step_m, x, y)
-    else:
-        guess = on_path[ON_STATION_M, actor]
+        return project(samples, step_m, x, y, nearest_coarse(samples, step_m, x, y))
+    guess = on_path[ON_STATION_M, actor] + TICK_S * actors[SPEED_MPS, actor] * on_path[ON_WAY, actor]
     s, d = project(samples, step_m, x, y, guess)
     if abs(d) > BESIDE_M:  # it may have come near another leg of the path
         coarse_s, coarse_d = project(samples, step_m, x, y, nearest_coarse(samples, step_m, x, y))
         if abs(coarse_d) < abs(d) - 0.5 * BESIDE_M:
             return coarse_s, coarse_d
     return s, d
+
+
+@numba.njit(cache=True)
+def _follow_far(
+    samples: FloatArray, step_m: float, actors: FloatArray, actor: int, guess_m: float
+) -> tuple[float, float]:
+    """Returns about where an actor far from a path is along and across it: one Newton step from a guess."""
+    x, y, yaw, curvature = centre_at(samples, step_m, guess_m)
+    cos_yaw, sin_yaw = math.cos(yaw), math.sin(yaw)
+    dx, dy = actors[X_M, actor] - x, actors[Y_M, actor] - y
+    d = dy * cos_yaw - dx * sin_yaw
+    return guess_m + (dx * cos_yaw + dy * sin_yaw) / max(1.0 - curvature * d, 0.2), d
 
 
 @numba.njit(cache=True)
@@ -89,9 +107,11 @@ def start_on_paths(on_paths: FloatArray) -> None:
 
 @numba.njit(cache=True)
 def place_on_route(
-    actors: FloatArray, actor: int, on_paths: FloatArray, samples: FloatArray, step_m: float
+    actors: FloatArray, actor: int, on_paths: FloatArray, samples: FloatArray, step_m: float, tick: int
 ) -> None:
     """Writes where an actor of another path is along and across the ego's route, in place.
+
+    Far from the route this is near enough to say where it is, not exact.
 
     Args:
         actors: (actor_state.NUM_ROWS, N) states.
@@ -99,14 +119,27 @@ def place_on_route(
         on_paths: (P, NUM_ON_PATH, N) of the last control tick.
         samples: (route.NUM_ROWS, M) samples of the ego's route.
         step_m: Step of the samples.
+        tick: Number of the control tick that begins or is under way.
     """
-    s, d = _project(on_paths[0], samples, step_m, actors, actor)
+    on_route = on_paths[0]
+    is_far = on_route[ON_OFFSET_M, actor] == math.inf
+    if is_far and tick < on_route[ON_AGAIN_TICK, actor] and tick % SEARCH_EVERY_TICKS != 0:
+        s, d = _follow_far(samples, step_m, actors, actor, on_route[ON_STATION_M, actor])
+    else:
+        s, d = _project(on_route, samples, step_m, actors, actor)
     actors[S_M, actor] = s
     actors[D_M, actor] = d
     turn = actors[YAW_RAD, actor] - value_at(samples, step_m, PATH_YAW_RAD, s)
     actors[ROUTE_SPEED_MPS, actor] = math.hypot(
         actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor]
     ) * math.cos(turn)
+
+
+@numba.njit(cache=True)
+def _ticks_beside(speed_mps: float, way: float, away_m: float) -> int:
+    """Returns after how many ticks an actor beside a path is looked for again: it must not come into it before."""
+    across_mps = speed_mps * math.sqrt(max(1.0 - way * way, 0.0)) + MAX_NEW_SPEED_ACROSS_MPS
+    return min(max(int((away_m - IN_THE_WAY_M) / (across_mps * TICK_S)), 1), MAX_TICKS_BESIDE)
 
 
 @numba.njit(cache=True)
@@ -141,7 +174,7 @@ def update_on_paths(
                 s, d = actors[S_M, actor], actors[D_M, actor]
             elif int(actors[PATH, actor]) == path:
                 s, d = actors[PATH_S_M, actor], actors[PATH_D_M, actor]
-            elif table[ON_OFFSET_M, actor] == math.inf and tick < table[ON_AGAIN_TICK, actor]:
+            elif tick < table[ON_AGAIN_TICK, actor]:
                 continue
             else:
                 s, d = _project(table, samples, step_m, actors, actor)
@@ -154,8 +187,13 @@ def update_on_paths(
                 continue
             table[ON_STATION_M, actor] = s
             table[ON_OFFSET_M, actor] = d
+            if path == 0 and int(actors[PATH, actor]) == 0 and actor != EGO:
+                table[ON_WAY, actor] = 1.0
+                continue
             turn = actors[YAW_RAD, actor] - value_at(samples, step_m, PATH_YAW_RAD, s)
-            table[ON_WAY, actor] = math.cos(turn)
+            way = math.cos(turn)
+            table[ON_WAY, actor] = way
+            table[ON_AGAIN_TICK, actor] = tick + _ticks_beside(actors[SPEED_MPS, actor], way, abs(d))
 
 
 @numba.njit(cache=True)

@@ -83,6 +83,8 @@ COMMITTED_BRAKING_MPS2 = 4.0
 MERGING_BRAKING_MPS2 = 3.0
 MERGING_GAP_M = 2.0
 MERGING_GAP_S = 0.6
+MERGING_SIGHT_M = 80.0
+"""Who is farther ahead where paths join is not followed yet."""
 STANDS_BELOW_MPS = 0.3
 CRAWLS_BELOW_MPS = 3.0
 PATIENCE_S = 3.0
@@ -221,14 +223,14 @@ def _is_blocked(
     has_decided = other != EGO and decisions[DECIDED_M, other] >= min(row[OTHER_OUT_M], row[OTHER_IN_M] + 1.0)
     cannot_stop = other_to_entry < other_speed * other_speed / (2.0 * COMMITTED_BRAKING_MPS2)
     is_coming = is_inside or has_decided or cannot_stop
+    if priority > 0.0 and not is_coming:
+        return False
+    if row[IS_MERGE] > 0.0 and to_entry - other_to_entry >= 2.0 * other_half + 1.0:
+        return False  # it is ahead and will be followed
     own_in = travel_time(to_entry, speed, OTHERS_ACCELERATION_MPS2, local_top)
     other_top = max(actors[DESIRED_SPEED_MPS, other], other_speed)
     other_in = travel_time(other_to_entry, other_speed, OTHERS_ACCELERATION_MPS2, other_top)
-    if row[IS_MERGE] > 0.0 and to_entry - other_to_entry >= 2.0 * other_half + 1.0:
-        return False  # it is ahead and will be followed
     if not is_coming:
-        if priority > 0.0:
-            return False
         if priority == 0.0 and (other_in > own_in or (other_in == own_in and own < other)):
             return False
         if is_held(actors, decisions[STOOD_AT], other, row[OTHER_IN_M], stops, stop_start, signal_states):
@@ -323,10 +325,10 @@ def give_way(
         if max(group_out, row[OWN_IN_M] + 1.0) < rear:
             z = after
             continue
-        if row[WAIT_AT_M] - front > sees and row[OWN_IN_M] - front > sees:
-            break
         if row[OWN_IN_M] - front > min(to_line_m, room_ahead_m):
             decisions[DECIDED_M, own] = min(decisions[DECIDED_M, own], front)
+            break
+        if row[WAIT_AT_M] - front > sees and row[OWN_IN_M] - front > sees:
             break
         to_wait = row[WAIT_AT_M] - front
         if to_wait < -0.5:  # behind the line already: up to the first zone itself
@@ -341,12 +343,12 @@ def give_way(
             other = first_on_path[int(zone[OTHER_PATH])]
             while other >= 0:
                 if other != own and abs(actors[PATH_D_M, other]) < BESIDE_M:
-                    if zone[IS_MERGE] > 0.0 and _goes_first(
+                    gap = _merging_gap(zone, actors, own, other) if zone[IS_MERGE] > 0.0 else math.inf
+                    if gap < MERGING_SIGHT_M and _goes_first(
                         zone, actors, decisions, other, has_decided, stops, stop_start, signal_states
                     ):
-                        following = min(
-                            following, _merging_acceleration(zone, actors, own, other, desired_mps)
-                        )
+                        closing = speed - actors[SPEED_MPS, other]
+                        following = min(following, idm_acceleration(speed, desired_mps, gap, closing))
                     if not has_decided and not is_blocked:
                         is_blocked = _is_blocked(
                             zone, actors, decisions, own, other, local_top, stops, stop_start, signal_states
@@ -387,17 +389,13 @@ def _goes_first(
 
 
 @numba.njit(cache=True)
-def _merging_acceleration(
-    row: FloatArray, actors: FloatArray, own: int, other: int, desired_mps: float
-) -> float:
-    """Returns IDM's acceleration behind an actor that is ahead on a path which joins the own one; inf if it is not."""
+def _merging_gap(row: FloatArray, actors: FloatArray, own: int, other: int) -> float:
+    """Returns the gap to an actor that is ahead on a path which joins the own one; inf if it is not ahead."""
     to_entry = row[OWN_IN_M] - actors[PATH_S_M, own]
     other_to_entry = row[OTHER_IN_M] - actors[PATH_S_M, other]
     gap = to_entry - other_to_entry - 0.5 * (actors[LENGTH_M, own] + actors[LENGTH_M, other])
-    if gap < 1.0 or actors[PATH_S_M, other] - 0.5 * actors[LENGTH_M, other] > row[OTHER_OUT_M]:
-        return math.inf
-    speed = actors[SPEED_MPS, own]
-    return float(idm_acceleration(speed, desired_mps, gap, speed - actors[SPEED_MPS, other]))
+    is_gone = actors[PATH_S_M, other] - 0.5 * actors[LENGTH_M, other] > row[OTHER_OUT_M]
+    return math.inf if gap < 1.0 or is_gone else float(gap)
 
 
 @numba.njit(cache=True)

@@ -177,7 +177,9 @@ def command_traffic(
         if has_rules:
             waits = decisions[WAITING_S, actor] > GOES_AT_AMBER_AFTER_S
             goes_until = math.inf if waits else decisions[DECIDED_M, actor]
-            way = way_to_stop(actors, decisions[STOOD_AT], goes_until, actor, stops, stop_start, signal_states)
+            way = way_to_stop(
+                actors, decisions[STOOD_AT], goes_until, actor, stops, stop_start, signal_states
+            )
             if crossings.shape[0] > 0:
                 give_way_m, following = give_way(
                     actors,
