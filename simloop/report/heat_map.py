@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from simloop.preventability import ArmLabels, Preventability
 from simloop.report.cells import CELL_COLUMNS, Rows, is_judged, is_success
-from simloop.report.parameter_names import value_text
+from simloop.report.parameter_names import span_text, value_text
 from simloop.store.row import PARAMETER_PREFIX
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ IntArray = npt.NDArray[np.int64]
 MIN_EPISODES = 12
 """Fewer episodes of one arm make no map."""
 MAX_MAPS = 24
-MAX_PANELS = 12
+MAX_PANELS = 15
 MAX_IDS = 4
 """Episodes that a cell names."""
 _MAX_BINS = 60
@@ -202,7 +202,7 @@ def _facets(rows: Rows, name: str | None) -> _Facets:
         return _Facets(name=name, titles=tuple(value_text(name, v) for v in values), values=tuple(values))
     edges = np.quantile([float(_value(row, name)) for row in rows], np.linspace(0.0, 1.0, _QUARTERS + 1))
     spans = itertools.pairwise(edges.tolist())
-    titles = tuple(f"{value_text(name, low)} to {value_text(name, high)}" for low, high in spans)
+    titles = tuple(span_text(name, low, high) for low, high in spans)
     return _Facets(name=name, titles=titles, edges=edges[1:-1])
 
 

@@ -24,8 +24,16 @@ def axis_title(name: str) -> str:
 
 def value_text(name: str, value: float | str) -> str:
     """Returns a value as a reader would write it: ``ego speed 16.7 m/s (60 km/h)``."""
+    return f"{split_unit(name)[0]} {value}" if isinstance(value, str) else span_text(name, value, value)
+
+
+def span_text(name: str, low: float, high: float) -> str:
+    """Returns a range as a reader would write it: ``ego speed 2.78 to 8.33 m/s (10 to 30 km/h)``."""
     words, unit = split_unit(name)
-    if isinstance(value, str):
-        return f"{words} {value}"
-    text = f"{words} {value:.3g} {unit}".rstrip()
-    return f"{text} ({value * _KMH:.4g} km/h)" if unit == "m/s" else text
+    text = f"{words} {_numbers(low, high, 3)} {unit}".rstrip()
+    return f"{text} ({_numbers(low * _KMH, high * _KMH, 4)} km/h)" if unit == "m/s" else text
+
+
+def _numbers(low: float, high: float, digits: int) -> str:
+    first, last = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return first if first == last else f"{first} to {last}"

@@ -13,7 +13,7 @@ import pytest
 from simloop.preventability import label_rows
 from simloop.report.heat_map import LABELLED, UNLABELLED, HeatMap, heat_maps, make_axis
 from simloop.report.heat_map_svg import figure_svg, panel_svg, script_data
-from simloop.report.parameter_names import axis_title, split_unit, value_text
+from simloop.report.parameter_names import axis_title, span_text, split_unit, value_text
 
 REFERENCE = {"agents": ["careful"], "timing": "zero", "strategy": "paused"}
 SPEEDS, GAPS, LATERALS = (10.0, 20.0), tuple(range(1, 11)), (0.0, 0.1, 0.2, 0.3)
@@ -192,4 +192,6 @@ def test_parameters_are_written_with_their_units() -> None:
         and axis_title("actor_count") == "actor count"
     )
     assert value_text("gap_m", 12.0) == "gap 12 m" and value_text("cut_in_side", "left") == "cut in side left"
+    assert span_text("gap_m", 5.0, 7.25) == "gap 5 to 7.25 m"
+    assert span_text("ego_speed_mps", 10 / 3.6, 30 / 3.6) == "ego speed 2.78 to 8.33 m/s (10 to 30 km/h)"
     assert value_text("ego_speed_mps", 130 / 3.6) == "ego speed 36.1 m/s (130 km/h)"
