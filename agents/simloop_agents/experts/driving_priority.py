@@ -54,12 +54,16 @@ NUM_ZONE_COLUMNS = 12
 
 ZONE_MARGIN_M = 0.7
 HALF_ACTOR_M = 2.6
+TRAFFIC_MPS = 12.0
+"""Speed up to which somebody who speeds up is taken to go on doing so."""
 BEFORE_S = 1.0
 """The ego is out of a zone this long before somebody with priority comes."""
 AFTER_S = 0.5
 """The ego comes into a zone this long after somebody with priority has left it."""
 CLOSE_S = 0.3
-"""As both, where the ego has priority and the other one does not stop."""
+"""As both, where the ego has priority and the other one does not stop, or the ego can hardly wait any more."""
+COMMITTED_MPS2 = 3.5
+"""Who would have to brake harder to wait goes on, if that is not too close."""
 MERGE_GAP_S = 1.0
 MERGE_MPS2 = 3.0
 """What a faster follower is asked to brake when the ego comes in ahead of it, roughly."""
@@ -124,6 +128,19 @@ def make_zones(
 
 
 @njit(cache=True)
+def _time_for(way_m: float, speed: float, acceleration: float) -> float:
+    """Returns the time for a way with the present acceleration, if it speeds up, until ``TRAFFIC_MPS`` is reached."""
+    gain = min(acceleration, 2.0)
+    if gain < 0.1 or speed >= TRAFFIC_MPS:
+        return way_m / speed
+    until_s = (TRAFFIC_MPS - speed) / gain
+    moved = speed * until_s + 0.5 * gain * until_s * until_s
+    if moved < way_m:
+        return until_s + (way_m - moved) / TRAFFIC_MPS
+    return (math.sqrt(speed * speed + 2.0 * gain * way_m) - speed) / gain
+
+
+@njit(cache=True)
 def _times_of_actor(zone: FloatArray) -> tuple[float, float]:
     """Returns when the actor comes to the zone at the earliest and has left it at the latest; inf: never."""
     to_in, to_out = zone[ACTOR_IN_M] - HALF_ACTOR_M, zone[ACTOR_OUT_M] + HALF_ACTOR_M
@@ -135,10 +152,8 @@ def _times_of_actor(zone: FloatArray) -> tuple[float, float]:
         return (0.0, math.inf) if is_inside else (math.inf, math.inf)
     if not is_inside and acceleration < -0.3 and 0.5 * speed * speed / -acceleration < to_in:
         return math.inf, math.inf  # it is stopping short of the zone
-    quick = speed + max(0.0, min(acceleration, 2.0)) * 1.0
     slow = max(speed + min(acceleration, 0.0) * 1.0, 0.5 * speed, 1.0)
-    arrives = 0.0 if is_inside else to_in / max(quick, 1.0)
-    return arrives, to_out / slow
+    return (0.0 if is_inside else _time_for(to_in, max(speed, 0.5), acceleration)), to_out / slow
 
 
 @njit(cache=True)
@@ -148,6 +163,15 @@ def _will_not_stop(zone: FloatArray) -> bool:
         return bool(zone[ACTOR_MPS] > 1.0)
     needed = 0.5 * zone[ACTOR_MPS] ** 2 / way
     return bool(needed > WILL_STOP_MPS2 and zone[ACTOR_MPS2] > -0.6 * needed)
+
+
+@njit(cache=True)
+def _needs_to_brake_mps2(zone: FloatArray, ego_s: float, speed: float) -> float:
+    """Returns the deceleration that stops the ego where it would wait; inf beyond that place."""
+    way = zone[WAIT_S_M] - ego_s
+    if way <= 0.0:
+        return 0.0 if speed < 0.5 and way > -LINE_MARGIN_M else math.inf
+    return float(0.5 * speed * speed / way)
 
 
 @njit(cache=True)
@@ -178,17 +202,18 @@ def note_conflicts(
                 break
         if math.isinf(enters):
             continue
-        before, after = BEFORE_S, AFTER_S
+        before, after, gap = BEFORE_S, AFTER_S, MERGE_GAP_S
+        if _needs_to_brake_mps2(zone, ways[0, 0], ways[0, 3]) > COMMITTED_MPS2:
+            before = after = gap = CLOSE_S
         if zone[PRIORITY] >= 0.0:
             if not _will_not_stop(zone):
                 continue
-            before = after = CLOSE_S
+            before = after = gap = CLOSE_S
         elif enters <= first_s + step_s:  # it is in there already
             continue
         is_conflict = False
         if zone[IS_MERGE] > 0.5:
             # The other one comes in first, or too soon after the ego.
-            gap = MERGE_GAP_S if zone[PRIORITY] < 0.0 else CLOSE_S
             gap += max(0.0, zone[ACTOR_MPS] - speed_in) / MERGE_MPS2
             is_conflict = zone[ARRIVES_S] < enters + gap
         else:
@@ -247,7 +272,8 @@ def _merge_demand_mps2(
     gap = actor_s - ego_s - reach
     has_to = zone[GIVES_WAY] > 0.5
     if gap > 0.0 and (has_to or zone[ARRIVES_S] < math.inf):
-        limit = FOLLOW_IN_MPS2 if has_to else POLITE_MPS2
+        # There is no need to brake harder than for waiting.
+        limit = min(FOLLOW_IN_MPS2 if has_to else POLITE_MPS2, _needs_to_brake_mps2(zone, ego_s, speed) + 0.3)
         wanted = following_acceleration_mps2(speed, desired, max(gap, 0.5), actor_speed, zone[ACTOR_MPS2])
         return float(max(wanted, -limit))
     if has_to and ego_s + 0.5 * length_m < zone[IN_S_M]:
