@@ -21,12 +21,16 @@ def report(
     """Build report.html, junit.xml, summary.md and summary.json of a run; exit as the run did."""
     # Drawing needs libraries that no other command does.
     from simloop.report.build import build_report
+    from simloop.report.labels import label_lines
 
     folder = run_folder(run)
     files = build_report(folder)
     typer.echo(str(files.report_html))
+    summary = json.loads(files.summary_json.read_text())
+    for line in label_lines(summary):
+        typer.echo(line)
     if baseline is not None:
         typer.echo(str(write_baseline(folder, baseline)))
-    code = int(json.loads(files.summary_json.read_text())["verdict"]["exit_code"])
+    code = int(summary["verdict"]["exit_code"])
     if code:
         raise typer.Exit(code)

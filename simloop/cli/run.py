@@ -42,6 +42,7 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
     """Announces a plan, executes it, builds its report and prints the verdict; ends with the run's exit code."""
     # The report's libraries are imported only when a run is at hand, so that other commands start quickly.
     from simloop.report.build import build_report
+    from simloop.report.labels import label_lines
 
     console = Console()
     _announce(console, plan)
@@ -57,6 +58,8 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
         _print_curves(console, summary)
     else:
         _print_summary(console, summary)
+    for line in label_lines(summary):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"Ran {effort.num_episodes} episodes in {wall_clock.now_s() - started_s:.0f} s; {effort.cpu_s:.0f} CPU seconds "
         f"in this process and the workers. {done} were recorded before."

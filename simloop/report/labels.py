@@ -22,9 +22,18 @@ def label_summary(arms: Sequence[ArmLabels], reference: Mapping[str, Any]) -> di
     return {"reference": dict(reference), "arms": [_arm_summary(arm) for arm in arms]}
 
 
+def label_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Returns the labels of a run for the console, one line an arm, from its ``summary.json``; none without labels."""
+    return [
+        " / ".join(str(arm[name]) for name in CELL_COLUMNS) + ": " + arm["text"]
+        for arm in summary.get("preventability", {}).get("arms", ())
+    ]
+
+
 def _arm_summary(arm: ArmLabels) -> dict[str, Any]:
     reductions = arm.impact_reductions_mps()
     return {
+        "text": label_text(arm),
         **{name: arm.key[name] for name in CELL_COLUMNS},
         "num_labelled": len(arm.labels),
         **{f"num_{label.value}": arm.count(label) for label in Preventability},

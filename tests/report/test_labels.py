@@ -18,7 +18,7 @@ from simloop.preventability import ArmLabels, label_rows
 from simloop.report.build import build_report
 from simloop.report.criticality import criticality_panels
 from simloop.report.episode_view import MAX_TRACE_POINTS, episode_view
-from simloop.report.labels import impact_text, label_text, labels_csv, preventable_fails
+from simloop.report.labels import impact_text, label_lines, label_text, labels_csv, preventable_fails
 from simloop.report.labels import labels_by_episode as by_episode
 from simloop.report.ticks import round_ticks
 from simloop.store.row import EpisodeStatus
@@ -116,6 +116,10 @@ def test_every_file_of_a_judged_run_has_the_labels(judged_run: Path) -> None:
         for key in (("expert", "xr0_4090"), ("unified_scratch", "zero"))
     )
     assert slow["num_labelled"] == 0 and slow["num_unlabelled"] == 20  # the expert does not judge itself
+    (line,) = [
+        x for x in label_lines(json.loads(files.summary_json.read_text())) if "unified_scratch / zero" in x
+    ]
+    assert line.startswith(f"cut_in / unified_scratch / zero / paused: {fast['num_pass']} pass, ")
     labels = list(csv.DictReader((judged_run / "labels.csv").open()))
     mine = {x["seed"]: x for x in labels if (x["agent"], x["timing"]) == ("unified_scratch", "zero")}
     assert fast["num_labelled"] == len(mine) == 20
