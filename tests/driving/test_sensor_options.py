@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.spec import Scenario
 from simloop_driving import sensors
+from simloop_driving.scenery.semantics import SEMANTIC_CLASSES
 from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 
 TICK_NS = CONTROL_PERIOD_NS
@@ -197,3 +200,25 @@ def test_the_front_camera_has_the_size_asked_for() -> None:
     assert world.spec.sensor("front_camera").shape == (240, 320, 3)
     assert world.capture("front_camera", 0).array.shape == (240, 320, 3)
     assert world.capture("front_camera_past", 0).array.shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize("name", sensors.EXTRA_SENSORS)
+def test_the_docs_state_every_option_with_its_default(name: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text()
+    lines = [line for line in text.splitlines() if f"`{name}`" in line] + text.splitlines()
+    assert f"| `{name}` |" in text
+    for option in dataclasses.fields(sensors.EXTRA_SENSORS[name]):
+        if option.name in ("name", "period_ms", "age_ms"):
+            continue
+        words = "\n".join(lines).replace("\n", " ")
+        assert f"`{option.name}` ({option.default:g})" in words, option.name
+    spec = started([name]).spec.sensor(name)
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` | ("))
+    assert f"{spec.period_ns // 1_000_000} ms" in row
+    assert ("privileged" in row) == spec.is_privileged
+
+
+def test_the_docs_list_every_semantic_class() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text().replace("\n", " ")
+    for code, name in enumerate(SEMANTIC_CLASSES):
+        assert f"{code} {name}" in text
