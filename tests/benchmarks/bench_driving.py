@@ -1,4 +1,4 @@
-"""Driving: simulated seconds a CPU-second without a camera, beside highway-env; milliseconds of CPU a camera frame."""
+"""Driving: simulated seconds a CPU-second without a camera, beside highway-env; CPU of camera frames and resets."""
 
 from __future__ import annotations
 
@@ -6,30 +6,43 @@ import gc
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 
 from simloop import wall_clock
 from simloop.agent import InferenceRequest
-from simloop.compose import make_agent, make_strategy, make_timing, make_world
+from simloop.compose import make_agent, make_strategy, make_timing, make_world, world_component
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop
 from simloop.metrics.evaluate import evaluate
 from simloop.plugins import load_metrics
 from simloop.runner.planning import plan_run
-from simloop.scenario_files import load_family
+from simloop.runner.rare_collection import rare_collection
+from simloop.scenario_files import load_family, shipped_families
+from simloop.spec import Case
+from simloop.world import World
 
 NUM_EPISODES = 10
 NUM_REPEATS = 8
 NUM_FRAMES = 20
+NUM_RESETS = 20
+NUM_BACKGROUND = 18
+"""Of the crowded cut-in; with the ego and the challenger there are 20 actors."""
 TARGET_RATE = 1000.0
 """Simulated seconds a CPU-second, on a core of its own."""
-TARGET_FRAME_MS = 2.0
+TARGET_RATIO = 30.0
+"""Times highway-fast-v0 of highway-env."""
+TARGET_FRAME_MS = {(96, 160): 2.0, (240, 320): 8.0}
+TARGET_RESET_MS = 5.0
 OTHERS = 2.0
-"""Other processes share caches and execution units; the checks allow this factor."""
+"""Other processes share caches and execution units; the checks of absolute times allow this factor."""
+LEAST_RATIO = 10.0
+"""Below this something has become much slower, whatever else the machine does."""
 
 
 class Rollouts:
@@ -143,10 +156,22 @@ def _shares(rollouts: Rollouts, logs: list[EpisodeLog], total_s: float) -> str:
     )
 
 
+@pytest.fixture
+def crowded(tmp_path: Path) -> str:
+    """Returns the file of a cut-in with 20 actors."""
+    family = yaml.safe_load((Path(__file__).parents[2] / "scenarios" / "driving" / "cut_in.yaml").read_text())
+    family["family"] = "crowded_cut_in"
+    family["scene"]["background"]["num_actors"] = NUM_BACKGROUND
+    file = tmp_path / "crowded_cut_in.yaml"
+    file.write_text(yaml.safe_dump(family))
+    return str(file)
+
+
 @pytest.mark.bench
-@pytest.mark.parametrize("scenario", ["cut_in", "lead_deceleration"])
-def test_simulated_seconds_a_cpu_second(scenario: str) -> None:
-    rollouts, metrics, highway = Rollouts(scenario), load_metrics(), _highway_env()
+@pytest.mark.parametrize("scenario", ["crowded_cut_in", "lead_deceleration", "signal_left"])
+def test_simulated_seconds_a_cpu_second(scenario: str, crowded: str) -> None:
+    rollouts = Rollouts(crowded if scenario == "crowded_cut_in" else scenario)
+    metrics, highway = load_metrics(), _highway_env()
     logs = rollouts.play()
     for log in logs:
         evaluate(metrics, log)
@@ -154,31 +179,34 @@ def test_simulated_seconds_a_cpu_second(scenario: str) -> None:
     simulated_s = _simulated_s(logs)
     plain_s = judged_s = highway_s = math.inf
     # Taken in turns, and the least of each: other processes can only add to a reading.
-    for _ in range(NUM_REPEATS):
-        plain_s = min(plain_s, _cpu_s(rollouts.play) / simulated_s)
-        judged_s = min(
-            judged_s, _cpu_s(lambda: [evaluate(metrics, log) for log in rollouts.play()]) / simulated_s
-        )
-        highway_s = min(highway_s, _least_s_per_simulated_s(highway))
+    with rare_collection():  # as every run plays
+        for _ in range(NUM_REPEATS):
+            plain_s = min(plain_s, _cpu_s(rollouts.play) / simulated_s)
+            judged_s = min(
+                judged_s, _cpu_s(lambda: [evaluate(metrics, log) for log in rollouts.play()]) / simulated_s
+            )
+            highway_s = min(highway_s, _least_s_per_simulated_s(highway))
     actors = np.mean([len(np.unique(log.column("world.actors", "actor"))) for log in logs])
     inferences = np.mean([log.num_rows("inferences") for log in logs])
     print(
-        f"\n{scenario}, expert, no camera: {1 / plain_s:.0f} simulated seconds a CPU-second (target "
-        f"{TARGET_RATE:.0f}), {1 / judged_s:.0f} with {len(metrics)} metrics; highway-fast-v0, idle: "
-        f"{1 / highway_s:.0f}; ratio {highway_s / plain_s:.0f} and {highway_s / judged_s:.0f}\n"
+        f"\n{scenario}, expert, no camera: {1 / judged_s:.0f} simulated seconds a CPU-second with {len(metrics)} "
+        f"metrics (target {TARGET_RATE:.0f}), {1 / plain_s:.0f} without; highway-fast-v0, idle: {1 / highway_s:.0f}; "
+        f"ratio {highway_s / judged_s:.1f} (target {TARGET_RATIO:.0f}) and {highway_s / plain_s:.1f}\n"
         f"  ours: {actors:.0f} actors, physics at 100 Hz, a latency model, {inferences:.0f} inferences an episode, "
         f"everything logged; limited by the interpreter: {_shares(rollouts, logs, plain_s * simulated_s)}\n"
         "  highway-env: 20 vehicles, simulation at 5 Hz, one Python object a vehicle"
     )
-    assert 1 / plain_s > TARGET_RATE / OTHERS
-    assert highway_s / judged_s > 1.0
+    if scenario == "crowded_cut_in":
+        assert actors == 2 + NUM_BACKGROUND
+        assert 1 / judged_s > TARGET_RATE / OTHERS
+    assert highway_s / judged_s > LEAST_RATIO
 
 
 @pytest.mark.bench
-def test_milliseconds_a_camera_frame() -> None:
+@pytest.mark.parametrize("size_px", sorted(TARGET_FRAME_MS))
+def test_milliseconds_a_camera_frame(size_px: tuple[int, int]) -> None:
     family = load_family("cut_in")
-    rollouts = Rollouts("cut_in")
-    world = rollouts.world
+    world = make_world(world_component("driving", {**family.world_config, "camera_size_px": list(size_px)}))
     world.reset(family.scenario(0), 0)
     period_ns = world.spec.control_period_ns
     sensor = world.spec.sensor("front_camera")
@@ -206,7 +234,37 @@ def test_milliseconds_a_camera_frame() -> None:
     frame_ms = 1e3 * (frame_s - step_s) / NUM_FRAMES
     print(
         f"\nfront camera {sensor.shape[1]}x{sensor.shape[0]}: {frame_ms:.2f} ms of CPU a frame (target "
-        f"{TARGET_FRAME_MS:.0f}), {1e3 * step_s / NUM_FRAMES:.3f} ms of world a tick taken off; limited by "
+        f"{TARGET_FRAME_MS[size_px]:.0f}), {1e3 * step_s / NUM_FRAMES:.3f} ms of world a tick taken off; limited by "
         "transforming and shading the pixels of road and vehicles at 2 x 2 samples each"
     )
-    assert frame_ms < OTHERS * TARGET_FRAME_MS
+    assert sensor.shape == (*size_px, 3)
+    assert frame_ms < OTHERS * TARGET_FRAME_MS[size_px]
+
+
+def _reset_ms(world: World, cases: list[Case]) -> float:
+    def resets() -> None:
+        for case in cases:
+            world.reset(case.scenario, case.seed)
+
+    resets()
+    return 1e3 * min(_cpu_s(resets) for _ in range(NUM_REPEATS)) / len(cases)
+
+
+@pytest.mark.bench
+def test_milliseconds_a_reset() -> None:
+    """Every driving family: the first case again and again, and fifty cases."""
+    again_ms: dict[str, float] = {}
+    other_ms: dict[str, float] = {}
+    families = [load_family(name) for name in shipped_families()]
+    for family in (f for f in families if f.world == "driving"):
+        name, world = family.name, make_world(world_component(family.world, family.world_config))
+        cases = [family.case(seed) for seed in range(NUM_RESETS)]
+        again_ms[name] = _reset_ms(world, [cases[0]] * NUM_RESETS)
+        other_ms[name] = _reset_ms(world, cases)
+    slowest = max(again_ms, key=again_ms.__getitem__)
+    print(
+        f"\nreset: {np.median(list(again_ms.values())):.2f} ms of CPU (median of {len(again_ms)} families), at most "
+        f"{again_ms[slowest]:.2f} ({slowest}); of the next case: {np.median(list(other_ms.values())):.2f} ms, at most "
+        f"{max(other_ms.values()):.2f} (target {TARGET_RESET_MS:.0f})"
+    )
+    assert max(again_ms.values()) < OTHERS * TARGET_RESET_MS
