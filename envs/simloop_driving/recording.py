@@ -12,7 +12,16 @@ from simloop_driving import step_kernel
 from simloop_driving.collisions import contacts as contact_rows
 from simloop_driving.collisions.fault import Body, CollisionKind, classify_collision, is_ego_at_fault
 from simloop_driving.roads.road_map import SIGNAL_KINDS, RoadMap
-from simloop_driving.roads.route import JUNCTION, LEFT_EDGE_M, Paths, Route, pose_at, value_at
+from simloop_driving.roads.route import (
+    JUNCTION,
+    LEFT_EDGE_M,
+    STOP_S_M,
+    STOP_SIGNAL,
+    Paths,
+    Route,
+    pose_at,
+    value_at,
+)
 from simloop_driving.roads.route import WIDTH_M as ROUTE_WIDTH_M
 from simloop_driving.roads.route import X_M as ROUTE_X_M
 from simloop_driving.roads.route import Y_M as ROUTE_Y_M
@@ -157,7 +166,8 @@ def _sample_index(route: Route, s_m: FloatArray) -> IntArray:
 def _is_in_opposite_lane(route: Route, s_m: FloatArray, d_m: FloatArray) -> npt.NDArray[np.bool_]:
     index = _sample_index(route, s_m)
     is_left: npt.NDArray[np.bool_] = d_m > route.samples[LEFT_EDGE_M, index]
-    return is_left & (route.samples[JUNCTION, index] == 0.0)
+    is_outside: npt.NDArray[np.bool_] = route.samples[JUNCTION, index] == 0.0
+    return is_left & is_outside
 
 
 def _lanes_of_all(
@@ -258,7 +268,7 @@ def infraction_columns(stops: FloatArray, rows: list[int]) -> Columns:
     return {
         "t_ns": [round(float(stops[i, stop_lines.PASSED_S]) * 1e9) for i in rows],
         "kind": [stop_lines.INFRACTIONS[int(stops[i, stop_lines.INFRACTION])] for i in rows],
-        "station_m": [float(stops[i, stop_lines.STOP_S_M]) for i in rows],
+        "station_m": [float(stops[i, STOP_S_M]) for i in rows],
     }
 
 
@@ -304,7 +314,7 @@ def actor_contact_columns(pair_ticks: FloatArray, first: int, control_period_ns:
 
 def used_signals(stops: FloatArray) -> IntArray:
     """Returns the map's indices of the signals on any path, in order."""
-    used: IntArray = np.unique(stops[:, stop_lines.STOP_SIGNAL].astype(np.int64))
+    used: IntArray = np.unique(stops[:, STOP_SIGNAL].astype(np.int64))
     return used
 
 

@@ -76,7 +76,8 @@ def _project(
 ) -> tuple[float, float]:
     x, y = actors[X_M, actor], actors[Y_M, actor]
     if on_path[ON_OFFSET_M, actor] == math.inf:
-        return project(samples, step_m, x, y, nearest_coarse(samples, step_m, x, y))
+        s, d = project(samples, step_m, x, y, nearest_coarse(samples, step_m, x, y))
+        return s, d
     guess = on_path[ON_STATION_M, actor] + TICK_S * actors[SPEED_MPS, actor] * on_path[ON_WAY, actor]
     s, d = project(samples, step_m, x, y, guess)
     if abs(d) > BESIDE_M:  # it may have come near another leg of the path

@@ -244,9 +244,7 @@ def _is_blocked(
             math.sqrt(speed * speed + 2.0 * OWN_ACCELERATION_MPS2 * max(to_entry, 0.0)), local_top
         )
         own_speed_there = max(own_speed_there, 0.0)
-        speed_then = other_speed
-        if is_coming:
-            speed_then = max(min(other_speed + OTHERS_ACCELERATION_MPS2 * own_in, other_top), other_speed)
+        speed_then = max(min(other_speed + OTHERS_ACCELERATION_MPS2 * own_in, other_top), other_speed)
         gap = other_to_entry - 0.5 * (other_speed + speed_then) * own_in - 2.0 * half
         excess = max(speed_then * speed_then - own_speed_there * own_speed_there, 0.0)
         return bool(gap < MERGING_GAP_M + MERGING_GAP_S * speed_then + excess / (2.0 * MERGING_BRAKING_MPS2))
@@ -262,7 +260,7 @@ def _local_top(row: FloatArray, profile: FloatArray, step_m: float, desired: flo
     last = profile.shape[0] - 1
     entry = profile[min(max(int(row[OWN_IN_M] / step_m), 0), last)]
     leave = profile[min(max(int(min(row[OWN_OUT_M], row[OWN_IN_M] + 20.0) / step_m), 0), last)]
-    return max(min(desired, entry, leave), 1.0)
+    return float(max(min(desired, entry, leave), 1.0))
 
 
 @numba.njit(cache=True)
@@ -344,11 +342,16 @@ def give_way(
             while other >= 0:
                 if other != own and abs(actors[PATH_D_M, other]) < BESIDE_M:
                     gap = _merging_gap(zone, actors, own, other) if zone[IS_MERGE] > 0.0 else math.inf
-                    if gap < MERGING_SIGHT_M and _goes_first(
-                        zone, actors, decisions, other, has_decided, stops, stop_start, signal_states
-                    ):
-                        closing = speed - actors[SPEED_MPS, other]
-                        following = min(following, idm_acceleration(speed, desired_mps, gap, closing))
+                    if gap < MERGING_SIGHT_M:
+                        goes = _goes_first(zone, actors, decisions, other)
+                        if not goes and (other == EGO or not has_decided):
+                            entry, stood_at = zone[OTHER_IN_M], decisions[STOOD_AT]
+                            goes = not is_held(
+                                actors, stood_at, other, entry, stops, stop_start, signal_states
+                            )
+                        if goes:
+                            closing = speed - actors[SPEED_MPS, other]
+                            following = min(following, idm_acceleration(speed, desired_mps, gap, closing))
                     if not has_decided and not is_blocked:
                         is_blocked = _is_blocked(
                             zone, actors, decisions, own, other, local_top, stops, stop_start, signal_states
@@ -369,23 +372,11 @@ def give_way(
 
 
 @numba.njit(cache=True)
-def _goes_first(
-    row: FloatArray,
-    actors: FloatArray,
-    decisions: FloatArray,
-    other: int,
-    has_decided: bool,
-    stops: FloatArray,
-    stop_start: IntArray,
-    signal_states: IntArray,
-) -> bool:
-    """Whether who is ahead where paths run together will not let others in before it."""
-    is_inside = actors[PATH_S_M, other] + 0.5 * actors[LENGTH_M, other] >= row[OTHER_IN_M]
-    if is_inside or (other != EGO and decisions[DECIDED_M, other] >= row[OTHER_IN_M] + 1.0):
+def _goes_first(row: FloatArray, actors: FloatArray, decisions: FloatArray, other: int) -> bool:
+    """Whether an actor is where paths run together, or has decided to be."""
+    if actors[PATH_S_M, other] + 0.5 * actors[LENGTH_M, other] >= row[OTHER_IN_M]:
         return True
-    if has_decided and other != EGO:
-        return False
-    return not is_held(actors, decisions[STOOD_AT], other, row[OTHER_IN_M], stops, stop_start, signal_states)
+    return other != EGO and bool(decisions[DECIDED_M, other] >= row[OTHER_IN_M] + 1.0)
 
 
 @numba.njit(cache=True)
