@@ -14,7 +14,7 @@ from simloop.preventability import ArmLabels, CaseLabel, Preventability
 from simloop.report.cells import CELL_COLUMNS, Rows
 
 LABELS_NAME = "labels.csv"
-MAX_FAILS_SHOWN = 40
+MAX_FAILS_SHOWN = 15
 
 
 def label_summary(arms: Sequence[ArmLabels], reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from simloop.report.criticality import criticality_panels
 from simloop.report.episode_view import episode_view
 from simloop.report.heat_map import HeatMap
 from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
-from simloop.report.labels import impact_text, labels_by_episode, preventable_fails
+from simloop.report.labels import MAX_FAILS_SHOWN, impact_text, labels_by_episode, preventable_fails
 from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
@@ -194,6 +194,7 @@ def build_page(
             for arm in arms
         ],
         fails=preventable_fails(rows, labels),
+        max_fails=MAX_FAILS_SHOWN,
         maps=[_map_view(heat_map, number) for number, heat_map in enumerate(maps)],
         criticality=[
             {"title": p.title, "svg": Markup(p.svg), "shares": p.shares}
