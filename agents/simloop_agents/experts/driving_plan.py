@@ -23,7 +23,6 @@ from simloop_agents.experts.driving_passing import (
     is_free_to_pass,
     lateral_rate_per_m,
     lateral_target_m,
-    propose_sides,
     refrain,
 )
 from simloop_agents.experts.driving_priority import (
@@ -31,6 +30,7 @@ from simloop_agents.experts.driving_priority import (
     note_conflicts,
     priority_demand_mps2,
 )
+from simloop_agents.experts.driving_sides import propose_sides
 
 FloatArray = npt.NDArray[np.float64]
 
