@@ -42,7 +42,8 @@ def _play(scene: Mapping[str, Any], *, seconds: float, **blocks: Any) -> tuple[E
 
 def _of(log: EpisodeLog, actor: int, column: str) -> FloatArray:
     rows = np.asarray(log.column("actors", "actor")) == actor
-    return np.asarray(log.column("actors", column), dtype=np.float64)[rows]
+    values: FloatArray = np.asarray(log.column("actors", column), dtype=np.float64)[rows]
+    return values
 
 
 def _kinds(log: EpisodeLog) -> list[tuple[str, int, float]]:
@@ -114,7 +115,7 @@ def test_a_door_is_hit_by_who_drives_into_it() -> None:
     outcomes = {}
     for lateral_m in (-0.9, 0.9):
         _, world = _play(
-            scene | {"ego": scene["ego"] | {"lateral_offset_m": lateral_m}},  # type: ignore[operator]
+            scene | {"ego": scene["ego"] | {"lateral_offset_m": lateral_m}},
             seconds=6.0,
             actors={"parked": {"lane": "parking", "gap_m": 30.0, "lateral_offset_m": 0.2}},
             manoeuvres=[

@@ -128,7 +128,7 @@ def test_before_the_end_of_its_lane_it_leaves_or_brakes() -> None:
     )
 
 
-class _Driver(IDMVehicle):
+class _Driver(IDMVehicle):  # type: ignore[misc]
     """highway-env's driver with the constants of ours; vehicles are points, as it measures between centres."""
 
     COMFORT_ACC_MAX = idm.MAX_ACCELERATION_MPS2
