@@ -17,6 +17,9 @@ from PIL import Image, ImageDraw
 
 from simloop.spec import Scenario
 from simloop_driving import sensors
+from simloop_driving.camera import CameraScene
+from simloop_driving.roads.road_map import RoadMap, load_map
+from simloop_driving.scenario.actor_state import ACTOR_CLASSES, ACTOR_DIMENSIONS_M
 from simloop_driving.scenery.semantics import FIRST_ACTOR, SEMANTIC_CLASSES
 from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 
@@ -56,6 +59,21 @@ SCENE: dict[str, Any] = {
     "signals": {"green_s": 20.0, "amber_s": 3.0, "all_red_s": 2.0, "offset_s": 0.0},
     "criteria": {"goal_distance_m": 100.0},
 }  # fmt: skip
+VIEWS: tuple[tuple[str, int, int, float, tuple[tuple[Any, ...], ...]], ...] = (
+    ("town", 111, -1, 98.0, (("car", 119.0, 3.5, math.pi), ("pedestrian", 113.0, -4.2, 1.6))),
+    ("town", 212, -1, 102.0, (("motorcycle", 115.0, 0.0, 0.0),)),
+    ("rural", 2, -1, 100.0, (("truck", 128.0, 0.1, 0.0),)),
+    (
+        "rural",
+        3,
+        -1,
+        100.0,
+        (("car", 118.0, -0.9, 0.0), ("door", 118.3, 0.35, 0.0), ("car", 150.0, 3.5, math.pi)),
+    ),
+    ("merge", 4, -4, 5.0, (("truck", 60.0, 0.0, 0.0), ("car", 35.0, 3.5, 0.0))),
+    ("roundabout", 4, -1, 180.0, (("bicycle", 190.0, -1.0, 0.0),)),
+)
+"""Map, road, lane and station of the ego; class, station, offset and turn of each actor."""
 EXTRA: dict[str, Any] = {
     "rgb_camera": {"height_px": 240, "width_px": 400},
     "semantic_camera": {"height_px": 240, "width_px": 400},
@@ -155,6 +173,33 @@ def cameras(seen: dict[str, Array]) -> Image.Image:
     )
 
 
+def lane_pose(road_map: RoadMap, samples: slice, s_m: float, d_m: float, turn_rad: float) -> Array:
+    """Pose at a place along and across a lane, turned from its direction."""
+    rows = (road_map.x_m, road_map.y_m, road_map.yaw_rad)
+    x, y, yaw = (float(np.interp(s_m, road_map.s_m[samples], row[samples])) for row in rows)
+    return np.array([x - d_m * math.sin(yaw), y + d_m * math.cos(yaw), yaw + turn_rad])
+
+
+def maps() -> Image.Image:
+    """The front camera on the shipped maps."""
+    panels = []
+    for name, road, lane, station_m, actors in VIEWS:
+        road_map = load_map(name)
+        samples = road_map.samples(road_map.lane_index(road, lane))
+        scene = CameraScene(road_map, size_px=(240, 400))
+        rgb = scene.render(
+            lane_pose(road_map, samples, station_m, 0.0, 0.0),
+            np.array([lane_pose(road_map, samples, *place) for _, *place in actors]).reshape(-1, 3),
+            np.array([ACTOR_DIMENSIONS_M[kind] for kind, *_ in actors]).reshape(-1, 3),
+            [ACTOR_CLASSES.index(kind) for kind, *_ in actors],
+            [False] * len(actors),
+            None,
+            np.arange(len(road_map.signal_kind)) % 3,
+        )
+        panels.append((f"{name}, road {road}", Image.fromarray(rgb)))
+    return titled(panels, 2)
+
+
 def from_above(seen: dict[str, Array]) -> Image.Image:
     """Lidar points, radar detections, noisy objects and the bird's-eye raster."""
     panels = []
@@ -168,8 +213,9 @@ def from_above(seen: dict[str, Array]) -> Image.Image:
     x, y = ranges * np.cos(elevation) * np.cos(azimuth), ranges * np.cos(elevation) * np.sin(azimuth)
     z = 1.75 + ranges * np.sin(elevation)
     for row, column in np.argwhere(ranges > 0.0):
-        is_raised = z[row, column] > 0.25
-        plan.dot(x[row, column], y[row, column], RED if is_raised else GREY, 1.2 if is_raised else 0.6)
+        is_raised = bool(z[row, column] > 0.25)
+        place = float(x[row, column]), float(y[row, column])
+        plan.dot(*place, RED if is_raised else GREY, 1.2 if is_raised else 0.6)
     plan.ego()
     panels.append(("lidar from above (red: more than 0.25 m above the ground)", plan.image))
 
@@ -287,6 +333,7 @@ def main() -> None:
     seen = {sensor.name: np.asarray(world.capture(sensor.name, 0).array) for sensor in world.spec.sensors}
     assert len(PALETTE) == FIRST_ACTOR + 8
     cameras(seen).save(FOLDER / "sensors_cameras.png", optimize=True)
+    maps().save(FOLDER / "sensors_maps.png", optimize=True)
     from_above(seen).save(FOLDER / "sensors_above.png", optimize=True)
     from_the_map(seen).save(FOLDER / "sensors_map.png", optimize=True)
     world.reset(Scenario(family="docs", world="driving", parameters={}, scene=SCENE), 3)

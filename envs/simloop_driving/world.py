@@ -149,6 +149,9 @@ class DrivingWorld(World):
         num_actors = state.actors.shape[1]
         self._state = state
         paints = generator(stream_key("driving.paint", scenario.family, seed))
+        actor_paint = paints.integers(NUM_PAINTS, size=num_actors - 1)
+        for body, part in state.attached:
+            actor_paint[part - 1] = actor_paint[body - 1]
         self._step = 0
         self._ego = self._start_ego(scene, state)
         self._control = np.zeros(tracking.NUM_CONTROL_ENTRIES)
@@ -164,7 +167,7 @@ class DrivingWorld(World):
             family=scenario.family,
             seed=seed,
             start=state,
-            actor_paint=paints.integers(NUM_PAINTS, size=num_actors - 1),
+            actor_paint=actor_paint,
             actor_record=self._actor_record,
             motion_record=self._motion_record,
         )

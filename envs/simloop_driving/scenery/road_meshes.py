@@ -170,14 +170,25 @@ def _add_border(
         if lane < opposite:  # both directions share this line; it is drawn once
             _add_centre_line(soup, road_map, line, s_m, half_m)
     elif neighbour < 0 or road_map.lane_kind[neighbour] == SHOULDER:
-        is_motorway = road_map.lane_opposite[lane] < 0
-        width_m = _EDGE_WIDTH_M if is_motorway else _NARROW_EDGE_WIDTH_M
-        _add_line(soup, line, s_m, side * (half_m - 0.5 * width_m), width_m)
+        _add_edge_line(soup, road_map, line, s_m, half_m, side)
     elif road_map.lane_kind[neighbour] == DRIVING:
-        if side < 0.0:  # the neighbour to the right shares this line; it is drawn once
-            _add_dashes(soup, line, -half_m, s_m)
+        if side > 0.0:
+            return  # the neighbour shares this line; it is drawn once
+        beside = LaneLine(road_map, neighbour)
+        is_open = beside.width_at(s_m * (beside.length_m / line.length_m)) >= _SMALLEST_MARKED_M
+        _add_dashes(soup, line, -half_m, s_m, is_open)
+        for run in np.split(np.arange(len(s_m)), np.flatnonzero(np.diff(is_open)) + 1):
+            if not is_open[run[0]] and len(run) > 1:  # the lane beside is closed here: the road ends
+                _add_edge_line(soup, road_map, line, s_m[run], half_m[run], side)
     elif road_map.lane_kind[neighbour] in (_PARKING, _BIKING):
         _add_line(soup, line, s_m, side * half_m, _NARROW_MARKING_WIDTH_M)
+
+
+def _add_edge_line(
+    soup: TriangleSoup, road_map: RoadMap, line: LaneLine, s_m: FloatArray, half_m: FloatArray, side: float
+) -> None:
+    width_m = _EDGE_WIDTH_M if road_map.lane_opposite[line.lane] < 0 else _NARROW_EDGE_WIDTH_M
+    _add_line(soup, line, s_m, side * (half_m - 0.5 * width_m), width_m)
 
 
 def _add_line(
@@ -188,9 +199,17 @@ def _add_line(
     soup.add_strip(left, right, MARKING, semantics.LANE_MARKING)
 
 
-def _add_dashes(soup: TriangleSoup, line: LaneLine, centre_m: FloatArray, centre_s_m: FloatArray) -> None:
+def _add_dashes(
+    soup: TriangleSoup,
+    line: LaneLine,
+    centre_m: FloatArray,
+    centre_s_m: FloatArray,
+    is_open: npt.NDArray[np.bool_],
+) -> None:
     for start_m in np.arange(0.0, line.length_m - _DASH_M, _DASH_PERIOD_M):
         s_m = np.array([start_m, start_m + _DASH_M])
+        if not is_open[np.minimum(np.searchsorted(centre_s_m, s_m), len(is_open) - 1)].all():
+            continue
         _add_line(soup, line, s_m, np.interp(s_m, centre_s_m, centre_m), _MARKING_WIDTH_M)
 
 
