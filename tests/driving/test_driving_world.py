@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from gymnasium.utils.env_checker import check_env
 
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.log import EpisodeLog
@@ -19,7 +18,7 @@ from simloop.scenario_files import load_family
 from simloop.spec import Scenario
 from simloop.world import Anchor, OutcomeState
 from simloop_driving.actions import ACTION_SPECS
-from simloop_driving.gym_ids import FAMILY_BY_ID, make_env
+from simloop_driving.gym_ids import FAMILY_BY_ID
 from simloop_driving.recording import TABLES
 from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
@@ -133,7 +132,7 @@ def _asks_for_progress(family: str) -> bool:
 @pytest.mark.parametrize("family", sorted(filter(_asks_for_progress, FAMILY_BY_ID.values())))
 def test_standing_still_fails(family: str) -> None:
     world = DrivingWorld(action="acceleration")
-    for seed in range(10):
+    for seed in range(3):
         _hold(world, load_family(family).scenario(seed), (-9.0, 0.0), seed)
         assert world.outcome().state is OutcomeState.FAIL
 
@@ -351,16 +350,6 @@ def test_time_and_actions_are_checked() -> None:
     for action in (np.zeros(3), np.array([0.0, 0.0, np.nan, 1.0])):
         with pytest.raises(ValueError, match="allowed are 4 finite numbers"):
             world.actuate(action)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("family", sorted(FAMILY_BY_ID.values()))
-def test_gymnasium_environment_passes_its_checker(family: str) -> None:
-    env = make_env(family)
-    check_env(env, skip_render_check=True)
-    _, info = env.reset(seed=4)
-    assert info["is_success"] is False
-    env.close()
 
 
 def _play_to_end(world: DrivingWorld, scenario: Scenario) -> int:

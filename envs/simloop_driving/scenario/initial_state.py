@@ -282,7 +282,9 @@ class _Builder:
 
     def _opposite_path(self, s_m: float, where: str) -> tuple[int, float]:
         """Returns the path of somebody who comes towards the ego, and the station beside ``s_m`` of the route."""
-        there = int(self.road_map.lane_opposite[lane_at(self.route, s_m)])
+        ahead = self.route.path_lanes[max(min(int(s_m / self.route.step_m), len(self.route.path_lanes) - 1), 0) :]
+        opposite = self.road_map.lane_opposite[ahead]
+        there = int(opposite[np.argmax(opposite >= 0)])  # in a junction, the one behind it
         home = int(self.road_map.lane_opposite[lane_at(self.route, self.scene.ego.station_m)])
         if there < 0:
             raise ConfigurationError(
@@ -293,8 +295,7 @@ class _Builder:
         if home >= 0:
             lanes = find_route(self.road_map, there, home)
         route = route_along(self.road_map, lanes)
-        d_m = lane_offsets(self.road_map, self.route, s_m)["opposite"]
-        x_m, y_m, _ = pose_at(self.route.samples, self.route.step_m, s_m, d_m)
+        x_m, y_m, _ = pose_at(self.route.samples, self.route.step_m, s_m, 0.0)
         guess_m = nearest_coarse(route.samples, route.step_m, x_m, y_m)
         return self._path(route), float(project(route.samples, route.step_m, x_m, y_m, guess_m)[0])
 
