@@ -176,6 +176,9 @@ def _suite_of(file: Traversable | Path) -> Suite:
             raise UnknownNameError("key", str(key), _KEYS, where=where)
     if "suite" not in content or ("axes" in content) == ("sweep" in content):
         raise ConfigurationError(f"{where}: the keys suite and either axes or sweep are required.")
+    for key in ("reference_agents", "heat_map"):
+        if key in content and "sweep" in content:
+            raise ConfigurationError(f"{where}: {key} goes with axes; a sweep has none.")
     grids: Any = content.get("axes", [])
     grids = grids if isinstance(grids, list) else [grids]
     criteria = content.get("criteria") or []

@@ -161,17 +161,29 @@ def _judge_preventable(criterion: PreventableCriterion, rows: Rows, manifest: Ma
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_APPLICABLE, detail=detail)
     names = ", ".join(manifest.reference["agents"])
     arms = [a for a in label_rows(rows, manifest.reference) if criterion.selection.matches(a.key)]
+    keys = [arm.key for arm in arms]
+    num_errors = (
+        sum(
+            row["status"] == EpisodeStatus.AGENT_ERROR.value and {c: row[c] for c in keys[0]} in keys
+            for row in rows
+        )
+        if keys
+        else 0
+    )
     num_labelled = sum(len(arm.labels) for arm in arms)
     if not num_labelled:
         detail = f"no case that it and one of {names} have a result for"
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
-    num_fails = sum(arm.count(Preventability.PREVENTABLE_FAIL) for arm in arms)
-    num_unlabelled = sum(arm.num_unlabelled for arm in arms)
-    detail = f"{num_fails} preventable of {num_labelled} labelled cases, judged by {names}"
+    num_preventable = sum(arm.count(Preventability.PREVENTABLE_FAIL) for arm in arms)
+    num_unlabelled = sum(arm.num_unlabelled for arm in arms) - num_errors
+    detail = f"{num_preventable} preventable of {num_labelled} labelled cases, judged by {names}"
+    if num_errors:
+        detail += f", and {num_errors} agent errors, which count as that"
     if num_unlabelled:
         detail += f", {num_unlabelled} without a label"
+    num_fails, num_cases = num_preventable + num_errors, num_labelled + num_errors
     is_met = (criterion.at_most is None or num_fails <= criterion.at_most) and (
-        criterion.at_most_ratio is None or num_fails <= criterion.at_most_ratio * num_labelled
+        criterion.at_most_ratio is None or num_fails <= criterion.at_most_ratio * num_cases
     )
     state = CriterionState.PASS if is_met else CriterionState.FAIL
     return CriterionResult(name=criterion.name, state=state, detail=detail)

@@ -214,12 +214,20 @@ def crash(agent: str, text: str) -> list[dict[str, Any]]:
         ("ssff", "sssf", {"at_most_ratio": 0.25}, "pass", "1 preventable of 4"),
         ("ssff", "sssf", {"at_most_ratio": 0.2}, "fail", "1 preventable of 4"),
         (
-            "ssfe",
+            "ssft",
             "ssf",
             {"at_most": 0},
             "pass",
-            "0 preventable of 3 labelled cases, judged by b, 1 without a label",
+            "0 preventable of 3 labelled cases, judged by b, 1 without a",
         ),
+        (
+            "ssfe",
+            "ssf",
+            {"at_most": 0},
+            "fail",
+            "0 preventable of 3 labelled cases, judged by b, and 1 agent errors",
+        ),
+        ("ssfe", "ssf", {"at_most_ratio": 0.25}, "pass", "0 preventable of 3 labelled cases"),
         ("eei", "sss", {"at_most": 0}, "not judged", "no case that it and one of b have a result for"),
     ],
 )

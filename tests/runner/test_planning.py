@@ -320,3 +320,9 @@ def test_what_breaks_at_reset_is_left_to_the_episodes(
     monkeypatch.setattr(FaultyWall, "reset", broken)
     assert len(plan_run([f"suite={walls.folder / 'walls.yaml'}"]).tasks) == 32
     assert "wall breaks at seed 0" in caplog.text
+
+
+def test_a_sweep_has_no_reference_agents(grid: Path) -> None:
+    grid.write_text("suite: s\nreference_agents: rss\nsweep: {kind: latency}\n")
+    with pytest.raises(ConfigurationError, match="reference_agents goes with axes; a sweep has none"):
+        plan_run(["suite=grid.yaml"])
