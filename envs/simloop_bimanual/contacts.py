@@ -7,56 +7,44 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simloop.log import Columns
 from simloop_bimanual.model import TwoArmModel
 from simloop_bimanual.robosuite_import import load_mujoco
 
-CLASSES = ("left_arm", "right_arm", "left_gripper", "right_gripper", "pot", "table", "floor")
-"""Classes that the ``contacts`` table names. An arm includes its mount, a gripper its hand and fingers."""
-
 HYSTERESIS_NS = 50_000_000
 """Touches of a pair less than this apart are one contact."""
 
-# The fingers are told apart from the hand, because only they may touch the pot.
-_GROUPS = (*CLASSES, "left_fingers", "right_fingers")
-_NUM_GROUPS = len(_GROUPS)
 _NEVER = np.int64(-(2**40))
 
 
-def _class_pair(groups: tuple[str, str]) -> str:
-    """Names of two groups' classes, in the order of ``CLASSES``."""
-    return "-".join(sorted((group.replace("_fingers", "_gripper") for group in groups), key=CLASSES.index))
+class _ClassPairs:
+    """The pairs of classes of a model's geoms: what a pair is called, and whether the task asks for it.
 
+    Args:
+        model: The physics model.
+        allowed: Pairs of classes that the task asks for; a gripper's fingers may touch each other in every task.
+    """
 
-def _is_allowed(a: str, b: str) -> bool:
-    """Contacts that the task asks for: fingers on the pot, the pot on the table, a gripper's fingers on each other."""
-    if "pot" in (a, b):
-        other = b if a == "pot" else a
-        return other in ("left_fingers", "right_fingers", "table")
-    return a == b and a.endswith("_fingers")
+    def __init__(self, model: TwoArmModel, allowed: frozenset[frozenset[str]]) -> None:
+        names = model.class_names
+        self._names = names
+        pairs = [(i, j) for i in range(len(names)) for j in range(i, len(names))]
+        number = np.zeros((len(names),) * 2, dtype=np.int64)
+        for pair, (i, j) in enumerate(pairs):
+            number[i, j] = number[j, i] = pair
+        self.of_geoms = number[np.ix_(model.geom_class, model.geom_class)]
+        self.labels = [self._label(names[i], names[j]) for i, j in pairs]
+        self.is_allowed = [
+            frozenset({names[i], names[j]}) in allowed or (i == j and names[i].endswith("_fingers"))
+            for i, j in pairs
+        ]
 
-
-def _pairs() -> tuple[tuple[str, str], ...]:
-    return tuple((_GROUPS[i], _GROUPS[j]) for i in range(_NUM_GROUPS) for j in range(i, _NUM_GROUPS))
-
-
-_PAIRS = _pairs()
-
-
-def geom_group(name: str) -> str:
-    """Returns the group of a geom of the TwoArmLift model by its name."""
-    for index, side in enumerate(("left", "right")):
-        if name.startswith(f"gripper{index}_"):
-            return f"{side}_fingers" if "finger" in name else f"{side}_gripper"
-        if name.startswith((f"robot{index}_", f"fixed_mount{index}_")):
-            return f"{side}_arm"
-    if name.startswith("pot_"):
-        return "pot"
-    if name.startswith("table"):
-        return "table"
-    return "floor"
+    def _label(self, *groups: str) -> str:
+        """Names of two classes in the model's order; fingers count as their gripper."""
+        return "-".join(
+            sorted((group.replace("_fingers", "_gripper") for group in groups), key=self._names.index)
+        )
 
 
 @numba.njit(cache=True)
@@ -78,40 +66,6 @@ def _touching_pairs(
     return count
 
 
-@numba.njit(cache=True)
-def touches_both_fingers(contact_geoms: Any, role: Any, out: Any) -> None:
-    """Writes for each arm whether both of its finger pads touch the pot's handle.
-
-    Args:
-        contact_geoms: (num_contacts, 2) geom ids.
-        role: (num_geoms,) 1..4 for the pads (left arm's two, right arm's two), 5 and 6 for the geoms of the handle
-            meant for the left and the right arm, else 0.
-        out: (2,) bool, written.
-    """
-    seen = 0
-    for i in range(contact_geoms.shape[0]):
-        a, b = role[contact_geoms[i, 0]], role[contact_geoms[i, 1]]
-        if a > b:
-            a, b = b, a
-        if 1 <= a <= 4 and ((b == 5 and a <= 2) or (b == 6 and a >= 3)):
-            seen |= 1 << a
-    out[0] = seen & 6 == 6
-    out[1] = seen & 24 == 24
-
-
-def grasp_roles(model: TwoArmModel) -> npt.NDArray[np.int64]:
-    """Returns the ``role`` argument of ``touches_both_fingers`` for a model."""
-    role = np.zeros(len(model.geom_names), dtype=np.int64)
-    for geom, name in enumerate(model.geom_names):
-        for arm in range(2):
-            for finger in range(2):
-                if name == f"gripper{arm}_right_finger{finger + 1}_pad_collision":
-                    role[geom] = 1 + 2 * arm + finger
-            if name.startswith(f"pot_handle{arm}_"):
-                role[geom] = 5 + arm
-    return role
-
-
 @dataclass(slots=True, kw_only=True)
 class _Contact:
     pair: int
@@ -125,22 +79,23 @@ class ContactRecorder:
 
     Args:
         model: The physics model.
+        allowed: Pairs of ``model.class_names`` whose contact the task asks for; every other one is a collision.
         physics_period_ns: Length of a substep.
     """
 
-    def __init__(self, model: TwoArmModel, physics_period_ns: int) -> None:
-        groups = [_GROUPS.index(geom_group(name)) for name in model.geom_names]
-        index = {}
-        for number, (a, b) in enumerate(_PAIRS):
-            index[_GROUPS.index(a), _GROUPS.index(b)] = index[_GROUPS.index(b), _GROUPS.index(a)] = number
-        self._pair_of_geoms = np.array([[index[a, b] for b in groups] for a in groups], dtype=np.int64)
+    def __init__(
+        self, model: TwoArmModel, allowed: frozenset[frozenset[str]], physics_period_ns: int
+    ) -> None:
+        self._pairs = _ClassPairs(model, allowed)
+        self._pair_of_geoms = self._pairs.of_geoms
+        num_pairs = len(self._pairs.labels)
         self._period_ns = physics_period_ns
         self._gap = HYSTERESIS_NS // physics_period_ns
         self._mj_model = model.mj_model
         self._mujoco = load_mujoco()
-        self._started = np.zeros(len(_PAIRS), dtype=np.int64)
-        self._last = np.full(len(_PAIRS), _NEVER)
-        self._before = np.full(len(_PAIRS), _NEVER)
+        self._started = np.zeros(num_pairs, dtype=np.int64)
+        self._last = np.full(num_pairs, _NEVER)
+        self._before = np.full(num_pairs, _NEVER)
         self._open: dict[int, _Contact] = {}
         self._rows: list[_Contact] = []
 
@@ -178,11 +133,10 @@ class ContactRecorder:
             if is_over or substep - contact.last > self._gap:
                 rows.append(self._open.pop(pair))
         rows.sort(key=lambda contact: (contact.start, contact.pair))
-        names = [_PAIRS[contact.pair] for contact in rows]
-        allowed = [_is_allowed(a, b) for a, b in names]
+        allowed = [self._pairs.is_allowed[contact.pair] for contact in rows]
         return {
             "t_ns": np.array([contact.start * self._period_ns for contact in rows], dtype=np.int64),
-            "class_pair": [_class_pair(groups) for groups in names],
+            "class_pair": [self._pairs.labels[contact.pair] for contact in rows],
             "is_collision": np.array([not one for one in allowed], dtype=bool),
             "impact_speed_mps": np.array([contact.impact_speed_mps for contact in rows], dtype=np.float64),
             "is_at_fault": np.array([not one for one in allowed], dtype=bool),

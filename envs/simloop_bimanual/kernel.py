@@ -35,8 +35,13 @@ NUM_JOINTS = 7
 ACTION_SIZE = 14
 
 
-def state_dtype(num_dofs: int) -> np.dtype[Any]:
-    """Layout of the controller record: constants of the model, then state, then work space."""
+def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
+    """Layout of the controller record: constants of the model, then state, then work space.
+
+    Args:
+        num_dofs: Degrees of freedom of the model.
+        num_objects: Room for objects, at least 1.
+    """
     f, i, n, a = np.float64, np.int64, NUM_JOINTS, NUM_ARMS
     return np.dtype(
         [
@@ -55,8 +60,10 @@ def state_dtype(num_dofs: int) -> np.dtype[Any]:
             ("dof_to_joint", i, (a, num_dofs)),
             ("dof_inertia", i, (num_dofs,)),
             ("dof_parent", i, (num_dofs,)),
-            ("pot_body", i),
-            ("pot_dof", i),
+            ("num_fingers", i),
+            ("num_objects", i),
+            ("object_body", i, (num_objects,)),
+            ("object_dof", i, (num_objects,)),
             # state
             ("goal_position", f, (a, 3)),
             ("goal_rotation", f, (a, 3, 3)),
@@ -205,10 +212,10 @@ def _rotation_of(x: float, y: float, z: float, out: Any) -> None:
 
 @numba.njit(cache=True, error_model="numpy")
 def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
-    """Turns a (14,) action into goals relative to the pose that each gripper has now."""
+    """Turns a (14,) action, (12,) without grippers, into goals relative to the pose that each gripper has now."""
     delta = np.empty((3, 3))
     for arm in range(NUM_ARMS):
-        first = 7 * arm
+        first = 7 * arm if c.num_fingers > 0 else 6 * arm
         s = np.empty(6)
         for i in range(6):
             scale = POSITION_STEP_M if i < 3 else ROTATION_STEP_RAD
@@ -239,7 +246,7 @@ def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
                 for k in range(3):
                     total += site_xmat[base, 3 * i + k] * turned[k, j]
                 c.goal_rotation[arm, i, j] = total
-        grip = action[first + 6]
+        grip = action[first + 6] if c.num_fingers > 0 else 0.0
         sign = 1.0 if grip > 0.0 else (-1.0 if grip < 0.0 else 0.0)
         c.gripper_command[arm, 0] = min(max(c.gripper_command[arm, 0] - GRIPPER_STEP * sign, -1.0), 1.0)
         c.gripper_command[arm, 1] = min(max(c.gripper_command[arm, 1] + GRIPPER_STEP * sign, -1.0), 1.0)
@@ -312,7 +319,7 @@ def control(
             for k in range(NUM_JOINTS):
                 torque += inertia[j, k] * c.posture[k]
             ctrl[c.arm_actuator[arm, j]] = min(max(torque, c.arm_low[arm, j]), c.arm_high[arm, j])
-        for finger in range(2):
+        for finger in range(c.num_fingers):
             low, high = c.finger_low[arm, finger], c.finger_high[arm, finger]
             wanted = 0.5 * (high + low) + 0.5 * (high - low) * c.gripper_command[arm, finger]
             ctrl[c.finger_actuator[arm, finger]] = min(max(wanted, low), high)
@@ -340,11 +347,11 @@ def substep(
 
     Args:
         record: (1,) array of ``state_dtype``.
-        action: (14,) action in the world's action space.
+        action: (14,) or (12,) action in the world's action space.
         is_new_action: Whether ``action`` sets new goals at this substep.
         qpos, qvel, site_xpos, site_xmat, cdof, subtree_com, packed_inertia, bias, ctrl, xpos: Views of MjData.
-        positions: (3, 3) row of the motion buffer: left gripper, right gripper, pot; metres, world frame.
-        velocities: (3, 3) row of the motion buffer, metres a second.
+        positions: (P, 3) row of the motion buffer: left gripper, right gripper, objects; metres, world frame.
+        velocities: (P, 3) row of the motion buffer, metres a second.
     """
     c = record[0]
     gripper_jacobians(c, site_xpos, cdof, subtree_com, qvel)
@@ -355,5 +362,6 @@ def substep(
         for arm in range(NUM_ARMS):
             positions[arm, i] = site_xpos[c.grip_site[arm], i]
             velocities[arm, i] = c.velocity[arm, i]
-        positions[2, i] = xpos[c.pot_body, i]
-        velocities[2, i] = qvel[c.pot_dof + i]
+        for number in range(c.num_objects):
+            positions[2 + number, i] = xpos[c.object_body[number], i]
+            velocities[2 + number, i] = qvel[c.object_dof[number] + i]

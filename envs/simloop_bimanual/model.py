@@ -1,4 +1,4 @@
-"""The physics model of two Pandas and a pot, built once per process and shared by every world in it.
+"""The physics model of two Pandas and a task's objects, built once per process and task.
 
 robosuite composes the model; everything that only rendering needs (visual geoms and their meshes, materials,
 textures, cameras, lights) and the sensors are left out of the copy that is simulated: 6 MB in place of 109 MB, with
@@ -19,15 +19,12 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS, state_dtype
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
+from simloop_bimanual.tasks import TASKS, Task
 
 FloatArray = npt.NDArray[np.float64]
 
 ARM_NAMES = ("left", "right")
 """Names of the arms: ``left`` is robosuite's robot0 at y < 0, ``right`` is robot1 at y > 0."""
-TABLE_TOP_M = 0.8
-"""Height of the table top over the floor (robosuite ``TwoArmLift.table_offset``)."""
-POT_HALF_HEIGHT_M = 0.07
-"""Half the pot's height (robosuite ``PotWithHandlesObject.body_half_size``)."""
 JOINT_NOISE_RAD = 0.02
 """Standard deviation of the arms' start position (robosuite's default ``initialization_noise``)."""
 
@@ -42,37 +39,51 @@ class WristCamera:
     vertical_fov_rad: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeObject:
+    """A body with a free joint: its id, and the first addresses of the joint in qpos and qvel."""
+
+    body: int
+    qpos: int
+    dof: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TwoArmModel:
     """A compiled physics model and where things are in it.
 
     Attributes:
-        mj_model: The ``mujoco.MjModel`` without anything visual.
+        task: Name of the task.
+        mj_model: The ``mujoco.MjModel`` without anything visual. Where a task samples geometry, every world has a copy
+            of its own.
         controller: (1,) array of ``kernel.state_dtype`` with the constants filled in.
         arm_rest_qpos: (2, 7) joint positions around which episodes start, radians.
         finger_rest_qpos: (2, 2) finger positions at the start, metres.
-        pot_qpos: First address of the pot's free joint in qpos.
-        pot_body, handle_sites, base_sites, grip_sites: Ids; arms in the order of ``ARM_NAMES``.
+        objects: The objects that move by themselves, by name.
+        base_sites, grip_sites: Ids; arms in the order of ``ARM_NAMES``.
         geom_names, body_names: Names by id, for contact classes and rendering.
+        class_names: Classes of geoms: arms, grippers without their fingers, the task's objects, table, floor, fingers.
+        geom_class: (num_geoms,) indices into ``class_names``.
         wrist_cameras: One camera an arm.
     """
 
+    task: str
     mj_model: Any
     controller: npt.NDArray[Any]
     arm_rest_qpos: FloatArray
     finger_rest_qpos: FloatArray
-    pot_qpos: int
-    pot_body: int
-    handle_sites: tuple[int, int]
+    objects: Mapping[str, FreeObject]
     base_sites: tuple[int, int]
     grip_sites: tuple[int, int]
     geom_names: tuple[str, ...]
     body_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    geom_class: npt.NDArray[np.int64]
     wrist_cameras: tuple[WristCamera, WristCamera]
 
 
-def make_stock_env(seed: int | None = None, **options: Any) -> Any:
-    """Builds robosuite's own ``TwoArmLift`` with two Pandas at 20 Hz, no renderer and no observations of objects."""
+def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **options: Any) -> Any:
+    """Builds robosuite's own environment of a task with two Pandas at 20 Hz, no renderer and no cameras."""
     robosuite = load_robosuite()
     settings: dict[str, Any] = {
         "robots": ["Panda", "Panda"],
@@ -83,32 +94,52 @@ def make_stock_env(seed: int | None = None, **options: Any) -> Any:
         "ignore_done": True,
         "seed": seed,
     }
-    return robosuite.make("TwoArmLift", **(settings | options))
+    chosen = TASKS[task]
+    return robosuite.make(chosen.stock_name, **(settings | dict(chosen.stock_options) | options))
 
 
 @functools.cache
-def two_arm_lift_model() -> TwoArmModel:
-    """Returns the process's model of TwoArmLift with two Pandas.
+def two_arm_model(task: str) -> TwoArmModel:
+    """Returns the process's model of a task with two Pandas.
+
+    Args:
+        task: A name in ``tasks.TASKS``.
 
     Raises:
         MissingDependencyError: robosuite or MuJoCo does not import.
         WorldError: robosuite's default controllers are not the ones that the kernel computes.
     """
-    mujoco = load_mujoco()
-    env = make_stock_env()
+    env = make_stock_env(seed=0, task=task)
     _check_controllers(env)
     full = env.sim.model._model
-    spec = mujoco.MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
-    model = _without_visuals(spec)
+    model = physics_copy(env)
     for name in ("nq", "nv", "nu", "nbody"):
         if getattr(model, name) != getattr(full, name):
             raise WorldError(
                 f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
             )
-    description = _describe(env, model)
-    del env, full, spec
+    description = _describe(env, model, TASKS[task])
+    del env, full
     gc.collect()  # robosuite's environment refers to itself; with its meshes it holds some 200 MB
     return description
+
+
+def physics_copy(env: Any) -> Any:
+    """Returns robosuite's model compiled again without visual geoms, their assets, cameras, lights and sensors."""
+    return _without_visuals(load_mujoco().MjSpec.from_string(env.edit_model_xml(env.model.get_xml())))
+
+
+def geom_class_name(geom: str, object_prefixes: Mapping[str, str]) -> str:
+    """Returns the class of a geom by its name; of several matching prefixes of objects the longest counts."""
+    for index, side in enumerate(ARM_NAMES):
+        if geom.startswith(f"gripper{index}_"):
+            return f"{side}_fingers" if "finger" in geom else f"{side}_gripper"
+        if geom.startswith((f"robot{index}_", f"fixed_mount{index}_")):
+            return f"{side}_arm"
+    for prefix in sorted(object_prefixes, key=len, reverse=True):
+        if geom.startswith(prefix):
+            return object_prefixes[prefix]
+    return "table" if geom.startswith("table") else "floor"
 
 
 def _without_visuals(spec: Any) -> Any:
@@ -158,8 +189,8 @@ def _check_controller(controller: Any) -> None:
         )
 
 
-def _describe(env: Any, model: Any) -> TwoArmModel:
-    controller = np.zeros(1, dtype=state_dtype(model.nv))
+def _describe(env: Any, model: Any, task: type[Task]) -> TwoArmModel:
+    controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
     c = controller[0]
     c["dof_to_joint"] = -1
     c["dof_inertia"] = model.dof_Madr
@@ -167,39 +198,56 @@ def _describe(env: Any, model: Any) -> TwoArmModel:
     rest, fingers, cameras = np.zeros((2, NUM_JOINTS)), np.zeros((2, 2)), []
     for arm, robot in enumerate(env.robots):
         part = robot.part_controllers["right"]
-        gripper = robot.gripper["right"]
-        joints = [model.joint(name) for name in robot.gripper_joints["right"]]
         c["arm_qpos"][arm] = part.qpos_index
         c["arm_dof"][arm] = part.qvel_index
         c["arm_actuator"][arm] = robot._ref_actuators_indexes_dict["right"]
-        c["finger_actuator"][arm] = robot._ref_actuators_indexes_dict["right_gripper"]
-        c["finger_qpos"][arm] = [joint.qposadr[0] for joint in joints]
-        for kind in ("arm", "finger"):
+        if task.has_grippers:
+            joints = [model.joint(name) for name in robot.gripper_joints["right"]]
+            c["finger_actuator"][arm] = robot._ref_actuators_indexes_dict["right_gripper"]
+            c["finger_qpos"][arm] = [joint.qposadr[0] for joint in joints]
+            fingers[arm] = robot.gripper["right"].init_qpos
+        for kind in ("arm", "finger") if task.has_grippers else ("arm",):
             limits = model.actuator_ctrlrange[c[f"{kind}_actuator"][arm]]
             c[f"{kind}_low"][arm], c[f"{kind}_high"][arm] = limits[:, 0], limits[:, 1]
         c["grip_site"][arm] = model.site(part.ref_name).id
         c["grip_root"][arm] = model.body_rootid[model.site_bodyid[c["grip_site"][arm]]]
         c["base_site"][arm] = model.site(f"{part.naming_prefix}right_center").id
         c["dof_to_joint"][arm, c["arm_dof"][arm]] = np.arange(NUM_JOINTS)
-        rest[arm], fingers[arm] = robot.init_qpos, gripper.init_qpos
+        rest[arm] = robot.init_qpos
         cameras.append(_wrist_camera(env, f"robot{arm}_eye_in_hand"))
-    pot = env.pot
-    pot_joint = model.joint(pot.joints[0])
-    c["pot_body"] = model.body(pot.root_body).id
-    c["pot_dof"] = pot_joint.dofadr[0]
-    handles = (model.site(pot.important_sites["handle0"]).id, model.site(pot.important_sites["handle1"]).id)
+    objects = {}
+    for number, (name, body) in enumerate(task.free_bodies.items()):
+        joint = model.joint(model.body(body).jntadr[0])
+        objects[name] = FreeObject(
+            body=model.body(body).id, qpos=int(joint.qposadr[0]), dof=int(joint.dofadr[0])
+        )
+        c["object_body"][number], c["object_dof"][number] = objects[name].body, objects[name].dof
+    c["num_objects"], c["num_fingers"] = len(objects), 2 if task.has_grippers else 0
+    names = tuple(model.geom(i).name for i in range(model.ngeom))
+    classes = (
+        "left_arm",
+        "right_arm",
+        "left_gripper",
+        "right_gripper",
+        *dict.fromkeys(task.object_prefixes.values()),
+        "table",
+        "floor",
+        "left_fingers",
+        "right_fingers",
+    )
     return TwoArmModel(
+        task=task.name,
         mj_model=model,
         controller=controller,
         arm_rest_qpos=rest,
         finger_rest_qpos=fingers,
-        pot_qpos=int(pot_joint.qposadr[0]),
-        pot_body=int(c["pot_body"]),
-        handle_sites=handles,
+        objects=objects,
         base_sites=(int(c["base_site"][0]), int(c["base_site"][1])),
         grip_sites=(int(c["grip_site"][0]), int(c["grip_site"][1])),
-        geom_names=tuple(model.geom(i).name for i in range(model.ngeom)),
+        geom_names=names,
         body_names=tuple(model.body(i).name for i in range(model.nbody)),
+        class_names=classes,
+        geom_class=np.array([classes.index(geom_class_name(name, task.object_prefixes)) for name in names]),
         wrist_cameras=(cameras[0], cameras[1]),
     )
 

@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 from simloop.log import CONTACTS, MOTION, Column, Columns, TableSchema
 
-MOTION_POINTS = ("left_gripper", "right_gripper", "pot")
-"""Points of the ``motion`` table: the two grip sites and the pot's centre."""
-
 JOINTS = TableSchema(
     description="One row a control period: both arms' joints, left arm first (seven joints each).",
     columns=(
@@ -22,21 +19,8 @@ JOINTS = TableSchema(
     ),
 )
 
-TASK = TableSchema(
-    description="One row a control period, from t = 0: how far the lift is.",
-    columns=(
-        Column(name="t_ns", dtype="int64", description="virtual instant"),
-        Column(name="left_handle_distance_m", description="left grip site to its handle"),
-        Column(name="right_handle_distance_m", description="right grip site to its handle"),
-        Column(name="is_left_grasped", dtype="bool", description="both finger pads touch the handle"),
-        Column(name="is_right_grasped", dtype="bool", description="both finger pads touch the handle"),
-        Column(name="pot_clearance_m", description="pot bottom over the table top"),
-        Column(name="pot_tilt_rad", description="angle between the pot's axis and the vertical"),
-        Column(name="stage", dtype="int64", description="0 approach, 1 at the handles, 2 grasped, 3 lifted"),
-    ),
-)
-
-TABLES = {"motion": MOTION, "contacts": CONTACTS, "joints": JOINTS, "task": TASK}
+TABLES = {"motion": MOTION, "contacts": CONTACTS, "joints": JOINTS}
+"""Tables of every task; each task adds its own ``task`` table."""
 
 
 class Rows:
@@ -74,8 +58,8 @@ class Rows:
 def motion_columns(
     t_ns: npt.NDArray[np.int64], positions: npt.NDArray[np.float64], velocities: npt.NDArray[np.float64]
 ) -> Columns:
-    """Lays out (n,) instants and (n, 3 points, 3) kinematics as the ``motion`` table."""
-    num_points = len(MOTION_POINTS)
+    """Lays out (n,) instants and (n, num_points, 3) kinematics as the ``motion`` table."""
+    num_points = positions.shape[1]
     return {
         "t_ns": np.repeat(t_ns, num_points),
         "point": np.tile(np.arange(num_points, dtype=np.int64), len(t_ns)),

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
-from simloop_bimanual.model import POT_HALF_HEIGHT_M, TABLE_TOP_M, TwoArmModel
+from simloop_bimanual.model import TwoArmModel
+from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,18 +28,16 @@ ROBOT_STATE_LAYOUT = (
     "gripper opening (1, m, 0..0.08)"
 )
 
-ARM_OBJECT_SIZE = 9
-OBJECT_STATE_SIZE = 14 + 2 * ARM_OBJECT_SIZE
-OBJECT_STATE_LAYOUT = (
-    "pot in the world frame: position (3, m), quaternion w x y z (4), linear velocity (3, m/s), angular velocity "
-    "(3, rad/s), clearance of its bottom over the table (1, m); then for the left and the right arm, in the frame "
-    "of the arm's base: position of its handle (3, m), unit vector along the handle's bar (3), pot axis (3)"
-)
 
-
-def sensor_specs(*, camera_height_px: int, camera_width_px: int, period_ns: int) -> tuple[SensorSpec, ...]:
+def sensor_specs(
+    task: type[Task], *, camera_height_px: int, camera_width_px: int, period_ns: int
+) -> tuple[SensorSpec, ...]:
     """Returns the specs of all sensors."""
-    meanings = ("both arms and the pot, seen from +x", "from the left wrist", "from the right wrist")
+    meanings = (
+        f"both arms and {task.camera_subject}, seen from +x",
+        "from the left wrist",
+        "from the right wrist",
+    )
     cameras = tuple(
         SensorSpec(
             name=name,
@@ -65,12 +64,12 @@ def sensor_specs(*, camera_height_px: int, camera_width_px: int, period_ns: int)
         SensorSpec(
             name="object_state",
             kind=SensorKind.OBJECTS,
-            shape=(OBJECT_STATE_SIZE,),
+            shape=(task.object_state_size,),
             dtype="float64",
             period_ns=period_ns,
-            payload_bytes=8 * OBJECT_STATE_SIZE,
+            payload_bytes=8 * task.object_state_size,
             is_privileged=True,
-            description=OBJECT_STATE_LAYOUT,
+            description=task.object_state_layout,
         ),
     )
 
@@ -78,7 +77,8 @@ def sensor_specs(*, camera_height_px: int, camera_width_px: int, period_ns: int)
 def robot_state(model: TwoArmModel, data: Any, velocities: FloatArray) -> FloatArray:
     """Returns the ``robot_state`` array; ``velocities`` is (2, 6), linear and angular, world frame."""
     out = np.empty((2, ARM_STATE_SIZE))
-    fingers = model.controller[0]["finger_qpos"]
+    c = model.controller[0]
+    fingers = c["finger_qpos"]
     for arm in range(2):
         base, site = model.base_sites[arm], model.grip_sites[arm]
         to_base = data.site_xmat[base].reshape(3, 3).T
@@ -87,23 +87,7 @@ def robot_state(model: TwoArmModel, data: Any, velocities: FloatArray) -> FloatA
         out[arm, 3:6], out[arm, 6:9] = rotation[:, 0], rotation[:, 1]
         out[arm, 9:12] = to_base @ velocities[arm, :3]
         out[arm, 12:15] = to_base @ velocities[arm, 3:]
-        out[arm, 15] = data.qpos[fingers[arm, 0]] - data.qpos[fingers[arm, 1]]
+        out[arm, 15] = (
+            0.0 if c["num_fingers"] == 0 else data.qpos[fingers[arm, 0]] - data.qpos[fingers[arm, 1]]
+        )
     return out.reshape(-1)
-
-
-def object_state(model: TwoArmModel, data: Any) -> FloatArray:
-    """Returns the ``object_state`` array."""
-    out = np.empty(OBJECT_STATE_SIZE)
-    pot, dof = model.pot_body, int(model.controller[0]["pot_dof"])
-    rotation = data.xmat[pot].reshape(3, 3)
-    out[0:3], out[3:7] = data.xpos[pot], data.xquat[pot]
-    out[7:10] = data.qvel[dof : dof + 3]
-    out[10:13] = rotation @ data.qvel[dof + 3 : dof + 6]
-    out[13] = data.xpos[pot][2] - POT_HALF_HEIGHT_M - TABLE_TOP_M
-    for arm in range(2):
-        base = model.base_sites[arm]
-        to_base = data.site_xmat[base].reshape(3, 3).T
-        part = out[14 + ARM_OBJECT_SIZE * arm :]
-        part[0:3] = to_base @ (data.site_xpos[model.handle_sites[arm]] - data.site_xpos[base])
-        part[3:6], part[6:9] = to_base @ rotation[:, 0], to_base @ rotation[:, 2]
-    return out

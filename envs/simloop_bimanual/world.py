@@ -1,7 +1,9 @@
-"""Two Pandas that lift a pot together: robosuite's TwoArmLift as a simloop world."""
+"""Two Pandas and a task: robosuite's two-arm environments as a simloop world."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import importlib.metadata
 from collections.abc import Callable, Mapping
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError, ParameterError, WorldError
+from simloop.errors import ConfigurationError, ParameterError, UnknownNameError, WorldError
 from simloop.log import Columns
 from simloop.source_digest import source_digest
 from simloop.spec import Scenario
@@ -26,13 +28,13 @@ from simloop.world import (
     WorldSpec,
 )
 from simloop_bimanual.contacts import ContactRecorder
-from simloop_bimanual.kernel import ACTION_SIZE, gripper_jacobians, substep
-from simloop_bimanual.model import two_arm_lift_model
-from simloop_bimanual.recording import MOTION_POINTS, TABLES, Rows, motion_columns
+from simloop_bimanual.kernel import gripper_jacobians, substep
+from simloop_bimanual.model import two_arm_model
+from simloop_bimanual.recording import TABLES, Rows, motion_columns
 from simloop_bimanual.reset import StartState
 from simloop_bimanual.robosuite_import import load_mujoco
-from simloop_bimanual.sensors import CAMERAS, object_state, robot_state, sensor_specs
-from simloop_bimanual.task import LiftCriteria, LiftTask, Progress, pot_placement
+from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
+from simloop_bimanual.tasks import TASKS
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,70 +44,92 @@ CONTROL_PERIOD_NS = 50_000_000
 _ENTRIES = ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
 _UNITS = ("0.05 m", "0.05 m", "0.05 m", "0.5 rad", "0.5 rad", "0.5 rad", "1")
 
-TWO_ARM_DELTA = ActionSpec(
-    name="two_arm_delta",
-    dimensions=tuple(
-        ActionDimension(name=f"{arm}_{entry}", unit=unit, low=-1.0, high=1.0)
-        for arm in ("left", "right")
-        for entry, unit in zip(_ENTRIES, _UNITS, strict=True)
-    ),
-    hold=Hold.NULL,
-    null_action=(0.0,) * ACTION_SIZE,
-)
+
+def _deltas(name: str, num_entries: int) -> ActionSpec:
+    return ActionSpec(
+        name=name,
+        dimensions=tuple(
+            ActionDimension(name=f"{arm}_{entry}", unit=unit, low=-1.0, high=1.0)
+            for arm in ("left", "right")
+            for entry, unit in list(zip(_ENTRIES, _UNITS, strict=True))[:num_entries]
+        ),
+        hold=Hold.NULL,
+        null_action=(0.0,) * (2 * num_entries),
+    )
+
+
+TWO_ARM_DELTA = _deltas("two_arm_delta", 7)
 """robosuite's default deltas: an entry of 1 asks for a goal 5 cm or 0.5 rad away from the pose that the gripper has
 when the action takes effect, in the frame of the arm's base. A positive ``grip`` closes, a negative one opens, zero
 keeps the fingers where they are told to be, so the null action holds a grasp."""
+TWO_ARM_POSE_DELTA = _deltas("two_arm_pose_delta", 6)
+"""The same without the ``grip`` entries, for tasks whose arms have no grippers."""
 
 
 class BimanualWorld(World):
-    """Two Pandas and a pot, physics every 2 ms, control every 50 ms.
+    """Two Pandas and a task's objects, physics every 2 ms, control every 50 ms.
 
     Args:
-        action: Name of the action space; only ``"two_arm_delta"``.
+        task: Name of the task, one of ``tasks.TASKS``.
+        action: Name of the action space: ``"two_arm_delta"``, or ``"two_arm_pose_delta"`` where arms have no grippers.
         camera_height_px: Height of the images of all cameras.
         camera_width_px: Width of the images of all cameras.
 
     Raises:
-        ConfigurationError: The action space is unknown or an image size is out of range.
+        ConfigurationError: The task is unknown, the action space is not that of the task, or an image size is out of
+            range.
         MissingDependencyError: robosuite or a MuJoCo that it runs on is not installed.
     """
 
     def __init__(
-        self, *, action: str = "two_arm_delta", camera_height_px: int = 96, camera_width_px: int = 128
+        self,
+        *,
+        task: str = "two_arm_lift",
+        action: str = "two_arm_delta",
+        camera_height_px: int = 96,
+        camera_width_px: int = 128,
     ) -> None:
-        if action != TWO_ARM_DELTA.name:
+        if task not in TASKS:
+            raise UnknownNameError("task", str(task), TASKS, where="world config of the bimanual world")
+        chosen = TASKS[task]
+        space = TWO_ARM_DELTA if chosen.has_grippers else TWO_ARM_POSE_DELTA
+        if action != space.name:
             raise ConfigurationError(
-                f"World config key 'action' is {action!r}; the bimanual world allows: {TWO_ARM_DELTA.name!r}."
+                f"World config key 'action' is {action!r}; in the bimanual world {task!r} allows: {space.name!r}."
             )
         for key, value in (("camera_height_px", camera_height_px), ("camera_width_px", camera_width_px)):
             if not 8 <= value <= 2048:
                 raise ParameterError(f"World config key {key!r} is {value!r}; allowed: 8 to 2048.")
         self._mujoco = load_mujoco()
-        self._model = two_arm_lift_model()
+        self._model = two_arm_model(task)
+        if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
+            self._model = dataclasses.replace(self._model, mj_model=copy.copy(self._model.mj_model))
         self._data = self._mujoco.MjData(self._model.mj_model)
         self._record = self._model.controller.copy()
         self._spec = WorldSpec(
             name="bimanual",
             physics_period_ns=PHYSICS_PERIOD_NS,
             control_period_ns=CONTROL_PERIOD_NS,
-            action=TWO_ARM_DELTA,
+            action=space,
             sensors=sensor_specs(
+                chosen,
                 camera_height_px=camera_height_px,
                 camera_width_px=camera_width_px,
                 period_ns=CONTROL_PERIOD_NS,
             ),
-            tables=TABLES,
-            motion_points=MOTION_POINTS,
+            tables={**TABLES, "task": chosen.table},
+            motion_points=("left_gripper", "right_gripper", *chosen.free_bodies),
             max_interleaved=4,
             versions=_versions(),
         )
-        self._task = LiftTask(self._model)
-        self._contacts = ContactRecorder(self._model, PHYSICS_PERIOD_NS)
-        self._start = StartState(self._model)
-        self._positions, self._velocities = Rows((3, 3), 6000), Rows((3, 3), 6000)
-        self._joints, self._progress = Rows((43,), 256), Rows((8,), 256)
+        self._task = chosen(self._model)
+        self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
+        self._start = StartState(self._model, self._task)
+        num_points = len(self._spec.motion_points)
+        self._positions, self._velocities = Rows((num_points, 3), 6000), Rows((num_points, 3), 6000)
+        self._joints, self._progress = Rows((43,), 256), Rows((len(chosen.table.columns),), 256)
         self._motion_start_ns = 0
-        self._action = np.zeros(ACTION_SIZE)
+        self._action = np.zeros(space.size)
         self._is_new_action = False
         self._has_fresh_kinematics = False
         self._now_ns = 0
@@ -135,20 +159,20 @@ class BimanualWorld(World):
         )
 
     def reset(self, scenario: Scenario, seed: int) -> None:
-        """Places arms and pot.
+        """Places arms and objects.
 
         Args:
-            scenario: Parameters ``pot_x_m``, ``pot_y_m``, ``pot_yaw_rad`` place the pot; ``scene`` as in
-                ``task.LiftCriteria``.
+            scenario: Parameters and ``scene`` keys are those of the task.
             seed: Seed of the noise on the arms' start position, drawn as robosuite draws it.
 
         Raises:
-            ConfigurationError: A parameter or scene key is unknown or out of range.
+            ConfigurationError: A parameter or scene key is unknown or out of range, objects overlap something, or the
+                goal is met already.
         """
-        where = f"scenario {scenario.family!r}"
-        criteria = LiftCriteria.from_scene(scenario.scene, where)
-        placement = pot_placement(scenario.parameters, where)
-        self._start.apply(self._data, self._record, seed=seed, placement=placement)
+        self._is_reset = False
+        values = self._task.read(scenario)
+        self._start.apply(self._data, self._record, seed=seed, values=values)
+        self._task.check_start(self._data, f"scenario {scenario.family!r}")
         self._action[:] = 0.0
         self._is_new_action = False
         self._now_ns = self._motion_start_ns = 0
@@ -158,7 +182,6 @@ class BimanualWorld(World):
         self._contacts.clear()
         for rows in (self._positions, self._velocities, self._joints, self._progress):
             rows.take()
-        self._task.reset(criteria)
         self._judge()
 
     def advance(self, until_ns: int) -> None:
@@ -222,17 +245,7 @@ class BimanualWorld(World):
 
     def _judge(self) -> None:
         self._refresh()
-        progress: Progress = self._task.judge(self._data)
-        self._progress.append(
-            (
-                self._now_ns,
-                *progress.handle_distance_m,
-                *progress.is_grasped,
-                progress.pot_clearance_m,
-                progress.pot_tilt_rad,
-                progress.stage,
-            )
-        )
+        self._progress.append((self._now_ns, *self._task.judge(self._data)))
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
@@ -248,7 +261,7 @@ class BimanualWorld(World):
             array = (
                 robot_state(self._model, self._data, self._record[0]["velocity"])
                 if sensor == "robot_state"
-                else object_state(self._model, self._data)
+                else self._task.object_state(self._data)
             )
             render = functools.partial(_same, array)
         return Frame(sensor=sensor, index=index, captured_at_ns=self._now_ns, render=render)
@@ -261,12 +274,12 @@ class BimanualWorld(World):
         """Sets new goals at the next physics step; they stay until the next action.
 
         Raises:
-            ValueError: The action is not (14,) or not finite.
+            ValueError: The action has not the size of the action space or is not finite.
         """
         values = np.asarray(action, dtype=np.float64)
-        if values.shape != (ACTION_SIZE,) or not np.isfinite(values).all():
+        if values.shape != self._action.shape or not np.isfinite(values).all():
             raise ValueError(
-                f"The action has shape {values.shape} or is not finite; expected {ACTION_SIZE} numbers."
+                f"The action has shape {values.shape} or is not finite; expected {len(self._action)} numbers."
             )
         self._action[:] = values
         self._is_new_action = True
@@ -292,14 +305,8 @@ class BimanualWorld(World):
                 "joint_torque_nm": joints[:, 29:43],
             },
             "task": {
-                "t_ns": task[:, 0].astype(np.int64),
-                "left_handle_distance_m": task[:, 1],
-                "right_handle_distance_m": task[:, 2],
-                "is_left_grasped": task[:, 3] > 0.5,
-                "is_right_grasped": task[:, 4] > 0.5,
-                "pot_clearance_m": task[:, 5],
-                "pot_tilt_rad": task[:, 6],
-                "stage": task[:, 7].astype(np.int64),
+                column.name: task[:, number].astype(column.dtype)
+                for number, column in enumerate(self._spec.tables["task"].columns)
             },
         }
 

@@ -9,9 +9,9 @@ import pytest
 
 from simloop.log import EpisodeLog
 from simloop.scenario_files import load_family
-from simloop_bimanual.contacts import geom_group
 from simloop_bimanual.metrics.num_arm_collisions import NumArmCollisions
-from simloop_bimanual.recording import TABLES
+from simloop_bimanual.model import geom_class_name
+from simloop_bimanual.tasks.lift import LiftTask
 from simloop_bimanual.world import BimanualWorld
 
 PERIOD_NS = 50_000_000
@@ -48,7 +48,9 @@ def test_a_scripted_touch_of_the_two_arms_is_seen_exactly_once(world: BimanualWo
     assert touching, "the script did not bring the arms together"
     assert max(np.diff(touching), default=0) <= 25, "the script is meant to touch once"
 
-    tables = {name: TABLES[name].normalise(name, columns) for name, columns in world.drain().items()}
+    tables = {
+        name: world.spec.tables[name].normalise(name, columns) for name, columns in world.drain().items()
+    }
     contacts = tables["contacts"]
     (row,) = (i for i, pair in enumerate(contacts["class_pair"]) if "left" in pair and "right" in pair)
     assert contacts["class_pair"][row] == "left_arm-right_arm"  # the wrists stand out further than the hands
@@ -61,7 +63,7 @@ def test_a_scripted_touch_of_the_two_arms_is_seen_exactly_once(world: BimanualWo
     closing = float(velocity[0, 1] - velocity[1, 1])
     assert contacts["impact_speed_mps"][row] == pytest.approx(closing, rel=0.15)
     log = EpisodeLog.from_columns(
-        {f"world.{name}": schema for name, schema in TABLES.items()},
+        {f"world.{name}": schema for name, schema in world.spec.tables.items()},
         {f"world.{name}": columns for name, columns in tables.items()},
     )
     assert NumArmCollisions().evaluate(log).value == 1.0
@@ -107,7 +109,7 @@ def test_the_hand_on_the_pot_is_a_collision_and_fingers_are_not(world: BimanualW
     ],
 )
 def test_geoms_are_classed_by_name(name: str, group: str) -> None:
-    assert geom_group(name) == group
+    assert geom_class_name(name, LiftTask.object_prefixes) == group
 
 
 def test_every_geom_of_the_model_has_the_class_of_its_body(world: BimanualWorld) -> None:
@@ -115,7 +117,8 @@ def test_every_geom_of_the_model_has_the_class_of_its_body(world: BimanualWorld)
     for geom, name in enumerate(model.geom_names):
         body = model.body_names[model.mj_model.geom_bodyid[geom]]
         side = _side(body)
+        seen = model.class_names[model.geom_class[geom]]
         if side:
-            assert geom_group(name).startswith(side), (name, body)
+            assert seen.startswith(side), (name, body)
         else:
-            assert geom_group(name) == {"pot_root": "pot", "table": "table", "world": "floor"}[body]
+            assert seen == {"pot_root": "pot", "table": "table", "world": "floor"}[body]

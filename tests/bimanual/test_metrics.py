@@ -15,13 +15,13 @@ from simloop_bimanual.metrics.max_pot_clearance import MaxPotClearance
 from simloop_bimanual.metrics.max_pot_tilt import MaxPotTilt
 from simloop_bimanual.metrics.max_stage import MaxStage
 from simloop_bimanual.metrics.num_arm_collisions import NumArmCollisions
-from simloop_bimanual.recording import TASK
+from simloop_bimanual.tasks.lift import LiftTask
 
 
 def _task(**columns: Any) -> EpisodeLog:
     length = len(next(iter(columns.values())))
-    rows: dict[str, Any] = {c.name: np.zeros(length) for c in TASK.columns} | columns
-    return EpisodeLog.from_columns({"world.task": TASK}, {"world.task": rows})
+    rows: dict[str, Any] = {c.name: np.zeros(length) for c in LiftTask.table.columns} | columns
+    return EpisodeLog.from_columns({"world.task": LiftTask.table}, {"world.task": rows})
 
 
 def _contacts(pairs: list[str]) -> EpisodeLog:

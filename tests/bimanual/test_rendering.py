@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from simloop.scenario_files import load_family
-from simloop_bimanual.model import two_arm_lift_model
+from simloop_bimanual.model import two_arm_model
 from simloop_bimanual.rendering import SEMANTICS, TwoArmView, two_arm_view
 from simloop_bimanual.sensors import CAMERAS
 from simloop_bimanual.visual_meshes import full_meshes, load_meshes, shape_name
@@ -58,7 +58,7 @@ def posed(hard_reset: Callable[[int], Any]) -> Any:
 @pytest.fixture(scope="module")
 def full_view(posed: Any) -> TwoArmView:
     meshes = {shape_name(body): mesh for body, mesh in full_meshes(posed.sim.model._model).items()}
-    return TwoArmView(two_arm_lift_model(), meshes)
+    return TwoArmView(two_arm_model("two_arm_lift"), meshes)
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
@@ -76,7 +76,7 @@ def test_reduced_depth_agrees_with_the_full_one(posed: Any, full_view: TwoArmVie
     the arms with their mounts, whose trusses are the coarsest part."""
     data = posed.sim.data._data
     full = full_view.draw(camera, data.xpos, data.xmat, height_px=HEIGHT_PX, width_px=WIDTH_PX)
-    view = two_arm_view(two_arm_lift_model())
+    view = two_arm_view(two_arm_model("two_arm_lift"))
     reduced = view.draw(camera, data.xpos, data.xmat, height_px=HEIGHT_PX, width_px=WIDTH_PX)
     near = ("left_gripper", "right_gripper", "pot", "table")
     for names, share in ((near, 0.97), (("left_arm", "right_arm"), 0.80)):

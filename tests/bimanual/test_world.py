@@ -180,7 +180,7 @@ def test_two_worlds_in_one_process_do_not_touch_each_other(world: BimanualWorld,
 
 def test_the_pot_off_the_table_ends_the_episode(world: BimanualWorld, scenario: Scenario) -> None:
     world.reset(scenario, 0)
-    world._data.qpos[world._model.pot_qpos] = 1.0  # beside the table
+    world._data.qpos[world._model.objects["pot"].qpos] = 1.0  # beside the table
     for tick in range(12):
         world.advance((tick + 1) * PERIOD_NS)
     assert world.outcome().state is OutcomeState.FAIL
@@ -189,7 +189,7 @@ def test_the_pot_off_the_table_ends_the_episode(world: BimanualWorld, scenario: 
 
 def test_a_tipped_pot_ends_the_episode(world: BimanualWorld, scenario: Scenario) -> None:
     world.reset(scenario, 0)
-    address = world._model.pot_qpos
+    address = world._model.objects["pot"].qpos
     world._data.qpos[address + 3 : address + 7] = (np.cos(0.7), np.sin(0.7), 0.0, 0.0)
     world._data.qpos[address + 2] += 0.3
     world.advance(PERIOD_NS)

@@ -1,0 +1,58 @@
+"""Which chosen geoms touch each other: grasps and resting contacts, read from one instant's contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+NUM_PADS = 4
+"""Finger pads: the left arm's two, then the right arm's two."""
+
+
+@numba.njit(cache=True)
+def _touching(contact_geoms: Any, role: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = False
+    for i in range(contact_geoms.shape[0]):
+        a, b = role[contact_geoms[i, 0]], role[contact_geoms[i, 1]]
+        if a >= 0 and b >= 0:
+            out[a, b] = True
+            out[b, a] = True
+
+
+class Touches:
+    """Tells which groups of geoms touch each other.
+
+    Args:
+        geom_names: Names of all geoms by id.
+        groups: Names of the geoms of each further group; group 0..3 are the finger pads, group 4 the first of these.
+    """
+
+    def __init__(self, geom_names: Sequence[str], *groups: Sequence[str]) -> None:
+        pads = [
+            (f"gripper{arm}_right_finger{finger}_pad_collision",) for arm in range(2) for finger in (1, 2)
+        ]
+        self._role = np.full(len(geom_names), -1, dtype=np.int64)
+        for number, names in enumerate((*pads, *groups)):
+            for name in names:
+                if name in geom_names:
+                    self._role[geom_names.index(name)] = number
+        self._matrix: npt.NDArray[np.bool_] = np.zeros((NUM_PADS + len(groups),) * 2, dtype=np.bool_)
+
+    def update(self, data: Any) -> None:
+        """Reads the contacts of an MjData."""
+        _touching(data.contact.geom, self._role, self._matrix)
+
+    def between(self, group: int, other: int) -> bool:
+        """Whether two groups touch; the first group given to the constructor is 0."""
+        return bool(self._matrix[NUM_PADS + group, NUM_PADS + other])
+
+    def is_grasped(self, arm: int, *groups: int) -> bool:
+        """Whether both finger pads of an arm touch a geom of the groups (robosuite's ``_check_grasp``)."""
+        columns = [NUM_PADS + group for group in groups]
+        return bool(self._matrix[2 * arm, columns].any() and self._matrix[2 * arm + 1, columns].any())

@@ -1,0 +1,184 @@
+"""What a two-arm task brings to the world: objects, parameters, start, verdict, ground truth and its table."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
+from simloop.log import TableSchema
+from simloop.spec import Scenario
+from simloop.world import RUNNING, Outcome, OutcomeState
+
+if TYPE_CHECKING:
+    from simloop_bimanual.model import TwoArmModel
+
+FloatArray = npt.NDArray[np.float64]
+
+START_OVERLAP_M = 0.006
+"""Overlap of an object with anything else from which a start is refused. robosuite lays hammers down by their handle,
+so that a thick head starts up to 4 mm inside the table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a task makes of one instant.
+
+    Attributes:
+        row: Values of the ``task`` table without ``t_ns``, in the order of its columns.
+        stage: Sub-task reached.
+        is_goal_met: Whether the goal's condition holds now.
+        failure: Why the episode has failed, or empty.
+    """
+
+    row: tuple[float, ...]
+    stage: int
+    is_goal_met: bool
+    failure: str = ""
+
+
+class Task(ABC):
+    """One two-arm task in one model; the success is ``held(k)``: the goal's condition in k control periods in a row.
+
+    Attributes:
+        name: Name in scenarios, for example ``"two_arm_lift"``.
+        stock_name: robosuite's environment.
+        stock_options: Arguments that robosuite's environment takes besides the world's own.
+        has_grippers: Whether the arms carry grippers; without them actions have no ``grip`` entries.
+        free_bodies: Body of every object that moves by itself, by the object's name; points of the ``motion`` table.
+        object_prefixes: Object classes of the ``contacts`` table, by the prefix of their geoms' names.
+        sampled_bodies: Bodies whose geometry the parameters change.
+        allowed_contacts: Pairs of classes that the task asks for, besides a gripper's fingers on each other.
+        parameters: Name, with unit, and bounds of each scenario parameter.
+        defaults: Values of the parameters that a scenario leaves out.
+        table: Schema of the ``task`` table.
+        stages: What each stage means, from 0.
+        object_state_size, object_state_layout: Shape and meaning of the sensor ``object_state``.
+        num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
+    """
+
+    name: ClassVar[str]
+    stock_name: ClassVar[str]
+    stock_options: ClassVar[Mapping[str, Any]] = {}
+    has_grippers: ClassVar[bool] = True
+    free_bodies: ClassVar[Mapping[str, str]]
+    object_prefixes: ClassVar[Mapping[str, str]]
+    sampled_bodies: ClassVar[tuple[str, ...]] = ()
+    allowed_contacts: ClassVar[frozenset[frozenset[str]]]
+    parameters: ClassVar[Mapping[str, tuple[float, float]]]
+    defaults: ClassVar[Mapping[str, float]] = {}
+    table: ClassVar[TableSchema]
+    stages: ClassVar[tuple[str, ...]]
+    object_state_size: ClassVar[int]
+    object_state_layout: ClassVar[str]
+    camera_subject: ClassVar[str]
+    num_geometry_draws: ClassVar[int] = 0
+    scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
+
+    def __init__(self, model: TwoArmModel) -> None:
+        self._model = model
+        self._num_held_steps = 10
+        self._num_held = 0
+        self._outcome = RUNNING
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict at the last whole control period."""
+        return self._outcome
+
+    def read(self, scenario: Scenario) -> dict[str, float]:
+        """Checks a scenario, takes over its ``scene`` block and returns a value for each parameter.
+
+        Raises:
+            ConfigurationError: A parameter or scene key is unknown, or a value has a wrong type or range.
+        """
+        where = f"scenario {scenario.family!r}"
+        self._read_scene(scenario.scene, where)
+        for name in scenario.parameters:
+            if name not in self.parameters:
+                raise UnknownNameError("parameter", name, self.parameters, where=where)
+        values = {}
+        for name, (low, high) in self.parameters.items():
+            value = scenario.parameters.get(name, self.defaults.get(name, 0.0))
+            if isinstance(value, (bool, str)) or not low - 1e-9 <= value <= high + 1e-9:
+                raise ParameterError(
+                    f"{where}: parameter {name!r} is {value!r}; allowed: a number from {low:.4g} to {high:.4g}."
+                )
+            values[name] = float(value)
+        self._num_held = 0
+        self._outcome = RUNNING
+        return values
+
+    def _read_scene(self, scene: Mapping[str, Any], where: str) -> None:
+        for key in scene:
+            if key not in self.scene_keys:
+                raise UnknownNameError("scene key", str(key), self.scene_keys, where=where)
+        task = scene.get("task", self.name)
+        if task != self.name:
+            raise ConfigurationError(
+                f"{where}: scene key 'task' is {task!r}; allowed: {self.name!r}, the task that this world was made "
+                "for (world config key 'task')."
+            )
+        held = scene.get("num_held_steps", 10)
+        if isinstance(held, bool) or not isinstance(held, int) or not 1 <= held <= 1000:
+            raise ParameterError(
+                f"{where}: scene key 'num_held_steps' is {held!r}; allowed: a whole number, 1 to 1000."
+            )
+        self._num_held_steps = held
+
+    def shape(self, values: Mapping[str, float]) -> None:
+        """Gives the model the geometry of an episode."""
+
+    @abstractmethod
+    def place(self, values: Mapping[str, float], qpos: FloatArray) -> None:
+        """Writes where the objects start."""
+
+    @abstractmethod
+    def measure(self, data: Any) -> Judgement:
+        """Looks at one instant; positions in ``data`` are fresh."""
+
+    @abstractmethod
+    def object_state(self, data: Any) -> FloatArray:
+        """Returns the array of the sensor ``object_state``; positions in ``data`` are fresh."""
+
+    def check_start(self, data: Any, where: str) -> None:
+        """Refuses a start in which objects overlap something, or the goal is met already.
+
+        Raises:
+            ConfigurationError: Names the two geoms and how deep they overlap, or the task.
+        """
+        model = self._model
+        objects = [model.class_names.index(name) for name in dict.fromkeys(self.object_prefixes.values())]
+        is_object = np.isin(model.geom_class[data.contact.geom], objects).any(axis=1)
+        depths = np.where(is_object, -data.contact.dist, 0.0)
+        if len(depths) and depths.max() > START_OVERLAP_M:
+            names = [model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())]]
+            raise ConfigurationError(
+                f"{where}: the parameters put {names[0]!r} {1e3 * depths.max():.1f} mm into {names[1]!r} at the start; "
+                f"allowed are {1e3 * START_OVERLAP_M:.0f} mm. Narrow the ranges of the parameters that place them."
+            )
+        if self.measure(data).is_goal_met:
+            raise ConfigurationError(
+                f"{where}: the goal of {self.name} is met at the start, so there is nothing to do. Change the "
+                "parameters that place the objects."
+            )
+
+    def judge(self, data: Any) -> tuple[float, ...]:
+        """Looks at one control period's end, updates the verdict and returns the row of the ``task`` table."""
+        seen = self.measure(data)
+        if self._outcome.state is OutcomeState.RUNNING:
+            self._num_held = self._num_held + 1 if seen.is_goal_met else 0
+            state, reason = OutcomeState.RUNNING, ""
+            if self._num_held >= self._num_held_steps:
+                state, reason = OutcomeState.SUCCESS, "goal"
+            elif seen.failure:
+                state, reason = OutcomeState.FAIL, seen.failure
+            self._outcome = Outcome(
+                state=state, reason=reason, stage=seen.stage, is_goal_met=seen.is_goal_met
+            )
+        return seen.row
