@@ -129,10 +129,11 @@ class SensorFeed:
 
     def _note(self, t_ns: int, sensors: Sequence[int], index: int) -> None:
         """Records captures that no assembly waits for; their frames are not made."""
-        cells = self._cells
+        cells, names, constants = self._cells, self._names, self._constants
+        captured_at_ns = self._world.captured_at_ns
         for number in sensors:
-            captured_ns = self._world.captured_at_ns(self._names[number], index)
-            constant_ns = self._constants[number]
+            captured_ns = captured_at_ns(names[number], index)
+            constant_ns = constants[number]
             if constant_ns is not None:
                 cells += (number, index, t_ns, captured_ns, t_ns + constant_ns, 0)
             elif self._paths[number].is_dropped(index):

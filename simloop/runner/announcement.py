@@ -129,6 +129,11 @@ class AnnouncedWorld(World):
 
         return Frame(sensor=sensor, index=index, captured_at_ns=frame.captured_at_ns, render=render)
 
+    def captured_at_ns(self, sensor: str, index: int) -> int:
+        """Announces a capture and returns the instant that it would show."""
+        self._announce(self.episode, "capture")
+        return self._world.captured_at_ns(sensor, index)
+
     def anchor(self) -> Anchor:
         """Returns the world's anchor."""
         return self._world.anchor()

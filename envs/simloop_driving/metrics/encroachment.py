@@ -46,6 +46,16 @@ def _radius_m(size_m: FloatArray, actor: int) -> float:
 
 
 @njit(cache=True)
+def _may_cross(pose: FloatArray, other: int) -> bool:
+    """Whether any heading of the other is at 30 to 150 degrees to any heading of the ego."""
+    own, its = pose[:, 0, 2], pose[:, other, 2]
+    low, high = its.min() - own.max(), its.max() - own.min()
+    first = low % math.pi
+    turn = 0.0 if first <= math.pi - CROSSING_RAD else math.pi
+    return bool(first + high - low >= turn + CROSSING_RAD)
+
+
+@njit(cache=True)
 def encroachments(
     pose: FloatArray, size_m: FloatArray, is_present: BoolArray, period_s: float, horizon_s: float
 ) -> FloatArray:
@@ -74,6 +84,7 @@ def encroachments(
     for other in range(1, pose.shape[1]):
         step_m, reach_m = _longest_step_m(pose, other), own_radius + _radius_m(size_m, other)
         num_crossing = 0
+        can_cross = _may_cross(pose, other)
         for tick in range(len(pose)):
             x, y, yaw = pose[tick, 0, 0], pose[tick, 0, 1], pose[tick, 0, 2]
             length, width = size_m[tick, 0, 0], size_m[tick, 0, 1]
@@ -81,7 +92,7 @@ def encroachments(
             for turn in range(2):
                 way = 1 - 2 * turn
                 at = tick + (way if turn else 0)
-                while 0 <= at < len(pose) and abs(at - tick) < beyond:
+                while 0 <= at < len(pose) and abs(at - tick) < (beyond if can_cross else least):
                     dx, dy = pose[at, other, 0] - x, pose[at, other, 1] - y
                     free_m = math.hypot(dx, dy) - reach_m
                     if free_m > 0.0:
@@ -90,7 +101,7 @@ def encroachments(
                         at += way * int(min(1.0 + free_m / step_m, 1e6))
                         continue
                     lag, its_yaw = abs(at - tick), pose[at, other, 2]
-                    may_cross = abs(math.sin(its_yaw - yaw)) >= crossing_sine
+                    may_cross = can_cross and abs(math.sin(its_yaw - yaw)) >= crossing_sine
                     is_wanted = lag < least or (may_cross and (lag < least_crossing or not is_crossed))
                     if is_wanted and is_present[at, other]:
                         its_length, its_width = size_m[at, other, 0], size_m[at, other, 1]
