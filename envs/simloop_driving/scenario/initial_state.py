@@ -22,7 +22,7 @@ from simloop_driving.roads.route import (
     project,
     stack_routes,
 )
-from simloop_driving.roads.routing import find_route, route_along
+from simloop_driving.roads.routing import find_route, route_along, successors
 from simloop_driving.scenario import actor_state, criteria
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M, EGO
 from simloop_driving.scenario.checks import check_goal_on_route
@@ -38,6 +38,8 @@ from simloop_driving.scenario.start_columns import check_room, set_rules, start_
 
 FloatArray = npt.NDArray[np.float64]
 
+ROUTE_GRID_M = 10.0
+"""Lane changes at the start of a route begin at multiples of this, so that few different routes are built."""
 _LANES_AT_THE_EGO = ("ego", "left", "right")
 """Of these words the lane counts that is beside the ego at the start, whatever is beside the actor."""
 
@@ -190,7 +192,9 @@ class _Builder:
         via = [self._lane(point, f"{where}.via") for point in way.via]
         try:
             lanes = find_route(self.road_map, start, goal, via=via)
-            return route_along(self.road_map, lanes, from_m=station_m)
+            begins_with_change = len(lanes) > 1 and lanes[1] not in successors(self.road_map, lanes[0])
+            from_m = ROUTE_GRID_M * math.ceil(station_m / ROUTE_GRID_M) if begins_with_change else 0.0
+            return route_along(self.road_map, lanes, from_m=from_m)
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from error
 
