@@ -154,7 +154,12 @@ def titled(panels: Sequence[tuple[str, Image.Image]], columns: int) -> Image.Ima
 def cameras(seen: dict[str, Array]) -> Image.Image:
     """RGB, semantic and depth pictures, and the lidar's range image."""
     classes = np.array([PALETTE[name] for name in SEMANTIC_CLASSES], dtype=np.uint8)[seen["semantic_camera"]]
-    depth = np.clip(np.log(np.maximum(seen["depth_camera"], 1.0)) / np.log(150.0), 0.0, 1.0)
+    depth = np.clip(
+        np.log(np.where(seen["depth_camera"] > 0.0, np.maximum(seen["depth_camera"], 1.0), 1e3))
+        / np.log(150.0),
+        0.0,
+        1.0,
+    )
     ranges = seen["lidar"][..., 0]
     middle = ranges.shape[1] // 2
     image = np.where(ranges > 0.0, 255.0 - 200.0 * np.sqrt(np.clip(ranges / 80.0, 0.0, 1.0)), 0.0)

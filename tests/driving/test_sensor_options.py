@@ -6,8 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.spec import Scenario
@@ -75,7 +77,7 @@ def test_every_sensor_keeps_its_layout(name: str) -> None:
         assert array.shape == spec.shape
         assert str(array.dtype) == spec.dtype
         assert spec.payload_bytes == array.nbytes
-        assert not np.isnan(array).any()
+        assert np.all(np.isfinite(array))
         world.advance((tick + 1) * TICK_NS)
     assert spec.description
 
@@ -222,3 +224,12 @@ def test_the_docs_list_every_semantic_class() -> None:
     text = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text().replace("\n", " ")
     for code, name in enumerate(SEMANTIC_CLASSES):
         assert f"{code} {name}" in text
+
+
+def test_all_sensors_together_make_a_gymnasium_environment() -> None:
+    config = {"extra_sensors": list(sensors.EXTRA_SENSORS)}
+    env = gymnasium.make("simloop/CutIn-v0", world_config=config).unwrapped
+    check_env(env, skip_render_check=True)
+    observation, _ = env.reset(seed=3)
+    found = {name for group in observation.values() for name in group}
+    assert set(sensors.EXTRA_SENSORS) <= found

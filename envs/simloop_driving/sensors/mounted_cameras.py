@@ -180,7 +180,7 @@ class DepthCamera(MountedCamera):
         return self.make_spec(
             SensorKind.CAMERA,
             (self.height_px, self.width_px),
-            "metres along the optical axis; inf beyond the range, 0 without a measurement",
+            "metres along the optical axis; 0 without a measurement: beyond the range, in the sky, or lost",
             dtype="float32",
         )
 
@@ -190,7 +190,7 @@ class DepthCamera(MountedCamera):
         climb = self.ray_heights(snapshot)
         ground_m = np.divide(-position_m[2], climb, out=np.full(climb.shape, np.inf), where=climb < 0.0)
         depth_m = np.minimum(self.image(snapshot, "depth").depth_m.astype(np.float64), ground_m)
-        depth_m[depth_m > self.range_m] = np.inf
+        depth_m[depth_m > self.range_m] = 0.0
         draws = self.draws(snapshot, index)
         if self.noise_ratio > 0.0:
             depth_m *= np.maximum(1.0 + self.noise_ratio * draws.standard_normal(depth_m.shape), 0.0)
