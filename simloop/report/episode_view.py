@@ -74,8 +74,8 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
         view["actors"] = [
             {
                 "actor": a.actor,
-                "length": round(a.length_m, 2),
-                "width": round(a.width_m, 2),
+                "length": _size(a.size_m[:, 0]),
+                "width": _size(a.size_m[:, 1]),
                 "x": _plain(a.pose[:, 0], 2),
                 "y": _plain(a.pose[:, 1], 2),
                 "yaw": _plain(a.pose[:, 2], 3),
@@ -83,6 +83,7 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
             }
             for a in scene.actors
         ]
+        view["course"] = round(scene.course_rad, 4)
         view["road"] = [_line(line) for line in scene.road]
         view["paths"] = [_line(line) for line in scene.paths]
         view["stops"] = [[_line(stop.ends_m), stop.signal] for stop in scene.stop_lines]
@@ -101,6 +102,12 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
             for name, track in scene.points
         ]
     return view
+
+
+def _size(values: npt.NDArray[np.float64]) -> float | list[float | None]:
+    """Returns one size where it never changes."""
+    present = values[values > 0.0]
+    return round(float(present[0]), 2) if np.ptp(present) == 0.0 else _plain(values, 2)
 
 
 def _line(points: npt.NDArray[np.float64]) -> list[list[float]]:

@@ -32,7 +32,7 @@ function drawRoadScene(g, width, height, scene, t, compact) {
   const scale = compact ? width / 60 : Math.min(width / (scene.reach ?? (scene.reach = reachOf(scene))), 14);
   const cx = mix(ego.x, f), cy = mix(ego.y, f), heading = mix(ego.yaw, f);
   /* The view follows the ego; its course lies along the page, so that roads stay level. */
-  const course = scene.course ?? (scene.course = meanCourse(ego));
+  const course = scene.course;
   const cos = Math.cos(course), sin = Math.sin(course);
   const toScreen = (x, y) => {
     const dx = x - cx, dy = y - cy;
@@ -53,7 +53,8 @@ function drawRoadScene(g, width, height, scene, t, compact) {
     if (x === null) return;
     const [px, py] = toScreen(x, y), isEgo = a.actor === 0;
     g.save(); g.translate(px, py); g.rotate(-(yaw - course));
-    const l = a.length * scale, w = a.width * scale;
+    const size = (value) => (Array.isArray(value) ? mix(value, f) : value) * scale;
+    const l = size(a.length), w = size(a.width);
     g.fillStyle = color(isEgo ? "--accent" : "--soft"); g.beginPath(); g.roundRect(-l / 2, -w / 2, l, w, Math.min(4, w / 3)); g.fill();
     g.fillStyle = color("--panel"); g.globalAlpha = 0.75; g.fillRect(l * 0.12, -w * 0.36, l * 0.14, w * 0.72); g.globalAlpha = 1;
     g.restore();
@@ -104,12 +105,6 @@ function reachOf(scene) {
   nearest.sort((a, b) => a - b);
   const far = nearest.length ? nearest[Math.floor(0.9 * (nearest.length - 1))] : 0;
   return Math.min(Math.max(1.8 * far + 20, 70), 170);
-}
-function meanCourse(ego) {
-  const yaws = ego.yaw.filter((yaw) => yaw !== null);
-  if (Math.abs(yaws[yaws.length - 1] - yaws[0]) > 0.5) return yaws[0]; /* it turns: the way it came stays level */
-  const n = ego.x.length - 1, dx = ego.x[n] - ego.x[0], dy = ego.y[n] - ego.y[0];
-  return Math.hypot(dx, dy) > 1 ? Math.atan2(dy, dx) : ego.yaw[0] ?? 0;
 }
 function gridLines(g, width, height, cx, cy, course, scale) {
   const along = cx * Math.cos(course) + cy * Math.sin(course), step = 10;

@@ -15,6 +15,7 @@ ACTORS_TABLE = "world.actors"
 MOTION_TABLE = "world.motion"
 SIGNALS_TABLE = "world.signals"
 ROAD_MARGIN_M = 120.0
+TURN_RAD = 0.5
 ROAD_TOLERANCE_M = 0.1
 _ACTOR_COLUMNS = ("t_ns", "actor", "x_m", "y_m", "yaw_rad", "length_m", "width_m")
 
@@ -25,15 +26,13 @@ class ActorTrack:
 
     Attributes:
         actor: Number of the actor; 0 is the ego.
-        length_m: Length of the footprint.
-        width_m: Width of the footprint.
+        size_m: (T, 2) length and width of the footprint; a door grows.
         pose: (T, 3) x_m, y_m, yaw_rad of its centre in the world frame; NaN where the actor is not there.
         speed_mps: (T,) along the heading; NaN where it is not recorded.
     """
 
     actor: int
-    length_m: float
-    width_m: float
+    size_m: FloatArray
     pose: FloatArray
     speed_mps: FloatArray
 
@@ -94,6 +93,16 @@ class Scene:
     stop_lines: tuple[StopLine, ...] = ()
     points: tuple[tuple[str, FloatArray], ...] = ()
 
+    @property
+    def course_rad(self) -> float:
+        """Direction that a picture from above lays to the right: the ego's way, or the one it came if it turns."""
+        ego = self.actors[0].pose
+        seen = ego[np.isfinite(ego).all(axis=1)]
+        travelled = seen[-1, :2] - seen[0, :2]
+        if abs(seen[-1, 2] - seen[0, 2]) > TURN_RAD or np.hypot(*travelled) <= 1.0:
+            return float(seen[0, 2])
+        return float(np.arctan2(travelled[1], travelled[0]))
+
 
 def read_scene(log: EpisodeLog, max_frames: int) -> Scene | None:
     """Returns the scene of a log, with at most ``max_frames`` frames, or None if there is nothing to draw."""
@@ -116,23 +125,27 @@ def _frames(instants: npt.NDArray[np.int64], max_frames: int) -> npt.NDArray[np.
 def _read_actors(log: EpisodeLog, max_frames: int) -> Scene:
     t_ns, actor = log.column(ACTORS_TABLE, "t_ns"), log.column(ACTORS_TABLE, "actor")
     frames = _frames(t_ns, max_frames)
-    has_speed = "speed_mps" in log.tables[ACTORS_TABLE]
+    table = log.tables[ACTORS_TABLE]
+    has_speed = "speed_mps" in table
+    is_present = table.get("is_present", np.ones(len(actor), dtype=bool))
     tracks = []
     for number in np.unique(actor):
-        rows = np.flatnonzero((actor == number) & np.isin(t_ns, frames))
+        rows = np.flatnonzero((actor == number) & np.isin(t_ns, frames) & is_present)
         if not len(rows):
             continue
+        size = np.zeros((len(frames), 2))
         pose, speed = np.full((len(frames), 3), np.nan), np.full(len(frames), np.nan)
         at = np.searchsorted(frames, t_ns[rows])
         for i, name in enumerate(("x_m", "y_m", "yaw_rad")):
             pose[at, i] = log.column(ACTORS_TABLE, name)[rows]
+        for i, name in enumerate(("length_m", "width_m")):
+            size[at, i] = log.column(ACTORS_TABLE, name)[rows]
         if has_speed:
             speed[at] = log.column(ACTORS_TABLE, "speed_mps")[rows]
         tracks.append(
             ActorTrack(
                 actor=int(number),
-                length_m=float(log.column(ACTORS_TABLE, "length_m")[rows[0]]),
-                width_m=float(log.column(ACTORS_TABLE, "width_m")[rows[0]]),
+                size_m=size,
                 pose=pose,
                 speed_mps=speed,
             )

@@ -61,9 +61,7 @@ def draw_frame(scene: Scene, t_s: float, caption: str) -> npt.NDArray[np.uint8]:
 def _draw_road_scene(draw: ImageDraw.ImageDraw, scene: Scene, index: int, size: tuple[int, int]) -> None:
     ego = scene.actors[0].pose
     centre = ego[index, :2]
-    travelled = ego[-1, :2] - ego[0, :2]
-    is_travelling = np.isfinite(travelled).all() and np.hypot(*travelled) > 1.0
-    course = float(np.arctan2(travelled[1], travelled[0])) if is_travelling else float(ego[0, 2])
+    course = scene.course_rad
     scale = size[0] / _METRES_ACROSS
     rotation = np.array([[np.cos(course), np.sin(course)], [-np.sin(course), np.cos(course)]])
 
@@ -84,7 +82,8 @@ def _draw_road_scene(draw: ImageDraw.ImageDraw, scene: Scene, index: int, size: 
         if not np.isfinite(x):
             continue
         forward, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
-        half = 0.5 * track.length_m * forward, 0.5 * track.width_m * left
+        length_m, width_m = track.size_m[index]
+        half = 0.5 * length_m * forward, 0.5 * width_m * left
         corners = np.array([x, y]) + np.array(
             [half[0] + half[1], half[0] - half[1], -half[0] - half[1], half[1] - half[0]]
         )

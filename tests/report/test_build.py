@@ -15,12 +15,16 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from simloop.log import Column, EpisodeLog, TableSchema
 from simloop.report.build import MAX_VIDEOS, ReportFiles, build_report
+from simloop.report.episode_view import episode_view
 from simloop.report.page import script_json
-from simloop.report.scene import simplify
+from simloop.report.scene import read_scene, simplify
+from simloop.report.video import draw_frame
 from simloop.store.row import EpisodeStatus
 
 from .browser import open_page
+from .conftest import ACTORS, TICK_NS
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +258,57 @@ def test_it_filters_plays_and_obeys_the_keyboard(report: ReportFiles, browser: s
     assert seen["moved"] and seen["zoomed"] and seen["themes"] and seen["back"]
     assert "It was computed from what was seen at" in seen["now"]
     assert 0.0 < float(seen["played"].split()[0]) <= 4.5  # a busy machine draws few frames
+
+
+def test_a_scene_draws_who_is_there_in_the_size_of_the_moment() -> None:
+    t_ns = np.arange(4) * TICK_NS
+    table = {
+        "t_ns": np.repeat(t_ns, 2),
+        "actor": [0, 1] * 4,
+        "x_m": [0.0, 30.0, 5.0, 30.0, 9.0, 30.0, 10.0, 30.0],
+        "y_m": [0.0, 3.0, 0.0, 3.0, 1.0, 3.0, 5.0, 3.0],
+        "yaw_rad": [0.1, 0.0, 0.1, 0.0, 0.8, 0.0, 1.5, 0.0],
+        "speed_mps": [5.0] * 8,
+        "length_m": [4.7, 0.1, 4.7, 0.1, 4.7, 0.5, 4.7, 1.0],
+        "width_m": [1.9, 0.1, 1.9, 0.1, 1.9, 0.1, 1.9, 0.1],
+        "is_present": [True, False, True, True, True, True, True, False],
+    }
+    actors = TableSchema(columns=(*ACTORS.columns, Column(name="is_present", dtype="bool")))
+    signals = TableSchema(columns=tuple(Column(name=n, dtype="int64") for n in ("t_ns", "signal", "state")))
+    log = EpisodeLog.from_columns(
+        {"world.actors": actors, "world.signals": signals},
+        {"world.actors": table, "world.signals": {"t_ns": [0, TICK_NS], "signal": [1, 1], "state": [0, 2]}},
+        {
+            "paths": [[[0.0, 0.0], [20.0, 0.0]], [[30.0, 3.0], [40.0, 3.0]]],
+            "signals": [
+                {"kind": "stop", "x_m": 1.0, "y_m": 2.0, "yaw_rad": 0.0},
+                {"kind": "traffic_light", "x_m": 3.0, "y_m": 4.0, "yaw_rad": 0.0},
+            ],
+            "stop_lines": [[[8.0, -1.0], [8.0, 1.0], 1], [[9.0, -1.0], [9.0, 1.0], -1]],
+        },
+    )
+    scene = read_scene(log, 100)
+    assert scene is not None and len(scene.paths) == 2
+    assert scene.course_rad == pytest.approx(0.1)  # it turns: the way that it came
+    light = scene.signals[1]
+    assert [light.state_at(t) for t in (0.0, 0.04, 0.05, 1.0)] == [0, 0, 2, 2]
+    assert scene.signals[0].state_at(1.0) is None
+    view = episode_view(log)["scene"]
+    ego, door = view["actors"]
+    assert (ego["length"], door["length"], door["width"]) == (4.7, [0.0, 0.1, 0.5, 0.0], 0.1)
+    assert door["x"] == [None, 30.0, 30.0, None]
+    assert view["stops"] == [[[[8.0, -1.0], [8.0, 1.0]], 1], [[[9.0, -1.0], [9.0, 1.0]], -1]]
+    assert view["signals"][1] == {
+        "kind": "traffic_light",
+        "x": 3.0,
+        "y": 4.0,
+        "changes": [[0.0, 0], [50.0, 2]],
+    }
+    frames = [draw_frame(scene, t, "") for t in (0.0, 0.05)]
+    green, red = (18, 128, 92), (196, 48, 43)
+    assert [bool((f == c).all(axis=2).any()) for f in frames for c in (green, red)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
