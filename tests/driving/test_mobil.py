@@ -128,6 +128,21 @@ def test_before_the_end_of_its_lane_it_leaves_or_brakes() -> None:
     )
 
 
+@pytest.mark.parametrize(("moves_in", "expected_m"), [(False, 0.0), (True, LANE_M)])
+def test_two_do_not_take_one_gap_from_both_sides(moves_in: bool, expected_m: float) -> None:
+    actors = _actors((100.0, LANE_M, 25.0, 30.0), (130.0, LANE_M, 18.0, 18.0), (96.0, -LANE_M, 25.0, 25.0))
+    if moves_in:
+        actors[rows.COMMAND_D_M, 3], actors[rows.COMMAND_D_RATE_MPS, 3] = 0.0, 1.2
+    assert _decide(actors, _paths(3, own=1)) == expected_m
+
+
+def test_at_walking_pace_it_changes_at_a_small_angle() -> None:
+    samples = _paths(2, own=0, ends_m=40.0)
+    actors = _actors((25.0, LANE_M, 2.0, 20.0), length_m=12.0)
+    assert _decide(actors, samples) == 0.0
+    assert actors[rows.COMMAND_D_RATE_MPS, 1] == pytest.approx(mobil.LATERAL_RATIO * 2.0)
+
+
 class _Driver(IDMVehicle):  # type: ignore[misc]
     """highway-env's driver with the constants of ours; vehicles are points, as it measures between centres."""
 

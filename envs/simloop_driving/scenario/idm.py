@@ -128,6 +128,8 @@ def leader_in_strip(
 def follower_in_strip(actors: FloatArray, on_path: FloatArray, leader: int, d_m: float) -> tuple[int, float]:
     """Returns the next actor behind in a strip of the leader's path, and the gap; -1 and inf if there is none.
 
+    An actor of the same path that is moving into the strip already counts.
+
     Args:
         actors: (actor_state.NUM_ROWS, N) states.
         on_path: (on_paths.NUM_ON_PATH, N), where everybody is on the leader's path.
@@ -144,6 +146,12 @@ def follower_in_strip(actors: FloatArray, on_path: FloatArray, leader: int, d_m:
             continue
         free = behind - 0.5 * (actors[LENGTH_M, other] + actors[LENGTH_M, leader])
         reach = 0.5 * (actors[WIDTH_M, other] + actors[WIDTH_M, leader]) + LATERAL_MARGIN_M
-        if free < gap and abs(on_path[ON_OFFSET_M, other] - d_m) < reach:
+        is_in_strip = abs(on_path[ON_OFFSET_M, other] - d_m) < reach
+        is_moving_in = (
+            actors[PATH, other] == actors[PATH, leader]
+            and actors[COMMAND_D_RATE_MPS, other] > 0.0
+            and abs(actors[COMMAND_D_M, other] - d_m) < reach
+        )
+        if free < gap and (is_in_strip or is_moving_in):
             follower, gap = other, free
     return follower, gap

@@ -40,6 +40,8 @@ SAFE_BRAKING_MPS2 = 4.0
 BEAT_TICKS = 10
 """An actor weighs a change every so many control ticks, each actor at ticks of its own."""
 LATERAL_SPEED_MPS = 1.2
+LATERAL_RATIO = 0.15
+"""Largest lateral over longitudinal speed: about 9 degrees, so that a long vehicle's ends stay in its two lanes."""
 LOOK_AHEAD_S = 4.0
 """A lane is not taken that ends within this time; the lane's end counts as something that stands there."""
 END_STEP_M = 5.0
@@ -177,7 +179,10 @@ def choose_lanes(
         s, speed = actors[PATH_S_M, actor], actors[SPEED_MPS, actor]
         width = value_at(samples, step_m, LANE_WIDTH_M, s)
         half = 0.5 * width
+        lateral = min(LATERAL_SPEED_MPS, LATERAL_RATIO * speed)
         is_changing = actors[COMMAND_D_RATE_MPS, actor] > 0.0
+        if is_changing:
+            actors[COMMAND_D_RATE_MPS, actor] = max(lateral, 1e-3)
         lane_d = actors[COMMAND_D_M, actor] if is_changing else actors[PATH_D_M, actor]
         look = max(20.0, LOOK_AHEAD_S * speed)
         end = _way_to_end(samples, step_m, s, lane_d, half, look) - 0.5 * actors[LENGTH_M, actor]
@@ -196,4 +201,4 @@ def choose_lanes(
                 best, best_gain = target, gain
         if best_gain > -math.inf:
             actors[COMMAND_D_M, actor] = best
-            actors[COMMAND_D_RATE_MPS, actor] = LATERAL_SPEED_MPS
+            actors[COMMAND_D_RATE_MPS, actor] = lateral
