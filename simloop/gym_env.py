@@ -196,7 +196,9 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         outcome = self._world.outcome()
         is_success = outcome.state is OutcomeState.SUCCESS
         is_horizon_end = self._tick * spec.control_period_ns >= self._family.time_limit_ns
-        is_running = outcome.state is OutcomeState.RUNNING or (is_horizon_end and outcome.reason == TIME_LIMIT)
+        is_running = outcome.state is OutcomeState.RUNNING or (
+            is_horizon_end and outcome.reason == TIME_LIMIT
+        )
         terminated = not is_running
         truncated = is_running and is_horizon_end
         info = self._info(is_success=is_success, stage=outcome.stage, reason=outcome.reason)

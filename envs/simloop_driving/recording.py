@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,7 @@ def used_signals(stops: FloatArray) -> IntArray:
     return used
 
 
+@functools.lru_cache(maxsize=64)
 def path_lines(paths: Paths) -> list[list[list[float]]]:
     """Returns one polyline a path, of at most ``PATH_LINE_POINTS`` points."""
     lines = []
