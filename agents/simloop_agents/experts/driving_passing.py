@@ -30,8 +30,9 @@ FloatArray = npt.NDArray[np.float64]
 RETURN_DISTANCE_M = 8.0
 RETURN_TIME_S = 0.65
 """The ego returns to the centre line over the larger of this distance and speed times this time."""
-SHARPEST_DISTANCE_M = 4.2
-"""The same for a large move at walking speed; 3 m to the side then begin with a radius of 6 m."""
+SHARPEST_DISTANCE_M = 3.0
+SHARPEST_PER_M = 0.16
+"""Larger moves at walking speed go over the larger of this distance and what this curvature takes."""
 SIDEWAYS_MPS2 = 1.5
 """Lateral acceleration of larger moves to the side."""
 SETTLE = 4.2
@@ -50,9 +51,8 @@ BEHIND_S = 2.0
 def lateral_rate_per_m(error_m: float, speed: float) -> float:
     """Returns the rate at which a lateral error decays per metre driven; large ones in less way but more time."""
     large = min(max(abs(error_m) - 0.6, 0.0) / 0.6, 1.0)
-    rate = 1.0 / max(
-        RETURN_DISTANCE_M - large * (RETURN_DISTANCE_M - SHARPEST_DISTANCE_M), RETURN_TIME_S * speed
-    )
+    sharpest = max(SHARPEST_DISTANCE_M, math.sqrt(abs(error_m) / SHARPEST_PER_M))
+    rate = 1.0 / max(RETURN_DISTANCE_M - large * (RETURN_DISTANCE_M - sharpest), RETURN_TIME_S * speed)
     return min(rate, math.sqrt(SIDEWAYS_MPS2 / max(abs(error_m), 1e-3)) / max(speed, 0.1))
 
 
