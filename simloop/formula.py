@@ -60,12 +60,7 @@ def evaluate_formula(text: str, columns: Mapping[str, FloatArray], where: str) -
         ConfigurationError: The text is no formula, or a value is not finite.
         UnknownNameError: It names a column that there is not.
     """
-    if len(text) > _MAX_CHARACTERS:
-        raise ConfigurationError(f"{where} has {len(text)} characters; allowed: at most {_MAX_CHARACTERS}.")
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigurationError(f"{where} is {text!r}, which is no formula; allowed: {_ALLOWED}.") from error
+    tree = _parsed(text, where)
     with np.errstate(all="ignore"):
         value = _value(tree.body, columns, where)
     num_rows = len(next(iter(columns.values()))) if columns else 1
@@ -75,6 +70,24 @@ def evaluate_formula(text: str, columns: Mapping[str, FloatArray], where: str) -
         at = ", ".join(f"{name} {column[row]:g}" for name, column in columns.items())
         raise ConfigurationError(f"{where}: {text!r} is {array[row]} for {at}; it must be a finite number.")
     return array
+
+
+def formula_names(text: str, where: str) -> frozenset[str]:
+    """Returns the names that a formula uses, its functions among them.
+
+    Raises:
+        ConfigurationError: The text is no formula.
+    """
+    return frozenset(node.id for node in ast.walk(_parsed(text, where)) if isinstance(node, ast.Name))
+
+
+def _parsed(text: str, where: str) -> ast.Expression:
+    if len(text) > _MAX_CHARACTERS:
+        raise ConfigurationError(f"{where} has {len(text)} characters; allowed: at most {_MAX_CHARACTERS}.")
+    try:
+        return ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ConfigurationError(f"{where} is {text!r}, which is no formula; allowed: {_ALLOWED}.") from error
 
 
 def _value(node: ast.expr, columns: Mapping[str, FloatArray], where: str) -> Any:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
-from simloop.formula import evaluate_formula
+from simloop.formula import evaluate_formula, formula_names
 from simloop.randomness import generator, stream_key
 from simloop.spec import ParameterValue
 
@@ -76,6 +76,8 @@ class ParameterGrid:
                 formulas[name] = _formula(given, where)
             else:
                 values[name] = _values(given, where)
+        used = _used_names(formulas, self.condition, self.where)
+        variables = {name: v for name, v in variables.items() if name in used or name in parameters}
         count = self.num_cells if num_cells is None else None if num_cells == _EVERY else int(num_cells)
         return dataclasses.replace(
             self,
@@ -108,22 +110,18 @@ class ParameterGrid:
             chosen = np.flatnonzero(holds)
         if not len(chosen):
             raise ConfigurationError(f"{self.where}.where is {self.condition!r}; no cell satisfies it.")
-        chosen = self._sample(chosen)
         columns = {name: column[chosen] for name, column in columns.items()}
-        derived = {
-            name: evaluate_formula(text, columns, f"{self.where}.parameters.{name}")
-            .astype(np.float64)
-            .tolist()
-            for name, text in self.formulas.items()
-        }
-        picked = {
+        values: dict[str, list[ParameterValue]] = {
             name: [axes[name][i] for i in index[row, chosen].tolist()]
             for row, name in enumerate(axes)
             if name in self.parameters
         }
-        names = [*picked, *derived]
-        rows = zip(*picked.values(), *derived.values(), strict=True)
-        return tuple(dict(zip(names, row, strict=True)) for row in rows)
+        for name, text in self.formulas.items():
+            found = evaluate_formula(text, columns, f"{self.where}.parameters.{name}")
+            values[name] = found.astype(np.float64).tolist()
+        # Variables that differ may come to the same cell.
+        rows = list(dict.fromkeys(zip(*values.values(), strict=True)))
+        return tuple(dict(zip(values, rows[i], strict=True)) for i in self._sample(len(rows)))
 
     def _numbers(
         self, axes: Mapping[str, tuple[ParameterValue, ...]], index: npt.NDArray[np.int64]
@@ -135,13 +133,12 @@ class ParameterGrid:
             if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
         }
 
-    def _sample(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        if self.num_cells is None or self.num_cells >= len(chosen):
-            return chosen
-        order = np.argsort(
-            generator(stream_key("cells", self.sample_seed)).random(len(chosen)), kind="stable"
-        )
-        return chosen[np.sort(order[: self.num_cells])]
+    def _sample(self, count: int) -> Sequence[int]:
+        if self.num_cells is None or self.num_cells >= count:
+            return range(count)
+        order = np.argsort(generator(stream_key("cells", self.sample_seed)).random(count), kind="stable")
+        picked: list[int] = np.sort(order[: self.num_cells]).tolist()
+        return picked
 
 
 def fixed_grid(parameters: Mapping[str, Any]) -> ParameterGrid:
@@ -167,18 +164,29 @@ def parse_grid(block: Mapping[str, Any], where: str) -> ParameterGrid | None:
     for name in variables:
         if name in given:
             raise ConfigurationError(f"{where}: {name!r} is a variable and a parameter; give it once.")
+    formulas = {n: _formula(v, f"{where}.parameters.{n}") for n, v in given.items() if _is_formula(v)}
+    condition = str(block.get("where", ""))
+    for name in variables.keys() - _used_names(formulas, condition, where):
+        raise ConfigurationError(f"{where}.variables.{name} is used by no formula and not by where; drop it.")
     count, seed = _cells(block.get("cells", _EVERY), f"{where}.cells")
     grid = ParameterGrid(
         variables=variables,
         parameters={n: _values(v, f"{where}.parameters.{n}") for n, v in given.items() if not _is_formula(v)},
-        formulas={n: _formula(v, f"{where}.parameters.{n}") for n, v in given.items() if _is_formula(v)},
-        condition=str(block.get("where", "")),
+        formulas=formulas,
+        condition=condition,
         num_cells=count,
         sample_seed=seed,
         where=where,
     )
     grid.cells()
     return grid
+
+
+def _used_names(formulas: Mapping[str, str], condition: str, where: str) -> frozenset[str]:
+    texts = {f"{where}.parameters.{name}": text for name, text in formulas.items()}
+    if condition:
+        texts[f"{where}.where"] = condition
+    return frozenset().union(*(formula_names(text, place) for place, text in texts.items()))
 
 
 def _names(block: Mapping[str, Any], key: str, where: str) -> list[tuple[str, Any]]:

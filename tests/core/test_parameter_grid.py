@@ -72,6 +72,10 @@ def test_values_of_the_command_line_replace_those_of_the_file() -> None:
         {"ratio": 0.5, "lateral_mps": {"first": 0.5, "last": 1.5, "step": 0.5}}, "all", None
     )
     assert {c["ratio"] for c in fixed.cells()} == {0.5} and len(fixed.cells()) == 15 * 59 * 3
+    without = grid_of(LOW).replaced({"speed_mps": 5.0, "ratio": [0.2, 0.4]}, "all", None).cells()
+    assert len(without) == 2 * 59 * 18  # the condition needs both variables, and the cells are the same
+    alone = grid_of("variables: {g: [0.1, 0.2]}\nparameters: {a: {formula: 9.81 * g}, b: [1, 2]}")
+    assert alone.replaced({"a": 6.0}, None, None).cells() == ({"b": 1, "a": 6.0}, {"b": 2, "a": 6.0})
     assert fixed_grid({"gap_m": [1.0, 2.0], "side": "left"}).cells() == (
         {"gap_m": 1.0, "side": "left"}, {"gap_m": 2.0, "side": "left"},
     )  # fmt: skip
@@ -85,6 +89,7 @@ WRONG = [
     ("parameters: {a: .nan}", "parameters.a is nan; allowed: a value"),
     ("parameters: {a: [1, [2]]}", "allowed: a value, a list of values"),
     ("variables: {a: 1}", "has variables but no parameters"),
+    ("variables: {a: 1}\nparameters: {b: 2}", "variables.a is used by no formula and not by where"),
     ("parameters: {a: 1}\nvariables: {a: 1}", "'a' is a variable and a parameter"),
     ("parameters: [1]", "must be a mapping from names"),
     ("parameters: {a: {formula: b + 1}}", "Unknown name 'b' in suite.yaml: axes.0..parameters.a"),
