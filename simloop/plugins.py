@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from simloop.agent import Agent
 from simloop.errors import ConfigurationError, PluginError, UnknownNameError
@@ -124,7 +124,7 @@ def load_traces() -> Mapping[str, TraceFunction]:
             raise PluginError(
                 f"simloop.traces entry {name!r} is {loaded!r}; it must be a function of an EpisodeLog."
             )
-        functions[name] = loaded
+        functions[name] = cast(TraceFunction, loaded)
     return functions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -23,7 +24,7 @@ def rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> npt.NDArray[n
     about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    return np.asarray(about_z @ about_y @ about_x)
+    return np.asarray(about_z @ about_y @ about_x, dtype=np.float64)
 
 
 def directions(start: float = 0.0, num: int = NUM_AZIMUTHS, step: float | None = None) -> Any:
@@ -111,7 +112,7 @@ def test_a_scan_and_the_depth_image_agree() -> None:
     turn = rotation(0.1)
     image = scene.render(camera, (0.0, 0.0, 1.2), camera_rotation_from_forward_left_up(turn))
     ray = camera.ray_directions() @ camera_rotation_from_forward_left_up(np.eye(3)).T
-    for row, column in np.ndindex(41, 61):
+    for row, column in itertools.product(range(0, 41, 2), range(0, 61, 3)):
         x, y, z = ray[row, column]
         seen = scene.scan(
             (0.0, 0.0, 1.2), turn, [math.atan2(z, math.hypot(x, y))],
