@@ -136,7 +136,8 @@ class Background:
         relative_speed_range_mps: Range of a lane's speed against the ego's at the start.
         speed_range_mps: Range of a lane's speed, in place of ``relative_speed_range_mps``.
         behaviour: ``idm`` or ``mobil``.
-        own_path: Path of the flow, whose last vehicle stands at ``own_path.station_m`` at the start; None: the ego's route.
+        own_path: Path of the flow, whose last vehicle stands at ``own_path.station_m`` at the start; None: the ego's
+            route.
         obeys_signals, obeys_right_of_way: As of ``ActorStart``.
     """
 

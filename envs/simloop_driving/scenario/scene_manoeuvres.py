@@ -273,8 +273,8 @@ def _swerve(block: BlockReader, actor: ActorStart, base: Manoeuvre) -> Manoeuvre
     shortest_s = 4.0 * math.sqrt(2.0 * abs(amplitude_m) / limit_mps2)
     if period_s < shortest_s:
         raise ConfigurationError(
-            f"{block.where}.period_s is {period_s:g}; {abs(amplitude_m):g} m to either side at {limit_mps2:g} m/s2 take at "
-            f"least {shortest_s:.2f} s. Allowed: a longer period, a smaller amplitude_m or a larger acceleration_mps2."
+            f"{block.where}.period_s is {period_s:g}; {abs(amplitude_m):g} m to either side at {limit_mps2:g} m/s2 take "
+            f"at least {shortest_s:.2f} s. Allowed: a longer period, a smaller amplitude_m or a larger acceleration_mps2."
         )
     half_s = 0.5 * period_s
     root_s = math.sqrt(max(0.0, half_s * half_s - 8.0 * abs(amplitude_m) / limit_mps2))
