@@ -194,25 +194,28 @@ def test_conflicts_move_with_both_and_end_when_one_has_passed() -> None:
 
 def test_who_is_not_there_or_on_another_path_is_in_no_conflict() -> None:
     zones = np.array(
-        [[0, 40, 46, 1, 30, 35, CROSSING], [0, 60, 90, 2, 20, 50, ALONG], [1, 5, 9, 2, 5, 9, CROSSING]]
+        [[0, 40, 46, 1, 30, 35, CROSSING], [0, 60, 90, 2, 20, 50, ALONG], [1, 5, 9, 2, 5, 9, CROSSING]],
+        dtype=float,
     )
+    zones.flags.writeable = False  # as they come: numba compiles for each
     actors = np.zeros((NUM_ROWS, 4))
     actors[[S_M, LENGTH_M], EGO] = (10.0, 4.0)
     actors[PATH, 1:] = (1, 1, 2)
     actors[PATH_S_M, 1:] = (12.0, 20.0, 0.0)
     actors[SPEED_MPS, 1:] = (5.0, 6.0, 7.0)
     priorities = np.array([1, -1, 0], dtype=np.int64)
-    rows = conflict_rows(zones.astype(float), priorities, actors)
+    rows = conflict_rows(zones, priorities, actors)
     assert rows[:, 1:6] == pytest.approx(np.array([[30, 36, 18, 23, 5], [30, 36, 10, 15, 6]]))
     assert np.all(rows[:, 6] == 1.0)
     actors[IS_ABSENT, 1] = 1.0
-    assert list(conflict_rows(zones.astype(float), priorities, actors)[:, 5]) == [6.0]
+    assert list(conflict_rows(zones, priorities, actors)[:, 5]) == [6.0]
     actors[PATH_S_M, 2] = 35.1  # its rear is still inside: no length, so it is out
-    assert len(conflict_rows(zones.astype(float), priorities, actors)) == 0
+    assert len(conflict_rows(zones, priorities, actors)) == 0
     actors[LENGTH_M, 2] = 4.0
-    assert len(conflict_rows(zones.astype(float), priorities, actors)) == 1
+    assert len(conflict_rows(zones, priorities, actors)) == 1
     actors[S_M, EGO] = 48.1
-    assert len(conflict_rows(zones.astype(float), priorities, actors)) == 0
-    swapped = zones[:, [3, 4, 5, 0, 1, 2, 6]].astype(float)  # the ego's path as path b
+    assert len(conflict_rows(zones, priorities, actors)) == 0
+    swapped = zones[:, [3, 4, 5, 0, 1, 2, 6]].copy()  # the ego's path as path b
+    swapped.flags.writeable = False
     actors[S_M, EGO] = 10.0
     assert conflict_rows(swapped, priorities, actors)[0, 6] == -1.0

@@ -166,15 +166,15 @@ def test_radar_does_not_see_past_a_car_but_under_a_truck() -> None:
 def test_radar_noise_and_drop_out_are_those_stated() -> None:
     options = {"range_noise_m": 0.3, "azimuth_noise_deg": 0.5, "speed_noise_mps": 0.2, "drop_out_ratio": 0.1}
     world = started({"radar": options}, {"lead": {"lane": "ego", "gap_m": 30.0, "relative_speed_mps": -6.0}})
-    rows = captures(world, "radar")[:, 0]
+    rows = captures(world, "radar", 200)[:, 0]
     is_there = rows[:, 0] > 0.0
-    assert np.mean(~is_there) == pytest.approx(0.1, abs=4.0 * math.sqrt(0.09 / NUM_CAPTURES))
+    assert np.mean(~is_there) == pytest.approx(0.1, abs=4.0 * math.sqrt(0.09 / 200))
     found = rows[is_there]
     tolerance = 4.0 / math.sqrt(2.0 * len(found))
     for column, mean, deviation in ((1, 30.0, 0.3), (2, 0.0, math.radians(0.5)), (3, -6.0, 0.2)):
         assert found[:, column].std() == pytest.approx(deviation, rel=tolerance)
         assert found[:, column].mean() == pytest.approx(
-            mean, abs=0.1 * (column == 1) + 5 * deviation / math.sqrt(300)
+            mean, abs=0.1 * (column == 1) + 5 * deviation / math.sqrt(150)
         )
 
 

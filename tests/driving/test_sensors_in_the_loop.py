@@ -36,7 +36,7 @@ def test_a_world_with_all_sensors_keeps_the_contract(family: str) -> None:
     check_world(lambda: DrivingWorld(extra_sensors=SMALL), case)
 
 
-@pytest.mark.parametrize("assembly", list(Assembly))
+@pytest.mark.parametrize("assembly", [Assembly.LATEST, Assembly.NEAREST])
 def test_an_agent_that_reads_everything_sees_the_same_twice(assembly: Assembly) -> None:
     case = load_family("cut_in").case(2)
     digests = []
