@@ -7,12 +7,12 @@ Values from different rates or filters are not comparable; the control rate woul
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from simloop.log import EpisodeLog
-from simloop.metrics.kinematics import MOTION_TABLE, FloatArray, read_motion
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.kinematics import FloatArray, MotionMetric, PointMotion
+from simloop.metrics.metric import MetricValue
 
 MIN_SAMPLES = 4
 
@@ -42,36 +42,30 @@ def log_dimensionless_jerk(velocity_mps: FloatArray, sample_period_s: float) -> 
     return -math.log(duration_s**3 / peak_mps**2 * integral) if integral > 0.0 else math.inf
 
 
-class JerkRms(Metric):
+class JerkRms(MotionMetric):
     """RMS jerk of the worst motion point."""
 
     name = "jerk_rms_mps3"
     unit = "m/s^3"
     description = "RMS jerk at the physics rate, unfiltered, of the motion point where it is largest."
-    tables = (MOTION_TABLE,)
+    min_samples = MIN_SAMPLES
     higher_is_better = False
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
         """Takes the maximum over the points."""
-        motions = read_motion(log, MIN_SAMPLES)
-        if isinstance(motions, MetricValue):
-            return motions
         return MetricValue(value=max(jerk_rms_mps3(m.velocity_mps, m.sample_period_s) for m in motions))
 
 
-class LogDimensionlessJerk(Metric):
+class LogDimensionlessJerk(MotionMetric):
     """Log dimensionless jerk of the worst motion point that moves."""
 
     name = "ldlj"
     description = "Log dimensionless jerk of the least smooth moving point; nearer to zero is smoother."
-    tables = (MOTION_TABLE,)
+    min_samples = MIN_SAMPLES
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
         """Takes the minimum over the points that move."""
-        motions = read_motion(log, MIN_SAMPLES)
-        if isinstance(motions, MetricValue):
-            return motions
         values = [log_dimensionless_jerk(m.velocity_mps, m.sample_period_s) for m in motions if m.is_moving]
         if not values:
             return MetricValue.invalid("no motion point moves")

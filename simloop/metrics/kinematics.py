@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +12,7 @@ import numpy.typing as npt
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import MetricValue
+from simloop.metrics.reduction import Reduction
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -17,7 +21,7 @@ MIN_PEAK_MPS = 0.01
 """A point that never moves faster than this is at rest; it has no smoothness to judge."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PointMotion:
     """The motion of one point.
 
@@ -33,7 +37,7 @@ class PointMotion:
     position_m: FloatArray
     velocity_mps: FloatArray
 
-    @property
+    @functools.cached_property
     def speed_mps(self) -> FloatArray:
         """(N,) norm of the velocity."""
         speed: FloatArray = np.linalg.norm(self.velocity_mps, axis=1)
@@ -45,34 +49,26 @@ class PointMotion:
         return len(self.velocity_mps) > 0 and float(self.speed_mps.max()) >= MIN_PEAK_MPS
 
 
-def read_motion(log: EpisodeLog, min_samples: int) -> tuple[PointMotion, ...] | MetricValue:
-    """Returns the motion of every point, or an invalid value that says why there is none.
-
-    Args:
-        log: Log with the table ``world.motion``.
-        min_samples: Samples that each point must have.
-    """
+def read_motion(log: EpisodeLog) -> tuple[PointMotion, ...] | MetricValue:
+    """Returns the motion of every point of the table ``world.motion``, or an invalid value that says why not."""
     t_ns = log.column(MOTION_TABLE, "t_ns")
     point = log.column(MOTION_TABLE, "point")
     position = log.column(MOTION_TABLE, "position_m")
     velocity = log.column(MOTION_TABLE, "velocity_mps")
     names = list(log.attributes.get("motion_points", ()))
     motions = []
-    for index in np.unique(point):
+    for index in np.unique(point) if point.any() else range(min(len(point), 1)):
         rows = point == index
         name = str(names[index]) if index < len(names) else f"point {index}"
-        instants = t_ns[rows]
-        if len(instants) < min_samples:
-            return MetricValue.invalid(f"{name} has {len(instants)} motion samples; {min_samples} are needed")
-        steps = np.diff(instants)
-        if steps.min() <= 0 or steps.min() != steps.max():
+        steps = np.diff(t_ns[rows])
+        if len(steps) and (steps.min() <= 0 or steps.min() != steps.max()):
             return MetricValue.invalid(
                 f"{name} is not evenly sampled: steps of {steps.min()} to {steps.max()} ns"
             )
         motions.append(
             PointMotion(
                 name=name,
-                sample_period_s=float(steps[0]) * 1e-9,
+                sample_period_s=float(steps[0]) * 1e-9 if len(steps) else 0.0,
                 position_m=position[rows],
                 velocity_mps=velocity[rows],
             )
@@ -80,3 +76,34 @@ def read_motion(log: EpisodeLog, min_samples: int) -> tuple[PointMotion, ...] | 
     if not motions:
         return MetricValue.invalid("the table world.motion has no rows")
     return tuple(motions)
+
+
+class MotionMetric(Reduction):
+    """A metric made of the motion of the points; all such metrics share one reading of a log.
+
+    Attributes:
+        min_samples: Samples that each point must have.
+    """
+
+    tables = (MOTION_TABLE,)
+    read = staticmethod(read_motion)
+    min_samples: int
+
+    def __init__(self) -> None:
+        """Has its name, unit and description as class attributes."""
+
+    def reduce(self, reading: tuple[PointMotion, ...] | MetricValue) -> MetricValue:
+        """Returns the value of what ``read_motion`` returned."""
+        if isinstance(reading, MetricValue):
+            return reading
+        for motion in reading:
+            num = len(motion.velocity_mps)
+            if num < self.min_samples:
+                return MetricValue.invalid(
+                    f"{motion.name} has {num} motion samples; {self.min_samples} are needed"
+                )
+        return self.value_of(reading)
+
+    @abstractmethod
+    def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
+        """Returns the metric's value for the motion of all points."""

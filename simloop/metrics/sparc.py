@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import scipy.fft
 
-from simloop.log import EpisodeLog
-from simloop.metrics.kinematics import MOTION_TABLE, FloatArray, read_motion
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.kinematics import FloatArray, MotionMetric, PointMotion
+from simloop.metrics.metric import MetricValue
 
 CUTOFF_HZ = 10.0
 AMPLITUDE_THRESHOLD = 0.05
@@ -25,10 +26,10 @@ def spectral_arc_length(speed_mps: FloatArray, sample_rate_hz: float) -> float:
     Nearer to zero is smoother; a minimum-jerk reach has about -1.40.
     """
     size = 2 ** (math.ceil(math.log2(len(speed_mps))) + PADDING_LEVEL)
-    magnitude = np.abs(np.fft.rfft(speed_mps, size))
+    magnitude = np.abs(scipy.fft.rfft(speed_mps, size))
     frequency_hz = np.fft.rfftfreq(size, d=1.0 / sample_rate_hz)
-    magnitude = magnitude / magnitude.max()
-    magnitude, frequency_hz = magnitude[frequency_hz <= CUTOFF_HZ], frequency_hz[frequency_hz <= CUTOFF_HZ]
+    num = int(np.searchsorted(frequency_hz, CUTOFF_HZ, side="right"))
+    magnitude, frequency_hz = magnitude[:num] / magnitude.max(), frequency_hz[:num]
     kept = np.flatnonzero(magnitude >= AMPLITUDE_THRESHOLD)
     first, last = int(kept[0]), int(kept[-1])
     if first == last:
@@ -38,20 +39,17 @@ def spectral_arc_length(speed_mps: FloatArray, sample_rate_hz: float) -> float:
     return -float(np.hypot(scaled, np.diff(magnitude)).sum())
 
 
-class Sparc(Metric):
+class Sparc(MotionMetric):
     """Spectral arc length of the speed of the worst motion point that moves."""
 
     name = "sparc"
     description = (
         "Spectral arc length of the speed of the least smooth moving point; nearer to zero is smoother."
     )
-    tables = (MOTION_TABLE,)
+    min_samples = MIN_SAMPLES
     higher_is_better = True
 
-    def compute(self, log: EpisodeLog) -> MetricValue:
+    def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
         """Takes the minimum over the points that move."""
-        motions = read_motion(log, MIN_SAMPLES)
-        if isinstance(motions, MetricValue):
-            return motions
         values = [spectral_arc_length(m.speed_mps, 1.0 / m.sample_period_s) for m in motions if m.is_moving]
         return MetricValue(value=min(values)) if values else MetricValue.invalid("no motion point moves")

@@ -13,7 +13,7 @@ from simloop.log import CONTACTS, Column, EpisodeLog, TableSchema
 from simloop_driving.metrics.first_overlap import first_overlap_s
 from simloop_driving.metrics.max_deceleration import MaxDeceleration
 from simloop_driving.metrics.min_thw import MinThw
-from simloop_driving.metrics.min_ttc import HORIZON_S, MinTtc
+from simloop_driving.metrics.min_ttc import MinTtc
 from simloop_driving.metrics.num_at_fault_collisions import NumAtFaultCollisions
 from simloop_driving.metrics.progress import Progress
 from simloop_driving.metrics.rules import (
@@ -22,6 +22,7 @@ from simloop_driving.metrics.rules import (
     TimeInOppositeLane,
 )
 from simloop_driving.metrics.traces import driving_traces
+from simloop_driving.metrics.traffic_grid import TTC_HORIZON_S
 
 ACTORS = TableSchema(
     columns=(
@@ -210,9 +211,9 @@ def test_min_ttc_of_a_braking_lead() -> None:
 def test_min_ttc_is_capped_and_needs_an_ego() -> None:
     t_s = np.arange(0.0, 1.0, 0.05)
     alone = track(t_s, x_m=0.0, speed_mps=0.0)
-    assert MinTtc().evaluate(actors_log(alone)).value == HORIZON_S
+    assert MinTtc().evaluate(actors_log(alone)).value == TTC_HORIZON_S
     slow_approach = track(t_s, x_m=104.0, speed_mps=-1.0)
-    assert MinTtc().evaluate(actors_log(alone, slow_approach)).value == HORIZON_S
+    assert MinTtc().evaluate(actors_log(alone, slow_approach)).value == TTC_HORIZON_S
     empty = actors_log(track(t_s[:0], x_m=0.0, speed_mps=0.0))
     assert not MinTtc().evaluate(empty).is_valid
     assert "no row of the ego" in MinTtc().evaluate(empty).reason
@@ -248,7 +249,7 @@ def test_absent_actors_are_in_nobodys_way() -> None:
     assert MinTtc().evaluate(gone).value == pytest.approx((26.0 - 20.0 * 0.15) / 20.0)
     assert MinTtc().evaluate(there).value < MinTtc().evaluate(gone).value
     never = actors_log(ego, track(t_s, x_m=30.0, speed_mps=0.0, is_present=False))
-    assert MinTtc().evaluate(never).value == HORIZON_S
+    assert MinTtc().evaluate(never).value == TTC_HORIZON_S
 
 
 def test_rules_count_what_the_world_writes() -> None:

@@ -228,15 +228,17 @@ def min_distance_m(pose: FloatArray, size: FloatArray, is_present: BoolArray) ->
     """Returns the least distance of the ego's footprint to another, infinity if it is alone."""
     least = math.inf
     for tick in range(len(pose)):
-        own = size[tick, 0]
-        radius = 0.5 * math.hypot(own[0], own[1])
+        x, y, half = pose[tick, 0, 0], pose[tick, 0, 1], 0.5 * (size[tick, 0, 0] + size[tick, 0, 1])
         for other in range(1, pose.shape[1]):
             if not is_present[tick, other]:
                 continue
-            a, b, its = pose[tick, 0], pose[tick, other], size[tick, other]
-            reach = least + radius + 0.5 * math.hypot(its[0], its[1])
-            if abs(b[0] - a[0]) < reach and math.hypot(b[0] - a[0], b[1] - a[1]) < reach:
-                least = min(least, rectangle_distance_m(a, own, b, its))
+            dx, dy = pose[tick, other, 0] - x, pose[tick, other, 1] - y
+            reach = least + half + 0.5 * (size[tick, other, 0] + size[tick, other, 1])
+            if abs(dx) < reach and dx * dx + dy * dy < reach * reach:
+                distance = rectangle_distance_m(
+                    pose[tick, 0], size[tick, 0], pose[tick, other], size[tick, other]
+                )
+                least = min(least, distance)
     return least
 
 

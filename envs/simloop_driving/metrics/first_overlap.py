@@ -75,7 +75,7 @@ def first_overlap_s(
 
 @njit(cache=True)
 def first_overlap_series(
-    pose: FloatArray, speed_mps: FloatArray, size_m: FloatArray, is_present: BoolArray
+    pose: FloatArray, speed_mps: FloatArray, size_m: FloatArray, is_present: BoolArray, horizon_s: float
 ) -> FloatArray:
     """Returns (T,) the least ``first_overlap_s`` between the ego (actor 0) and any other actor, at each tick.
 
@@ -84,27 +84,32 @@ def first_overlap_series(
         speed_mps: (T, N) speed along the heading.
         size_m: (T, N, 2) length and width.
         is_present: (T, N) actors that are not there are left out.
+        horizon_s: Longer times are infinity.
     """
     least = np.full(len(pose), math.inf)
     for tick in range(len(pose)):
+        own_x = speed_mps[tick, 0] * math.cos(pose[tick, 0, 2])
+        own_y = speed_mps[tick, 0] * math.sin(pose[tick, 0, 2])
+        soonest = horizon_s
         for other in range(1, pose.shape[1]):
             if not is_present[tick, other]:
                 continue
-            # No footprint gets to another before the speeds have covered what is free between their circles.
+            # No two footprints meet before what is free between the circles around them has been covered.
             dx, dy = pose[tick, other, 0] - pose[tick, 0, 0], pose[tick, other, 1] - pose[tick, 0, 1]
-            radii = 0.5 * (
-                size_m[tick, 0, 0] + size_m[tick, 0, 1] + size_m[tick, other, 0] + size_m[tick, other, 1]
+            sides = size_m[tick, 0, 0] + size_m[tick, 0, 1] + size_m[tick, other, 0] + size_m[tick, other, 1]
+            yaw, speed = pose[tick, other, 2], speed_mps[tick, other]
+            drift_x, drift_y = speed * math.cos(yaw) - own_x, speed * math.sin(yaw) - own_y
+            reach = 0.5 * sides + soonest * math.sqrt(drift_x * drift_x + drift_y * drift_y)
+            if dx * dx + dy * dy > reach * reach:
+                continue
+            overlap_s = first_overlap_s(
+                pose[tick, 0],
+                speed_mps[tick, 0],
+                size_m[tick, 0],
+                pose[tick, other],
+                speed,
+                size_m[tick, other],
             )
-            fastest = abs(speed_mps[tick, 0]) + abs(speed_mps[tick, other])
-            free_m = math.hypot(dx, dy) - radii
-            if free_m <= 0.0 or (fastest > 0.0 and free_m <= least[tick] * fastest):
-                overlap_s = first_overlap_s(
-                    pose[tick, 0],
-                    speed_mps[tick, 0],
-                    size_m[tick, 0],
-                    pose[tick, other],
-                    speed_mps[tick, other],
-                    size_m[tick, other],
-                )
-                least[tick] = min(least[tick], overlap_s)
+            if overlap_s <= soonest:
+                soonest = least[tick] = overlap_s
     return least

@@ -10,8 +10,8 @@ from simloop.traces import Trace
 from simloop_driving.metrics import criticality
 from simloop_driving.metrics.criticality_metrics import MaxBtn
 from simloop_driving.metrics.min_thw import MinThw
-from simloop_driving.metrics.min_ttc import HORIZON_S, MinTtc
-from simloop_driving.metrics.traffic_grid import TABLE, FloatArray, read_traffic
+from simloop_driving.metrics.min_ttc import MinTtc
+from simloop_driving.metrics.traffic_grid import TABLE, TTC_HORIZON_S, FloatArray, read_traffic
 
 
 def driving_traces(log: EpisodeLog) -> Sequence[Trace]:
@@ -25,7 +25,7 @@ def driving_traces(log: EpisodeLog) -> Sequence[Trace]:
         return ()
     grid, leader = traffic.grid, traffic.leader
     series: tuple[tuple[str, str, FloatArray, Mapping[str, float], float | None], ...] = (
-        ("TTC", "s", traffic.time_to_overlap_s, MinTtc.thresholds, HORIZON_S),
+        ("TTC", "s", traffic.time_to_overlap_s, MinTtc.thresholds, TTC_HORIZON_S),
         ("THW", "s", leader[:, criticality.THW_S], MinThw.thresholds, 5.0),
         ("gap", "m", leader[:, criticality.GAP_M], {}, 100.0),
         ("brake threat", "", leader[:, criticality.BTN], MaxBtn.thresholds, 2.0),

@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 TABLE = "world.actors"
 """One row for each actor and control tick; actor 0 is the ego; the rows of one tick lie together."""
+TTC_HORIZON_S = 10.0
+"""Longer times to collision are not looked for: a conflict farther off says nothing about an episode's risk."""
 PET_HORIZON_S = 5.0
 """Longer post-encroachment times are not looked for."""
 
@@ -116,9 +118,11 @@ class Traffic:
 
     @functools.cached_property
     def time_to_overlap_s(self) -> FloatArray:
-        """(T,) least time until the ego's footprint overlaps another one at constant velocities."""
+        """(T,) least time until the ego's footprint overlaps another one at constant velocities, or infinity."""
         grid = self.grid
-        series: FloatArray = first_overlap_series(grid.pose, grid.speed_mps, grid.size_m, grid.is_present)
+        series: FloatArray = first_overlap_series(
+            grid.pose, grid.speed_mps, grid.size_m, grid.is_present, TTC_HORIZON_S
+        )
         return series
 
     @functools.cached_property
