@@ -78,7 +78,11 @@ def test_every_block_is_read() -> None:
     assert (actors["beside"].placed, actors["beside"].gap_m) == ("beside", -1.0)
     first, second = scene.flows
     assert (first.lanes, first.behaviour, first.speed_range_mps) == (("own",), "mobil", (8.0, 12.0))
-    assert (second.lanes, second.relative_speed_range_mps, second.own_path) == (("opposite",), (-1.0, 1.0), None)
+    assert (second.lanes, second.relative_speed_range_mps, second.own_path) == (
+        ("opposite",),
+        (-1.0, 1.0),
+        None,
+    )
     assert scene.signals == SignalProgram(green_s=12.0, offset_s=-4.0)
     assert (scene.goal_station_m, scene.goal_time_s, scene.may_run_red) == (130.0, math.inf, True)
     assert not scene.may_pass_stop_sign
