@@ -315,8 +315,8 @@ class Scene:
         face, instance = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
         geometry, instances = self._packed(), first_rows(self._table, self._num_instances)
         scan(
-            geometry, instances, position, rotation, max_range_m, elevations, azimuth_start_rad, step_rad,
-            range_m, cosine, face, instance,
+            geometry, instances, position, rotation, float(max_range_m), elevations, float(azimuth_start_rad),
+            float(step_rad), range_m, cosine, face, instance,
         )  # fmt: skip
         colours = (
             np.where(
