@@ -37,8 +37,7 @@ def test_family_and_scene_are_read(blocks: list[str], tmp_path: Path) -> None:
     scene = read_scene(load_family(str(path)).scenario(seed=7))
     assert [actor.name for actor in scene.actors] == ["truck"]
     assert [m.trigger.kind for m in scene.manoeuvres] == ["time_s", "headway_s"]
-    assert scene.background is not None
-    assert scene.background.num_actors == 6
+    assert [flow.num_actors for flow in scene.flows] == [6]
 
 
 def test_the_worked_example_is_a_family(blocks: list[str], tmp_path: Path) -> None:

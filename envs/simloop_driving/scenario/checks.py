@@ -171,7 +171,7 @@ def _leaves(condition: Condition) -> list[Condition]:
 def _stands_for_good(subject: str, manoeuvre: Manoeuvre, scene: Scene) -> bool:
     """Whether an actor stands at the start and no other manoeuvre changes that."""
     actor = next((a for a in scene.actors if a.name == subject), None)
-    if actor is None or actor.speed_mps > 0.0 or (actor.is_idm and not actor.waits):
+    if actor is None or actor.speed_mps > 0.0 or (actor.behaviour != "scripted" and not actor.waits):
         return False
     return not any(
         m.actor == subject and m is not manoeuvre and not math.isnan(m.end_speed_mps)

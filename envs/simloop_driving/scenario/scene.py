@@ -1,7 +1,7 @@
 """The driving scene of a concrete scenario: what the ``scene`` block of its file says, checked and resolved.
 
-docs/scenarios.md describes the language. Who takes part is read in ``scene_actors``, what happens in
-``scene_manoeuvres``; here they come together with the map, the signals and the criteria.
+docs/scenarios.md describes the language. Who takes part is read in ``actor_blocks``, what happens in
+``manoeuvre_blocks``; here they come together with the map, the signals and the criteria.
 """
 
 from __future__ import annotations
@@ -12,19 +12,13 @@ from typing import TypedDict
 
 from simloop.errors import ConfigurationError
 from simloop.spec import Scenario
+from simloop_driving.scenario.actor_blocks import read_actors, read_background, read_ego
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 from simloop_driving.scenario.block_reader import BlockReader
 from simloop_driving.scenario.checks import check_scene
-from simloop_driving.scenario.scene_actors import (
-    ActorStart,
-    Background,
-    EgoStart,
-    door_of,
-    read_actors,
-    read_background,
-    read_ego,
-)
-from simloop_driving.scenario.scene_manoeuvres import Manoeuvre, read_manoeuvres
+from simloop_driving.scenario.manoeuvre_blocks import read_manoeuvres
+from simloop_driving.scenario.scene_actors import ActorStart, Background, EgoStart, door_of
+from simloop_driving.scenario.scene_manoeuvres import Manoeuvre
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +71,6 @@ class Scene:
     may_pass_stop_sign: bool
     time_limit_s: float
     conflict_over_s: float
-
-    @property
-    def background(self) -> Background | None:
-        """The first flow, if there is one."""
-        return self.flows[0] if self.flows else None
 
 
 def read_scene(scenario: Scenario) -> Scene:
