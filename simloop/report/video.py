@@ -82,7 +82,7 @@ def _draw_road_scene(draw: ImageDraw.ImageDraw, scene: Scene, index: int, size: 
         if not np.isfinite(x):
             continue
         forward, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
-        length_m, width_m = track.size_m[index]
+        length_m, width_m = (float(v) for v in track.size_m[index])
         half = 0.5 * length_m * forward, 0.5 * width_m * left
         corners = np.array([x, y]) + np.array(
             [half[0] + half[1], half[0] - half[1], -half[0] - half[1], half[1] - half[0]]
