@@ -1,4 +1,4 @@
-"""The expert in the action space ``acceleration``: conversions, prefix, emergencies and whole UN R157 episodes."""
+"""The expert in the action space ``acceleration``: conversions, prefix and emergencies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from simloop.agent import Call, Conditioning, InferenceRequest
-from simloop.compose import component, make_strategy, make_timing
-from simloop.scenario_files import load_family
 from simloop.testing.checks import check_agent
-from simloop.testing.rollout import play
 from simloop.world import Anchor
 from simloop_agents.experts.driving_acceleration import (
     EMERGENCY_BRAKING_MPS2,
@@ -21,7 +18,6 @@ from simloop_agents.experts.driving_acceleration import (
 )
 from simloop_agents.experts.expert import HORIZON, ExpertAgent
 from simloop_driving import sensors
-from simloop_driving.world import DrivingWorld
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -114,22 +110,3 @@ def test_emergencies(objects: FloatArray, deceleration_mps2: float) -> None:
     assert emergency_deceleration_mps2(objects, _route(20.0), state, 0.0, 0.0) == pytest.approx(
         deceleration_mps2
     )
-
-
-@pytest.mark.parametrize(
-    "name", ["r157_cut_in", "r157_cut_out", "r157_deceleration", "pedestrian_crossing", "cyclist_crossing"]
-)
-def test_fifty_cases_of_a_family(name: str) -> None:
-    family = load_family(name)
-    world = DrivingWorld(**family.world_config)
-    timing, strategy = (
-        make_timing(component("timing", "zero")),
-        make_strategy(component("strategy", "naive_async")),
-    )
-    goals, faults = 0, 0
-    for seed in range(50):
-        log = play(world, ExpertAgent(), case=family.case(seed), timing=timing, strategy=strategy)
-        goals += world.outcome().reason == "goal"
-        faults += int(np.count_nonzero(log.column("world.contacts", "is_at_fault")))
-    assert goals >= 48
-    assert faults == 0

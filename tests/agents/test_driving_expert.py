@@ -1,4 +1,4 @@
-"""The driving expert as an agent: layouts, prefix, ages, and whole episodes at zero latency."""
+"""The driving expert as an agent: layouts, prefix, ages, and whole episodes in its lane."""
 
 from __future__ import annotations
 
@@ -205,20 +205,16 @@ def test_digest_is_stable_and_of_the_sources() -> None:
     assert len(ExpertAgent().spec.digest) == 32
 
 
-@pytest.mark.parametrize(("family", "least"), [("cut_in", 48), ("lead_deceleration", 48)])
-def test_success_at_zero_latency(family: str, least: int) -> None:
-    """At least 95 % of 50 drawn cases succeed, which needs progress as well as no collision."""
+@pytest.mark.parametrize("family", ["cut_in", "lead_deceleration"])
+def test_it_stays_in_its_lane(family: str) -> None:
     agent = make_agent(component("agent", "expert"))
     world, cases = DrivingWorld(), load_family(family)
     timing, strategy = (
         make_timing(component("timing", "zero")),
         make_strategy(component("strategy", "paused")),
     )
-    states = []
-    for seed in range(50):
+    for seed in range(10):
         log = play(world, agent, case=cases.case(seed), timing=timing, strategy=strategy)
-        states.append(str(log.column("outcomes", "state")[-1]))
+        assert log.column("outcomes", "state")[-1] == "success"
         offset_m = log.column("world.actors", "lateral_offset_m")[log.column("world.actors", "actor") == 0]
         assert np.abs(offset_m).max() < 0.6
-    assert set(states) <= {"success", "fail"}
-    assert states.count("success") >= least
