@@ -286,7 +286,9 @@ class _Builder:
 
     def _opposite_path(self, s_m: float, where: str) -> tuple[int, float]:
         """Returns the path of somebody who comes towards the ego, and the station beside ``s_m`` of the route."""
-        ahead = self.route.path_lanes[max(min(int(s_m / self.route.step_m), len(self.route.path_lanes) - 1), 0) :]
+        ahead = self.route.path_lanes[
+            max(min(int(s_m / self.route.step_m), len(self.route.path_lanes) - 1), 0) :
+        ]
         opposite = self.road_map.lane_opposite[ahead]
         there = int(opposite[np.argmax(opposite >= 0)])  # in a junction, the one behind it
         home = int(self.road_map.lane_opposite[lane_at(self.route, self.scene.ego.station_m)])

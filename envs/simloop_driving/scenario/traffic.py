@@ -57,7 +57,9 @@ MAX_BEND_BRAKING_MPS2 = 3.0
 def speed_profiles(paths: Paths) -> FloatArray:
     """Returns (P, M), the highest speed along every path from which its bends can be taken."""
     curvature = np.abs(paths.samples[:, CURVATURE_PER_M])
-    profiles: FloatArray = np.minimum(np.sqrt(BEND_ACCELERATION_MPS2 / np.maximum(curvature, 1e-9)), FASTEST_MPS)
+    profiles: FloatArray = np.minimum(
+        np.sqrt(BEND_ACCELERATION_MPS2 / np.maximum(curvature, 1e-9)), FASTEST_MPS
+    )
     _brake_for_bends(profiles, paths.step_m)
     return profiles
 
