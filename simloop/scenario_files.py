@@ -21,7 +21,8 @@ from simloop.spec import ParameterRange, ParameterValue, ScenarioFamily
 
 PACKAGE = "simloop_scenarios"
 UNIT_SUFFIXES = (
-    "_m", "_mps", "_mps2", "_mps3", "_s", "_rad", "_radps", "_deg", "_hz", "_n", "_kg", "_ratio", "_count", "_id",
+    "_m", "_mps", "_mps2", "_mps3", "_s", "_rad", "_radps", "_deg", "_hz", "_n", "_kg", "_kgpm3", "_ratio",
+    "_count", "_id",
 )  # fmt: skip
 _KEYS = {
     "family", "description", "world", "world_config", "instruction", "time_limit_s", "parameters", "scene", "tags",

@@ -1,6 +1,6 @@
 """The two-arm domain: robosuite tasks, a compiled controller, contacts, cameras and metrics.
 
-Importing this package registers the Gymnasium id ``simloop/TwoArmLift-v0``; robosuite is imported when the first
+Importing this package registers the Gymnasium ids in ``gym_ids.IDS``; robosuite is imported when the first
 world is made.
 """
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import gymnasium
 
-IDS = {"simloop/TwoArmLift-v0": "two_arm_lift"}
+IDS = {
+    "simloop/TwoArmLift-v0": "two_arm_lift",
+    "simloop/TwoArmHandover-v0": "two_arm_handover",
+    "simloop/TwoArmPegInHole-v0": "two_arm_peg_in_hole",
+    "simloop/TwoArmTransport-v0": "two_arm_transport",
+}
 """Scenario family by Gymnasium id."""
 
 

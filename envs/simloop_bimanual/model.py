@@ -19,7 +19,10 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS, state_dtype
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
+from simloop_bimanual.sampled_geometry import lone_body
+from simloop_bimanual.scene_meshes import paint_objects, scenery
 from simloop_bimanual.tasks import TASKS, Task
+from simloop_bimanual.visual_meshes import BodyMesh
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,6 +68,9 @@ class TwoArmModel:
         class_names: Classes of geoms: arms, grippers without their fingers, the task's objects, table, floor, fingers.
         geom_class: (num_geoms,) indices into ``class_names``.
         wrist_cameras: One camera an arm.
+        object_bodies: Bodies of the task's objects, by name, held ones too.
+        scenery: Triangles of what stands still, by body name; empty for tasks whose whole scene ships as triangles.
+        lone_bodies: ``MjSpec`` of each body whose geometry the task samples, by its name.
     """
 
     task: str
@@ -80,6 +86,9 @@ class TwoArmModel:
     class_names: tuple[str, ...]
     geom_class: npt.NDArray[np.int64]
     wrist_cameras: tuple[WristCamera, WristCamera]
+    object_bodies: Mapping[str, int]
+    scenery: Mapping[str, BodyMesh]
+    lone_bodies: Mapping[str, Any]
 
 
 def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **options: Any) -> Any:
@@ -112,21 +121,25 @@ def two_arm_model(task: str) -> TwoArmModel:
     env = make_stock_env(seed=0, task=task)
     _check_controllers(env)
     full = env.sim.model._model
-    model = physics_copy(env)
+    spec = physics_spec(env)
+    model = spec.compile()
     for name in ("nq", "nv", "nu", "nbody"):
         if getattr(model, name) != getattr(full, name):
             raise WorldError(
                 f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
             )
-    description = _describe(env, model, TASKS[task])
-    del env, full
+    lone = {body: lone_body(spec, body) for body in TASKS[task].sampled_bodies}
+    description = _describe(env, model, TASKS[task], lone)
+    del env, full, spec
     gc.collect()  # robosuite's environment refers to itself; with its meshes it holds some 200 MB
     return description
 
 
-def physics_copy(env: Any) -> Any:
-    """Returns robosuite's model compiled again without visual geoms, their assets, cameras, lights and sensors."""
-    return _without_visuals(load_mujoco().MjSpec.from_string(env.edit_model_xml(env.model.get_xml())))
+def physics_spec(env: Any) -> Any:
+    """Returns the spec of robosuite's model without visual geoms, their assets, cameras, lights and sensors."""
+    spec = load_mujoco().MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
+    _drop_visuals(spec)
+    return spec
 
 
 def geom_class_name(geom: str, object_prefixes: Mapping[str, str]) -> str:
@@ -142,7 +155,7 @@ def geom_class_name(geom: str, object_prefixes: Mapping[str, str]) -> str:
     return "table" if geom.startswith("table") else "floor"
 
 
-def _without_visuals(spec: Any) -> Any:
+def _drop_visuals(spec: Any) -> None:
     used = set()
     for geom in list(spec.geoms):
         if geom.contype == 0 and geom.conaffinity == 0:
@@ -158,7 +171,6 @@ def _without_visuals(spec: Any) -> Any:
     for kind in ("sensors", "cameras", "lights", "materials", "textures"):
         for element in list(getattr(spec, kind)):
             spec.delete(element)
-    return spec.compile()
 
 
 def _check_controllers(env: Any) -> None:
@@ -189,7 +201,7 @@ def _check_controller(controller: Any) -> None:
         )
 
 
-def _describe(env: Any, model: Any, task: type[Task]) -> TwoArmModel:
+def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, Any]) -> TwoArmModel:
     controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
     c = controller[0]
     c["dof_to_joint"] = -1
@@ -235,6 +247,16 @@ def _describe(env: Any, model: Any, task: type[Task]) -> TwoArmModel:
         "left_fingers",
         "right_fingers",
     )
+    geom_classes = np.array([classes.index(geom_class_name(name, task.object_prefixes)) for name in names])
+    is_object = np.isin(geom_classes, [classes.index(name) for name in task.object_prefixes.values()])
+    bodies = {
+        model.body(model.geom_bodyid[g]).name: int(model.geom_bodyid[g]) for g in np.flatnonzero(is_object)
+    }
+    still: Mapping[str, BodyMesh] = {}
+    if task.sampled_bodies:
+        full = env.sim.model._model
+        paint_objects(model, full, {names[g]: int(g) for g in np.flatnonzero(is_object)})
+        still = scenery(full, frozenset(bodies))
     return TwoArmModel(
         task=task.name,
         mj_model=model,
@@ -247,8 +269,11 @@ def _describe(env: Any, model: Any, task: type[Task]) -> TwoArmModel:
         geom_names=names,
         body_names=tuple(model.body(i).name for i in range(model.nbody)),
         class_names=classes,
-        geom_class=np.array([classes.index(geom_class_name(name, task.object_prefixes)) for name in names]),
+        geom_class=geom_classes,
         wrist_cameras=(cameras[0], cameras[1]),
+        object_bodies=bodies,
+        scenery=still,
+        lone_bodies=lone_bodies,
     )
 
 

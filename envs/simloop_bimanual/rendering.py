@@ -11,16 +11,26 @@ import numpy.typing as npt
 from simloop.rendering import Background, Camera, Light, RenderedImage, Scene
 from simloop.rendering.camera_frames import look_at
 from simloop_bimanual.model import TwoArmModel
+from simloop_bimanual.scene_meshes import scene_meshes
+from simloop_bimanual.tasks import TASKS
 from simloop_bimanual.visual_meshes import BodyMesh, load_meshes, shape_name
 
 FloatArray = npt.NDArray[np.float64]
 
-FRONT_CAMERA_POSITION_M = (0.85, 0.0, 1.55)
-FRONT_CAMERA_TARGET_M = (0.0, 0.0, 0.94)
 FRONT_CAMERA_FOV_RAD = 0.75
 _NEAR_M, _FAR_M = 0.01, 30.0
 
-SEMANTICS = ("other", "left_arm", "right_arm", "left_gripper", "right_gripper", "pot", "table", "floor")
+SEMANTICS = (
+    "other",
+    "left_arm",
+    "right_arm",
+    "left_gripper",
+    "right_gripper",
+    "pot",
+    "table",
+    "floor",
+    "object",
+)
 """Classes of the semantic image, by value."""
 
 _BACKGROUND = Background.uniform((0.78, 0.80, 0.82))
@@ -28,14 +38,15 @@ _LIGHT = Light(direction_world=(-0.5, 0.15, -0.85))
 
 
 def semantic_class(body_name: str) -> int:
-    """Returns the index into ``SEMANTICS`` of a body of the TwoArmLift model."""
+    """Returns the index into ``SEMANTICS`` of a body by its name."""
     for index, side in enumerate(("left", "right")):
         if body_name.startswith(f"gripper{index}_"):
             return SEMANTICS.index(f"{side}_gripper")
         if body_name.startswith((f"robot{index}_", f"fixed_mount{index}_")):
             return SEMANTICS.index(f"{side}_arm")
-    names = {"pot_root": "pot", "table": "table", "world": "floor"}
-    return SEMANTICS.index(names.get(body_name, "other"))
+    if body_name.startswith("table"):
+        return SEMANTICS.index("table")
+    return SEMANTICS.index({"pot_root": "pot", "world": "floor"}.get(body_name, "object"))
 
 
 class TwoArmView:
@@ -86,8 +97,9 @@ class TwoArmView:
     ) -> tuple[FloatArray, FloatArray, float]:
         """Returns position (3,) in the world, rotation (3, 3) world from camera, and vertical field of view."""
         if camera == "front_camera":
-            position = np.array(FRONT_CAMERA_POSITION_M)
-            return position, look_at(FRONT_CAMERA_POSITION_M, FRONT_CAMERA_TARGET_M), FRONT_CAMERA_FOV_RAD
+            task = TASKS[self._model.task]
+            rotation = look_at(task.front_camera_position_m, task.front_camera_target_m)
+            return np.array(task.front_camera_position_m), rotation, FRONT_CAMERA_FOV_RAD
         wrist = self._model.wrist_cameras[("left_wrist_camera", "right_wrist_camera").index(camera)]
         rotation = xmat[wrist.body].reshape(3, 3)
         position = xpos[wrist.body] + rotation @ wrist.position_camera_in_body_m
@@ -95,6 +107,15 @@ class TwoArmView:
 
 
 @functools.cache
-def two_arm_view(model: TwoArmModel) -> TwoArmView:
-    """Returns the process's view of a model, with the reduced triangles that ship with the package."""
+def _lift_view(model: TwoArmModel) -> TwoArmView:
     return TwoArmView(model, load_meshes())
+
+
+def two_arm_view(model: TwoArmModel) -> TwoArmView:
+    """Returns a view of a model with the geometry that it has now, with reduced triangles of the arms.
+
+    Where a task has fixed geometry there is one view in a process.
+    """
+    if not model.scenery:
+        return _lift_view(model)
+    return TwoArmView(model, scene_meshes(model.mj_model, model.scenery, model.object_bodies))

@@ -76,6 +76,16 @@ def full_meshes(mj_model: Any, *, with_walls: bool = True) -> dict[str, BodyMesh
     return {body: _joined(meshes) for body, meshes in parts.items()}
 
 
+def is_robot(name: str) -> bool:
+    """Whether a body or shape belongs to an arm, its gripper or its mount."""
+    return name.startswith(("robot", "gripper", "fixed_mount"))
+
+
+def body_meshes(mj_model: Any, geoms: Iterable[int]) -> BodyMesh:
+    """Returns the triangles of some geoms of one body."""
+    return _joined(_geom_mesh(mj_model, geom) for geom in geoms)
+
+
 def _geom_mesh(mj_model: Any, geom: int) -> BodyMesh:
     size, kind = mj_model.geom_size[geom], int(mj_model.geom_type[geom])
     if kind == _MESH:
@@ -98,7 +108,7 @@ def _geom_mesh(mj_model: Any, geom: int) -> BodyMesh:
         vertices, faces = np.array(shape.vertices_m), np.array(shape.faces)
     rotation = _rotation_of(mj_model.geom_quat[geom])
     vertices, faces = _welded(vertices @ rotation.T + mj_model.geom_pos[geom], faces)
-    colours = np.broadcast_to(_colour(mj_model, geom), (len(faces), 3)).astype(np.float32)
+    colours = np.broadcast_to(geom_colour(mj_model, geom), (len(faces), 3)).astype(np.float32)
     return BodyMesh(vertices_m=vertices, faces=faces, face_colours_rgb=colours)
 
 
@@ -113,7 +123,7 @@ def _rotation_of(quaternion_wxyz: Any) -> npt.NDArray[np.float64]:
     )
 
 
-def _colour(mj_model: Any, geom: int) -> npt.NDArray[np.float32]:
+def geom_colour(mj_model: Any, geom: int) -> npt.NDArray[np.float32]:
     """Colour of a geom: its own, or its material's times the mean of the material's texture."""
     material = int(mj_model.geom_matid[geom])
     if material < 0:

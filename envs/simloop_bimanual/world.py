@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from simloop_bimanual.reset import StartState
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
 from simloop_bimanual.tasks import TASKS
+
+if TYPE_CHECKING:
+    from simloop_bimanual.rendering import TwoArmView
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -135,6 +138,7 @@ class BimanualWorld(World):
         self._now_ns = 0
         self._time_limit_ns = 0
         self._is_reset = False
+        self._view: TwoArmView | None = None
         self._step_arguments = self._views()
 
     @property
@@ -169,7 +173,7 @@ class BimanualWorld(World):
             ConfigurationError: A parameter or scene key is unknown or out of range, objects overlap something, or the
                 goal is met already.
         """
-        self._is_reset = False
+        self._is_reset, self._view = False, None
         values = self._task.read(scenario)
         self._start.apply(self._data, self._record, seed=seed, values=values)
         self._task.check_start(self._data, f"scenario {scenario.family!r}")
@@ -252,9 +256,11 @@ class BimanualWorld(World):
         spec = self._spec.sensor(sensor)
         self._refresh()
         if sensor in CAMERAS:
-            from simloop_bimanual.rendering import two_arm_view
+            if self._view is None:
+                from simloop_bimanual.rendering import two_arm_view
 
-            render: Callable[[], npt.NDArray[Any]] = two_arm_view(self._model).freeze(
+                self._view = two_arm_view(self._model)
+            render: Callable[[], npt.NDArray[Any]] = self._view.freeze(
                 sensor, self._data.xpos, self._data.xmat, height_px=spec.shape[0], width_px=spec.shape[1]
             )
         else:

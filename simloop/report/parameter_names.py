@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _UNITS = {
     "_mps3": "m/s³", "_mps2": "m/s²", "_radps": "rad/s", "_mps": "m/s", "_rad": "rad", "_deg": "°", "_hz": "Hz",
-    "_kg": "kg", "_m": "m", "_s": "s", "_n": "N", "_ratio": "", "_count": "", "_id": "",
+    "_kg": "kg", "_kgpm3": "kg/m³", "_m": "m", "_s": "s", "_n": "N", "_ratio": "", "_count": "", "_id": "",
 }  # fmt: skip
 _KMH = 3.6
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from simloop.agent import Call, Conditioning, InferenceRequest
+from simloop.errors import AgentError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
 from simloop_agents.experts.bimanual import HORIZON, OBSERVATIONS, BimanualExpert
@@ -122,6 +123,14 @@ def test_the_plan_foresees_where_the_grippers_go(world: BimanualWorld) -> None:
         assert distances_m[0] > 0.09
         nearest.append(float(distances_m.min()))
     assert np.median(nearest) < 0.06
+
+
+def test_it_refuses_the_ground_truth_of_other_tasks() -> None:
+    family = load_family("two_arm_handover")
+    world = BimanualWorld(**family.world_config)
+    world.reset(family.scenario(0), 0)
+    with pytest.raises(AgentError, match="Play the family two_arm_lift"):
+        BimanualExpert().chunk(_request(world))
 
 
 def test_it_does_not_need_the_simulator() -> None:

@@ -1,7 +1,8 @@
-"""robosuite's own TwoArmLift, as the oracle that the compiled world is compared with, and scenarios for both."""
+"""robosuite's own environments, as the oracle that the compiled world is compared with, and scenarios for both."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,47 +11,120 @@ import numpy as np
 import pytest
 
 from simloop.scenario_files import load_family
-from simloop.spec import Scenario
+from simloop.spec import ParameterValue, Scenario
 from simloop_bimanual.model import make_stock_env
 from simloop_bimanual.world import BimanualWorld
 
+LIFT = "two_arm_lift"
+
+
+def _lift(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    rng.standard_normal(14)
+    return {
+        "pot_x_m": rng.uniform(-0.03, 0.03),
+        "pot_y_m": rng.uniform(-0.03, 0.03),
+        "pot_yaw_rad": rng.uniform(math.pi - math.pi / 3, math.pi + math.pi / 3) - math.pi,
+    }
+
+
+def _handover(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    values: dict[str, ParameterValue] = {
+        "handle_radius_m": rng.uniform(0.015, 0.02),
+        "handle_length_m": rng.uniform(0.1, 0.25),
+        "handle_density_kgpm3": rng.uniform(100, 250),
+        "handle_friction_ratio": rng.uniform(3.0, 5.0),
+        "head_size_ratio": rng.random(),
+    }
+    rng.standard_normal(14)
+    values["hammer_x_m"] = rng.uniform(-0.1, 0.1)
+    values["hammer_y_m"] = rng.uniform(-0.05, 0.05)
+    values["hammer_turn_rad"] = rng.uniform(0, 2 * np.pi)
+    rng.random()  # robosuite asks for the hammer's side twice and takes the second answer
+    values["is_hammer_flipped"] = bool(rng.random() < 0.5)
+    return values
+
+
+def _peg_in_hole(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    return {"peg_radius_m": rng.uniform(0.015, 0.03)}
+
+
+def _transport(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    rng.random(4)
+    values: dict[str, ParameterValue] = {"head_size_ratio": rng.random()}
+    rng.standard_normal(14)
+    side_m, slack_m = 0.8 * 0.25, 0.005
+
+    def place(name: str, x_m: float) -> None:
+        values[f"{name}_x_m"] = rng.uniform(x_m - slack_m, x_m + slack_m)
+        values[f"{name}_y_m"] = rng.uniform(-slack_m, slack_m)
+
+    # Every object has its x, y and turn drawn; those of lid, payload and trash follow their bins.
+    place("start_bin", side_m)
+    rng.random(1 + 3 + 2)
+    values["payload_turn_rad"] = rng.uniform(np.pi / 2 - np.pi / 6, np.pi / 2 + np.pi / 6)
+    rng.random()
+    values["is_payload_flipped"] = bool(rng.random() < 0.5)
+    place("target_bin", -side_m)
+    rng.random(1 + 2)
+    values["trash_turn_rad"] = rng.uniform(-0.3 * np.pi, 0.3 * np.pi)
+    place("trash_bin", side_m)
+    return values
+
+
+_DRAWS = {
+    LIFT: _lift,
+    "two_arm_handover": _handover,
+    "two_arm_peg_in_hole": _peg_in_hole,
+    "two_arm_transport": _transport,
+}
+
+
+class Oracle:
+    """robosuite's environment of a task, and the scenario that equals its start for a seed."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.env = make_stock_env(seed=0, task=task)
+
+    def hard_reset(self, seed: int) -> Any:
+        """Resets the stock environment by the recipe that makes it exact: both generators, then a hard reset."""
+        self.env.rng = np.random.default_rng(seed)
+        for sampler in (getattr(self.env, "placement_initializer", None),):
+            if sampler is not None:
+                sampler.rng = self.env.rng
+        self.env.reset()
+        return self.env
+
+    def scenario(self, seed: int) -> Scenario:
+        """The scenario with the values that robosuite draws."""
+        return load_family(self.task).scenario(seed, _DRAWS[self.task](np.random.default_rng(seed)))
+
 
 @pytest.fixture(scope="session")
-def stock_env() -> Any:
-    """One robosuite environment; tests reset it themselves."""
-    return make_stock_env(seed=0)
+def oracle() -> Callable[[str], Oracle]:
+    """One robosuite environment a task; tests reset it themselves."""
+    return functools.cache(Oracle)
 
 
 @pytest.fixture(scope="session")
-def hard_reset(stock_env: Any) -> Callable[[int], Any]:
-    """Resets the stock environment by the recipe that makes it exact: both generators, then a hard reset."""
-
-    def reset(seed: int) -> Any:
-        stock_env.rng = np.random.default_rng(seed)
-        stock_env.placement_initializer.rng = stock_env.rng
-        stock_env.reset()
-        return stock_env
-
-    return reset
+def hard_reset(oracle: Callable[[str], Oracle]) -> Callable[[int], Any]:
+    """Resets robosuite's TwoArmLift."""
+    return oracle(LIFT).hard_reset
 
 
 @pytest.fixture(scope="session")
-def stock_scenario() -> Callable[[int], Scenario]:
-    """The scenario with the placement that robosuite's sampler draws after its joint noise."""
-
-    def scenario(seed: int) -> Scenario:
-        rng = np.random.default_rng(seed)
-        rng.standard_normal(14)
-        x_m, y_m = rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03)
-        yaw_rad = rng.uniform(math.pi - math.pi / 3, math.pi + math.pi / 3) - math.pi
-        return load_family("two_arm_lift").scenario(
-            seed, {"pot_x_m": x_m, "pot_y_m": y_m, "pot_yaw_rad": yaw_rad}
-        )
-
-    return scenario
+def stock_scenario(oracle: Callable[[str], Oracle]) -> Callable[[int], Scenario]:
+    """The scenario of the lift with the placement that robosuite's sampler draws after its joint noise."""
+    return oracle(LIFT).scenario
 
 
 @pytest.fixture(scope="session")
 def world() -> BimanualWorld:
-    """One world; tests reset it themselves."""
+    """One world of the lift; tests reset it themselves."""
     return BimanualWorld()
+
+
+@pytest.fixture(scope="session")
+def world_of() -> Callable[[str], BimanualWorld]:
+    """One world a task; tests reset it themselves."""
+    return functools.cache(lambda task: BimanualWorld(**load_family(task).world_config))

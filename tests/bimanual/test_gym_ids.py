@@ -10,8 +10,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import simloop_bimanual
+from simloop_bimanual import gym_ids
 
-IDS = ("simloop/TwoArmLift-v0",)
+IDS = tuple(gym_ids.IDS)
 
 
 @pytest.mark.parametrize("env_id", IDS)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.agent import InferenceRequest
+from simloop.errors import AgentError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,6 +30,7 @@ HORIZON = 32
 _ARM_SIZE = 16
 _OBJECT_OFFSET, _OBJECT_ARM_SIZE = 14, 9
 _CLEARANCE = 13
+_LIFT_SIZE = _OBJECT_OFFSET + 2 * _OBJECT_ARM_SIZE
 
 _STEP_S = 0.05
 _RATE_PER_S = math.sqrt(150.0)
@@ -257,7 +259,11 @@ class BimanualExpert:
         self._horizon = horizon
 
     def chunk(self, request: InferenceRequest) -> FloatArray:
-        """Returns the (H, 14) chunk for a request; rows committed by its conditioning come back bit for bit."""
+        """Returns the (H, 14) chunk for a request; rows committed by its conditioning come back bit for bit.
+
+        Raises:
+            AgentError: ``object_state`` is not that of a lift.
+        """
         committed, count = np.zeros((0, 14)), 0
         if request.conditioning is not None:
             committed = np.ascontiguousarray(request.conditioning.actions, dtype=np.float64)
@@ -265,5 +271,10 @@ class BimanualExpert:
         out = np.empty((self._horizon, 14))
         robot = np.array(request.observation["robot_state"], dtype=np.float64)
         objects = np.array(request.observation["object_state"], dtype=np.float64)
+        if objects.shape != (_LIFT_SIZE,):
+            raise AgentError(
+                f"The two-arm expert lifts pots: its object_state has {_LIFT_SIZE} entries, got shape {objects.shape}. "
+                "Play the family two_arm_lift, or choose another agent."
+            )
         _plan(robot, objects, committed, min(count, self._horizon), out)
         return out

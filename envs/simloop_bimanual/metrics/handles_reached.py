@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.metric import MISSING_TABLE, Metric, MetricValue
 
 TABLE = "world.task"
 REACH_M = 0.04
@@ -21,6 +21,8 @@ class HandlesReached(Metric):
 
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Compares the two columns of handle distances of ``world.task`` with 4 cm."""
+        if "left_handle_distance_m" not in log.tables[TABLE]:
+            return MetricValue.invalid(f"{MISSING_TABLE} {TABLE} of a lift")
         left, right = (log.column(TABLE, f"{side}_handle_distance_m") for side in ("left", "right"))
         if not len(left):
             return MetricValue.invalid("no control period")

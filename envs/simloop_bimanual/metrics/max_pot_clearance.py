@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.metric import MISSING_TABLE, Metric, MetricValue
 
 TABLE = "world.task"
 
@@ -19,6 +19,8 @@ class MaxPotClearance(Metric):
 
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Takes the maximum of ``world.task.pot_clearance_m``."""
+        if "pot_clearance_m" not in log.tables[TABLE]:
+            return MetricValue.invalid(f"{MISSING_TABLE} {TABLE} of a lift")
         clearances = log.column(TABLE, "pot_clearance_m")
         if not len(clearances):
             return MetricValue.invalid("no control period")

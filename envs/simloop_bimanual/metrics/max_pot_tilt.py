@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.metric import MISSING_TABLE, Metric, MetricValue
 
 TABLE = "world.task"
 
@@ -19,6 +19,8 @@ class MaxPotTilt(Metric):
 
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Takes the maximum of ``world.task.pot_tilt_rad``."""
+        if "pot_tilt_rad" not in log.tables[TABLE]:
+            return MetricValue.invalid(f"{MISSING_TABLE} {TABLE} of a lift")
         tilts = log.column(TABLE, "pot_tilt_rad")
         return (
             MetricValue(value=float(tilts.max())) if len(tilts) else MetricValue.invalid("no control period")

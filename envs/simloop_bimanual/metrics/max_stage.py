@@ -1,4 +1,4 @@
-"""How far the lift came."""
+"""How far the task came."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ TABLE = "world.task"
 
 
 class MaxStage(Metric):
-    """Furthest stage of the lift: 0 approach, 1 both at the handles, 2 both grasped, 3 lifted."""
+    """Furthest stage of the task; the task's table says what each stage means."""
 
     name = "max_stage"
-    description = "Furthest stage: 0 approach, 1 both grippers at the handles, 2 both grasped, 3 lifted."
+    description = "Furthest stage of the two-arm task, from 0 (lift: 1 at the handles, 2 grasped, 3 lifted)."
     tables = (TABLE,)
     higher_is_better = True
 

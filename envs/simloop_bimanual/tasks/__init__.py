@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simloop_bimanual.tasks.handover import HandoverTask
 from simloop_bimanual.tasks.lift import LiftTask
+from simloop_bimanual.tasks.peg_in_hole import PegInHoleTask
 from simloop_bimanual.tasks.task import Task
+from simloop_bimanual.tasks.transport import TransportTask
 
 __all__ = ["TASKS", "Task"]
 
-TASKS: Mapping[str, type[Task]] = {task.name: task for task in (LiftTask,)}
+TASKS: Mapping[str, type[Task]] = {
+    task.name: task for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask)
+}
 """Every task, by its name."""

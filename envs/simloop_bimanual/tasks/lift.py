@@ -68,6 +68,8 @@ class LiftTask(Task):
             ),
         ),
     )
+    front_camera_position_m = (0.85, 0.0, 1.55)
+    front_camera_target_m = (0.0, 0.0, 0.94)
     camera_subject = "the pot"
     object_state_size = 14 + 2 * ARM_OBJECT_SIZE
     object_state_layout = (

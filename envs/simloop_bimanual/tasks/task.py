@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-START_OVERLAP_M = 0.006
+START_OVERLAP_M = 0.008
 """Overlap of an object with anything else from which a start is refused. robosuite lays hammers down by their handle,
 so that a thick head starts up to 4 mm inside the table."""
 
@@ -55,10 +55,13 @@ class Task(ABC):
         sampled_bodies: Bodies whose geometry the parameters change.
         allowed_contacts: Pairs of classes that the task asks for, besides a gripper's fingers on each other.
         parameters: Name, with unit, and bounds of each scenario parameter.
+        flags: Names of the parameters that are true or false.
         defaults: Values of the parameters that a scenario leaves out.
         table: Schema of the ``task`` table.
         stages: What each stage means, from 0.
         object_state_size, object_state_layout: Shape and meaning of the sensor ``object_state``.
+        front_camera_position_m, front_camera_target_m: Where the front camera stands and looks, world frame.
+        camera_subject: What it sees besides the arms.
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
     """
 
@@ -71,11 +74,14 @@ class Task(ABC):
     sampled_bodies: ClassVar[tuple[str, ...]] = ()
     allowed_contacts: ClassVar[frozenset[frozenset[str]]]
     parameters: ClassVar[Mapping[str, tuple[float, float]]]
+    flags: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, float]] = {}
     table: ClassVar[TableSchema]
     stages: ClassVar[tuple[str, ...]]
     object_state_size: ClassVar[int]
     object_state_layout: ClassVar[str]
+    front_camera_position_m: ClassVar[tuple[float, float, float]] = (1.45, 0.0, 1.85)
+    front_camera_target_m: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.88)
     camera_subject: ClassVar[str]
     num_geometry_draws: ClassVar[int] = 0
     scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
@@ -100,8 +106,8 @@ class Task(ABC):
         where = f"scenario {scenario.family!r}"
         self._read_scene(scenario.scene, where)
         for name in scenario.parameters:
-            if name not in self.parameters:
-                raise UnknownNameError("parameter", name, self.parameters, where=where)
+            if name not in self.parameters and name not in self.flags:
+                raise UnknownNameError("parameter", name, (*self.parameters, *self.flags), where=where)
         values = {}
         for name, (low, high) in self.parameters.items():
             value = scenario.parameters.get(name, self.defaults.get(name, 0.0))
@@ -110,6 +116,11 @@ class Task(ABC):
                     f"{where}: parameter {name!r} is {value!r}; allowed: a number from {low:.4g} to {high:.4g}."
                 )
             values[name] = float(value)
+        for name in self.flags:
+            flag = scenario.parameters.get(name, False)
+            if not isinstance(flag, bool):
+                raise ParameterError(f"{where}: parameter {name!r} is {flag!r}; allowed: true or false.")
+            values[name] = float(flag)
         self._num_held = 0
         self._outcome = RUNNING
         return values
@@ -182,3 +193,12 @@ class Task(ABC):
                 state=state, reason=reason, stage=seen.stage, is_goal_met=seen.is_goal_met
             )
         return seen.row
+
+
+def in_base(
+    model: TwoArmModel, data: Any, arm: int, position_m: FloatArray, directions: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Returns a point (3,) and directions (3, n) of the world in the frame of an arm's base."""
+    base = model.base_sites[arm]
+    to_base = data.site_xmat[base].reshape(3, 3).T
+    return to_base @ (position_m - data.site_xpos[base]), to_base @ directions
