@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-_UNITS = {
+UNITS = {
     "_mps3": "m/s³", "_mps2": "m/s²", "_radps": "rad/s", "_mps": "m/s", "_rad": "rad", "_deg": "°", "_hz": "Hz",
-    "_kg": "kg", "_kgpm3": "kg/m³", "_m": "m", "_s": "s", "_n": "N", "_ratio": "", "_count": "", "_id": "",
+    "_kgpm3": "kg/m³", "_kg": "kg", "_m": "m", "_s": "s", "_n": "N", "_ratio": "", "_count": "", "_id": "",
 }  # fmt: skip
+"""Unit by suffix; a longer suffix stands before one that it ends in."""
 _KMH = 3.6
 
 
 def split_unit(name: str) -> tuple[str, str]:
     """Returns a parameter's name in words and its unit: ``("ego speed", "m/s")`` for ``ego_speed_mps``."""
-    suffix = next((s for s in _UNITS if name.endswith(s) and name != s), "")
-    words = name.removesuffix(suffix) if _UNITS.get(suffix) else name
-    return words.replace("_", " "), _UNITS.get(suffix, "")
+    suffix = next((s for s in UNITS if name.endswith(s) and name != s), "")
+    words = name.removesuffix(suffix) if UNITS.get(suffix) else name
+    return words.replace("_", " "), UNITS.get(suffix, "")
 
 
 def axis_title(name: str) -> str:

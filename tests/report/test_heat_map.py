@@ -13,7 +13,8 @@ import pytest
 from simloop.preventability import label_rows
 from simloop.report.heat_map import LABELLED, UNLABELLED, HeatMap, heat_maps, make_axis
 from simloop.report.heat_map_svg import figure_svg, panel_svg, script_data
-from simloop.report.parameter_names import axis_title, span_text, split_unit, value_text
+from simloop.report.parameter_names import UNITS, axis_title, span_text, split_unit, value_text
+from simloop.scenario_files import UNIT_SUFFIXES
 
 REFERENCE = {"agents": ["careful"], "timing": "zero", "strategy": "paused"}
 SPEEDS, GAPS, LATERALS = (10.0, 20.0), tuple(range(1, 11)), (0.0, 0.1, 0.2, 0.3)
@@ -185,6 +186,8 @@ def test_the_script_knows_counts_and_episodes_of_every_cell() -> None:
 
 
 def test_parameters_are_written_with_their_units() -> None:
+    assert set(UNITS) == set(UNIT_SUFFIXES)
+    assert all(not long.endswith(short) for i, short in enumerate(UNITS) for long in list(UNITS)[i + 1 :])
     assert split_unit("ego_speed_mps") == ("ego speed", "m/s")
     assert split_unit("cut_in_speed_ratio") == ("cut in speed ratio", "")
     assert (
