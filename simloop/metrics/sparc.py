@@ -26,7 +26,7 @@ def spectral_arc_length(speed_mps: FloatArray, sample_rate_hz: float) -> float:
     Nearer to zero is smoother; a minimum-jerk reach has about -1.40.
     """
     size = 2 ** (math.ceil(math.log2(len(speed_mps))) + PADDING_LEVEL)
-    magnitude = np.abs(scipy.fft.rfft(speed_mps, size))
+    magnitude = np.abs(np.asarray(scipy.fft.rfft(speed_mps, size), dtype=np.complex128))
     frequency_hz = np.fft.rfftfreq(size, d=1.0 / sample_rate_hz)
     num = int(np.searchsorted(frequency_hz, CUTOFF_HZ, side="right"))
     magnitude, frequency_hz = magnitude[:num] / magnitude.max(), frequency_hz[:num]
