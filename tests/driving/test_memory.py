@@ -75,7 +75,7 @@ def _check_flat(num_first: int, num_more: int) -> None:
 
 
 def test_memory_is_flat() -> None:
-    _check_flat(60, 120)
+    _check_flat(40, 80)
 
 
 @pytest.mark.nightly
