@@ -13,6 +13,7 @@ from simloop_driving.scenario.idm import (
     MAX_ACCELERATION_MPS2,
     MEETING_S,
     MINIMUM_GAP_M,
+    ROOM_TO_RETURN_M,
     TIME_GAP_S,
     follower_in_strip,
     idm_acceleration,
@@ -92,7 +93,8 @@ def test_who_crosses_or_comes_towards_is_an_obstacle_only_shortly_before_they_me
     way: float, closing_mps: float
 ) -> None:
     half_m = 0.5 * (4.5 if way else 1.8)
-    meets_m = MEETING_S * closing_mps + half_m + 2.25
+    room_m = ROOM_TO_RETURN_M if way < 0.0 else 0.0  # head-on it leaves room to go back
+    meets_m = MEETING_S * closing_mps + half_m + 2.25 + room_m
     assert _with_other(way, 8.0, meets_m + 1.0)[0] == -1
     assert _with_other(way, 8.0, meets_m - 1.0)[0] == 1
     assert _with_other(way, 0.0, meets_m + 1.0)[0] == 1  # who stands is one at once

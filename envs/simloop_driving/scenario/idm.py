@@ -36,6 +36,8 @@ LATERAL_MARGIN_M = 0.2
 """Two actors share a lane strip when the space between their sides is below this."""
 SAME_WAY_COSINE = 0.5
 STANDING_MPS = 0.5
+ROOM_TO_RETURN_M = 10.0
+"""Who meets somebody head-on in its lane stops this much earlier, so that the other can go back to its own."""
 MEETING_S = 2.5
 """Who comes towards an actor or across its way, in its strip, is an obstacle from this time before they meet."""
 
@@ -110,6 +112,8 @@ def leader_in_strip(
         way = on_path[ON_WAY, other]
         half_length, half_width = _reach_along_and_across(actors, other, way)
         free = ahead - half_length - 0.5 * actors[LENGTH_M, follower]
+        if way < -SAME_WAY_COSINE:
+            free -= ROOM_TO_RETURN_M
         if (
             free >= gap
             or abs(offset - d_m) >= half_width + 0.5 * actors[WIDTH_M, follower] + LATERAL_MARGIN_M
