@@ -29,6 +29,12 @@ class StartState:
         self._task = task
         self._mujoco = load_mujoco()
 
+    def noise_generator(self, seed: int) -> np.random.Generator:
+        """Returns robosuite's generator of a seed, at the point at which it draws the arms' noise."""
+        rng = np.random.default_rng(seed)
+        rng.random(self._task.num_geometry_draws)
+        return rng
+
     def apply(self, data: Any, record: Any, *, seed: int, values: Mapping[str, float]) -> None:
         """Writes the start state.
 
@@ -41,8 +47,7 @@ class StartState:
         model, mujoco, c = self._model, self._mujoco, record[0]
         mj_model = model.mj_model
         self._task.shape(values)
-        rng = np.random.default_rng(seed)
-        rng.random(self._task.num_geometry_draws)
+        rng = self.noise_generator(seed)
         mujoco.mj_resetData(mj_model, data)
         for arm in range(NUM_ARMS):
             noise = rng.standard_normal(len(model.arm_rest_qpos[arm])) * JOINT_NOISE_RAD

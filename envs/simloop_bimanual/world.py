@@ -38,9 +38,11 @@ from simloop_bimanual.tasks import TASKS
 
 if TYPE_CHECKING:
     from simloop_bimanual.rendering import TwoArmView
+    from simloop_bimanual.stock_controller import StockController
 
 FloatArray = npt.NDArray[np.float64]
 
+CONTROLLERS = ("fast", "stock")
 PHYSICS_PERIOD_NS = 2_000_000
 CONTROL_PERIOD_NS = 50_000_000
 
@@ -75,6 +77,8 @@ class BimanualWorld(World):
     Args:
         task: Name of the task, one of ``tasks.TASKS``.
         action: Name of the action space: ``"two_arm_delta"``, or ``"two_arm_pose_delta"`` where arms have no grippers.
+        controller: ``"fast"`` for the compiled controller, ``"stock"`` for robosuite's own in Python, several times
+            slower.
         camera_height_px: Height of the images of all cameras.
         camera_width_px: Width of the images of all cameras.
 
@@ -89,6 +93,7 @@ class BimanualWorld(World):
         *,
         task: str = "two_arm_lift",
         action: str = "two_arm_delta",
+        controller: str = "fast",
         camera_height_px: int = 96,
         camera_width_px: int = 128,
     ) -> None:
@@ -99,6 +104,10 @@ class BimanualWorld(World):
         if action != space.name:
             raise ConfigurationError(
                 f"World config key 'action' is {action!r}; in the bimanual world {task!r} allows: {space.name!r}."
+            )
+        if controller not in CONTROLLERS:
+            raise UnknownNameError(
+                "controller", str(controller), CONTROLLERS, where="world config of the bimanual world"
             )
         for key, value in (("camera_height_px", camera_height_px), ("camera_width_px", camera_width_px)):
             if not 8 <= value <= 2048:
@@ -128,6 +137,11 @@ class BimanualWorld(World):
         self._task = chosen(self._model)
         self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
         self._start = StartState(self._model, self._task)
+        self._stock: StockController | None = None
+        if controller == "stock":
+            from simloop_bimanual.stock_controller import StockController
+
+            self._stock = StockController(self._model, self._data)
         num_points = len(self._spec.motion_points)
         self._positions, self._velocities = Rows((num_points, 3), 6000), Rows((num_points, 3), 6000)
         self._joints, self._progress = Rows((43,), 256), Rows((len(chosen.table.columns),), 256)
@@ -176,6 +190,9 @@ class BimanualWorld(World):
         self._is_reset, self._view = False, None
         values = self._task.read(scenario)
         self._start.apply(self._data, self._record, seed=seed, values=values)
+        if self._stock is not None:
+            self._stock.reset(self._start.noise_generator(seed))
+            self._start.apply(self._data, self._record, seed=seed, values=values)
         self._task.check_start(self._data, f"scenario {scenario.family!r}")
         self._action[:] = 0.0
         self._is_new_action = False
@@ -218,6 +235,8 @@ class BimanualWorld(World):
             substep(
                 record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i]
             )
+            if self._stock is not None:
+                self._stock.write_torques(action, is_new_action=self._is_new_action)
             self._is_new_action = False
             if is_period_start:
                 self._record_joints()

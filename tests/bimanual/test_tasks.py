@@ -159,6 +159,23 @@ def test_a_free_run_follows_robosuite(
     assert _free_run(oracle(task), world_of(task), 2, 50) <= 1e-9
 
 
+@pytest.mark.parametrize("task", [PEG, HANDOVER])
+def test_the_stock_controller_is_robosuites_to_the_bit(task: str, oracle: Callable[[str], Any]) -> None:
+    """Full-range actions: the same controllers on the model without visuals give the same bits as ``env.step``."""
+    world = BimanualWorld(**load_family(task).world_config, controller="stock")
+    for seed in (1, 2):
+        env = oracle(task).hard_reset(seed)
+        world.reset(oracle(task).scenario(seed), seed)
+        rng = np.random.default_rng(seed)
+        for tick in range(10):
+            action = rng.uniform(-1.0, 1.0, world.spec.action.size)
+            env.step(action)
+            world.actuate(action)
+            world.advance((tick + 1) * PERIOD_NS)
+            assert np.array_equal(env.sim.data._data.qpos, world._data.qpos), (seed, tick)
+            assert np.array_equal(env.sim.data._data.ctrl, world._data.ctrl), (seed, tick)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("task", NEW)
 def test_200_free_steps_follow_robosuite(
@@ -333,6 +350,7 @@ def test_objects_are_seen_from_the_front_and_change_with_their_size(
     ("config", "error", "match"),
     [
         ({"task": "two_arm_handoff"}, UnknownNameError, "Did you mean 'two_arm_handover'"),
+        ({"controller": "slow"}, UnknownNameError, "Unknown controller 'slow'.*fast, stock"),
         ({"task": PEG}, ConfigurationError, "allows: 'two_arm_pose_delta'"),
         ({"task": HANDOVER, "action": "two_arm_pose_delta"}, ConfigurationError, "allows: 'two_arm_delta'"),
     ],
