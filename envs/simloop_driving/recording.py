@@ -12,6 +12,7 @@ from simloop.log import CONTACTS, MOTION, Column, Columns, TableSchema
 from simloop_driving import step_kernel
 from simloop_driving.collisions import contacts as contact_rows
 from simloop_driving.collisions.fault import Body, CollisionKind, classify_collision, is_ego_at_fault
+from simloop_driving.collisions.impulse import CLASS_MASS_KG, impulse_ns
 from simloop_driving.roads.road_map import SIGNAL_KINDS, RoadMap
 from simloop_driving.roads.route import (
     JUNCTION,
@@ -74,6 +75,7 @@ COLLISIONS = TableSchema(
         Column(name="impact_speed_mps", description="closing speed along the contact normal"),
         Column(name="ego_speed_mps"),
         Column(name="actor_speed_mps"),
+        Column(name="impulse_ns", description="newton seconds along the contact normal; an estimate"),
     ),
 )
 MANOEUVRES = TableSchema(
@@ -116,6 +118,8 @@ TABLES = {
 }
 MOTION_POINTS = ("ego",)
 PATH_LINE_POINTS = 200
+LEAST_BEND_M = 1e-9
+"""Second difference of a lane's width between samples from which on it does not change evenly."""
 
 
 def motion_columns(record: FloatArray, first: int, physics_period_ns: int) -> Columns:
@@ -195,9 +199,15 @@ def _lanes(route: Route, s_m: FloatArray, d_m: FloatArray) -> IntArray:
 
 
 def contact_columns(
-    contacts: FloatArray, columns: list[int], actors: FloatArray, route: Route, physics_period_ns: int
+    contacts: FloatArray,
+    columns: list[int],
+    actors: FloatArray,
+    route: Route,
+    physics_period_ns: int,
+    ego_mass_kg: float,
 ) -> tuple[Columns, Columns]:
     """Returns ``contacts`` and ``collisions`` rows for the given columns of the contact table."""
+    classes = [ACTOR_CLASSES[int(actors[CLASS, i])] for i in columns]
     kinds = [_kind(contacts[:, i], actors, i) for i in columns]
     faults = [
         is_ego_at_fault(kind, is_straddling_lanes=_is_straddling(contacts[:, i], actors, route))
@@ -207,7 +217,7 @@ def contact_columns(
     impact = contacts[contact_rows.IMPACT_SPEED_MPS, columns]
     touch: Columns = {
         "t_ns": t_ns,
-        "class_pair": [f"ego-{ACTOR_CLASSES[int(actors[CLASS, i])]}" for i in columns],
+        "class_pair": [f"ego-{name}" for name in classes],
         "is_collision": [True] * len(columns),
         "impact_speed_mps": impact,
         "is_at_fault": faults,
@@ -221,6 +231,7 @@ def contact_columns(
         "impact_speed_mps": impact,
         "ego_speed_mps": contacts[contact_rows.EGO_SPEED_MPS, columns],
         "actor_speed_mps": contacts[contact_rows.ACTOR_SPEED_MPS, columns],
+        "impulse_ns": impulse_ns(impact, ego_mass_kg, np.array([CLASS_MASS_KG[name] for name in classes])),
     }
     return touch, collision
 
@@ -328,6 +339,17 @@ def path_lines(paths: Paths) -> list[list[list[float]]]:
         at = np.unique(np.linspace(0, num - 1, min(num, PATH_LINE_POINTS)).round().astype(np.int64))
         lines.append(np.round(route.samples[[ROUTE_X_M, ROUTE_Y_M]][:, at].T, 2).tolist())
     return lines
+
+
+@functools.lru_cache(maxsize=64)
+def lane_widths_m(route: Route) -> list[list[float]]:
+    """Returns station and width of a route's lane, at both ends and wherever the width stops changing evenly."""
+    width_m = route.samples[ROUTE_WIDTH_M]
+    is_kept = np.ones(len(width_m), dtype=np.bool_)
+    is_kept[1:-1] = np.abs(np.diff(width_m, n=2)) > LEAST_BEND_M
+    at = np.flatnonzero(is_kept)
+    widths: list[list[float]] = np.column_stack([at * route.step_m, width_m[at]]).tolist()
+    return widths
 
 
 def signal_attributes(road_map: RoadMap, used: IntArray) -> list[dict[str, Any]]:

@@ -274,10 +274,11 @@ class DrivingWorld(World):
         return _OUTCOMES[verdict]
 
     def log_attributes(self) -> Mapping[str, Any]:
-        """Returns what pictures of the episode show besides its tables.
+        """Returns what pictures and metrics of the episode read besides its tables.
 
         ``road``: borders of all lanes, (N, 2) arrays in metres. ``paths``: centre lines, the ego's route first.
         ``signals``: kind and pose of those on any path. ``stop_lines``: two ends and an index into ``signals``.
+        ``ego_mass_kg``. ``route_lane_widths_m``: stations along the ego's route and the width of its lane there.
         """
         state = self._started()
         used = recording.used_signals(state.network.stops)
@@ -286,6 +287,8 @@ class DrivingWorld(World):
             "paths": recording.path_lines(state.network.paths),
             "signals": recording.signal_attributes(state.road_map, used),
             "stop_lines": recording.stop_line_attributes(state.network, used),
+            "ego_mass_kg": self._vehicle.mass_kg,
+            "route_lane_widths_m": recording.lane_widths_m(state.route),
         }
 
     def drain(self) -> Mapping[str, Columns]:
@@ -302,7 +305,7 @@ class DrivingWorld(World):
         )
         touched = _new_in_order(first_touch_step, self._drained_contacts)
         touch, collision = recording.contact_columns(
-            self._contacts, touched, state.actors, state.route, PHYSICS_PERIOD_NS
+            self._contacts, touched, state.actors, state.route, PHYSICS_PERIOD_NS, self._vehicle.mass_kg
         )
         rows = {
             "motion": recording.motion_columns(

@@ -11,7 +11,8 @@ import pytest
 from scipy.signal import savgol_filter
 
 from simloop.log import EpisodeLog
-from simloop.metrics.metric import Metric
+from simloop.metrics.metric import Metric, MetricValue
+from simloop_driving.collisions.impulse import CLASS_MASS_KG
 from simloop_driving.metrics import criticality as c
 from simloop_driving.metrics.comfort import (
     ComfortPermissive,
@@ -25,7 +26,6 @@ from simloop_driving.metrics.comfort import (
     ride_signals,
 )
 from simloop_driving.metrics.criticality_metrics import (
-    CLASS_MASS_KG,
     DeltaV,
     IntrusionTtc,
     MaxBtn,
@@ -59,7 +59,14 @@ def _track(t_s: FloatArray, **columns: Any) -> dict[str, FloatArray]:
     return {"t_ns": np.round(t_s * 1e9)} | along | out
 
 
-def _log(*tracks: dict[str, FloatArray], collisions: dict[str, Any] | None = None) -> EpisodeLog:
+ATTRIBUTES = {"ego_mass_kg": 1573.0, "route_lane_widths_m": [[0.0, 3.5], [100.0, 3.5]]}
+
+
+def _log(
+    *tracks: dict[str, FloatArray],
+    collisions: dict[str, Any] | None = None,
+    attributes: dict[str, Any] = ATTRIBUTES,
+) -> EpisodeLog:
     """The first track is the ego."""
     num_ticks = len(tracks[0]["t_ns"])
     rows: dict[str, Any] = {}
@@ -73,6 +80,7 @@ def _log(*tracks: dict[str, FloatArray], collisions: dict[str, Any] | None = Non
     return EpisodeLog.from_columns(
         {"world.actors": ACTORS, "world.collisions": COLLISIONS},
         {"world.actors": rows, "world.collisions": nothing | (collisions or {})},
+        attributes,
     )
 
 
@@ -224,18 +232,39 @@ def test_distance_of_rectangles(pose: tuple[float, float, float], distance_m: fl
     assert c.rectangle_distance_m(np.zeros(3), ego_size, np.array(pose), size) == pytest.approx(distance_m)
 
 
-def test_intrusion_is_timed_at_0_3_m_inside_the_lane() -> None:
-    # 2 m wide, 3.5 m aside, 1 m/s: the near side is 0.3 m inside a 3.5 m lane at an offset of 2.45 m, after 1.05 s.
+def _cut_in(attributes: dict[str, Any]) -> MetricValue:
+    """Evaluates a car, 2 m wide, that comes in from 3.5 m aside at 1 m/s, 30 m ahead of the ego; 10 m/s closing."""
     t_s = _ticks(3.0)
     log = _log(
         _track(t_s, x_m=20.0 * t_s, speed_mps=20.0),
         _track(t_s, x_m=34.0 + 10.0 * t_s, y_m=np.maximum(3.5 - t_s, 0.0), speed_mps=10.0),
+        attributes=attributes,
     )
-    assert IntrusionTtc().evaluate(log).value == pytest.approx(3.0 - 1.05, abs=1.01 * TICK_S)
+    return IntrusionTtc().evaluate(log)
 
 
-@pytest.mark.parametrize("actor_class", range(len(ACTOR_CLASSES)))
-def test_delta_v_shares_the_momentum(actor_class: int) -> None:
+@pytest.mark.parametrize(
+    ("widths_m", "inside_after_s"),
+    [
+        # Its near side is 0.3 m inside a lane of width w where its centre is w / 2 - 0.3 m + 1 m off.
+        ([[0.0, 3.5], [100.0, 3.5]], 1.05),
+        ([[0.0, 3.0], [100.0, 3.0]], 1.3),
+        # 3.5 m - t = (3 m + 0.005 (34 m + 10 t)) / 2 + 0.7 m
+        ([[0.0, 3.0], [200.0, 4.0]], 1.215 / 1.025),
+    ],
+)
+def test_intrusion_is_timed_at_0_3_m_inside_the_lane(
+    widths_m: list[list[float]], inside_after_s: float
+) -> None:
+    value = _cut_in({"route_lane_widths_m": widths_m}).value
+    assert value == pytest.approx(3.0 - inside_after_s, abs=1.01 * TICK_S)
+
+
+def test_intrusion_needs_to_know_the_lane() -> None:
+    assert _cut_in({}).reason == "the log has no attribute route_lane_widths_m"
+
+
+def _crash(actor_class: int, attributes: dict[str, Any]) -> MetricValue:
     t_s = _ticks(0.1)
     log = _log(
         _track(t_s),
@@ -248,11 +277,23 @@ def test_delta_v_shares_the_momentum(actor_class: int) -> None:
             "impact_speed_mps": [10.0],
             "ego_speed_mps": [10.0],
             "actor_speed_mps": [0.0],
+            "impulse_ns": [math.nan],  # of a blow with restitution; this one is plastic
         },
+        attributes=attributes,
     )
+    return DeltaV().evaluate(log)
+
+
+@pytest.mark.parametrize("ego_mass_kg", [1573.0, 900.0])
+@pytest.mark.parametrize("actor_class", range(len(ACTOR_CLASSES)))
+def test_delta_v_shares_the_momentum(actor_class: int, ego_mass_kg: float) -> None:
     mass_kg = CLASS_MASS_KG[ACTOR_CLASSES[actor_class]]
-    common_mps = 1573.0 * 10.0 / (1573.0 + mass_kg)  # the ego's momentum moves both
-    assert DeltaV().evaluate(log).value == pytest.approx(10.0 - common_mps)
+    common_mps = ego_mass_kg * 10.0 / (ego_mass_kg + mass_kg)  # the ego's momentum moves both
+    assert _crash(actor_class, {"ego_mass_kg": ego_mass_kg}).value == pytest.approx(10.0 - common_mps)
+
+
+def test_delta_v_needs_to_know_the_ego() -> None:
+    assert _crash(0, {}).reason == "the log has no attribute ego_mass_kg"
 
 
 def test_ride_signals_of_a_ramp_are_exact() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import importlib.resources
 import sys
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from simloop.errors import ConfigurationError, MissingDependencyError, UnknownNameError
+from simloop_driving.recording import lane_widths_m
 from simloop_driving.roads.opendrive import sample_opendrive
 from simloop_driving.roads.road_map import DRIVING, RoadMap, from_npz_bytes, load_map, to_npz_bytes
-from simloop_driving.roads.route import lane_route, nearest_station, pose_at, project
+from simloop_driving.roads.route import WIDTH_M, lane_route, nearest_station, pose_at, project
 
 HIGHWAY = load_map("highway")
 
@@ -126,3 +128,15 @@ def test_the_straight_track_is_straight() -> None:
     assert [track.length_m(lane) for lane in driving] == pytest.approx([LENGTH_M] * 3, abs=1.0)
     centres_m = [float(track.y_m[track.samples(lane)][0]) for lane in driving]
     assert np.abs(np.diff(centres_m)) == pytest.approx(3.5)
+
+
+def test_a_log_has_the_widths_of_the_lane_where_they_change() -> None:
+    track = load_map("straight_track")
+    route = lane_route(track, track.lane_index(1, -3))
+    station_m = np.arange(route.samples.shape[1]) * route.step_m
+    assert np.array(lane_widths_m(route)) == pytest.approx(np.array([[0.0, 3.5], [station_m[-1], 3.5]]))
+    samples = route.samples.copy()
+    samples[WIDTH_M] = np.interp(station_m, [100.0, 200.0], [3.5, 3.0])
+    narrowed = np.array(lane_widths_m(dataclasses.replace(route, samples=samples)))
+    assert len(narrowed) == 4
+    assert np.interp(station_m, *narrowed.T) == pytest.approx(samples[WIDTH_M])

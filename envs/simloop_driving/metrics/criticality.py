@@ -173,32 +173,32 @@ def goes_along(speed_mps: float, route_speed_mps: float) -> bool:
 
 @njit(cache=True)
 def leader_series(
-    along: FloatArray,
-    across: FloatArray,
-    speed: FloatArray,
-    route_speed: FloatArray,
-    acceleration: FloatArray,
-    size: FloatArray,
+    along_m: FloatArray,
+    across_m: FloatArray,
+    speed_mps: FloatArray,
+    route_speed_mps: FloatArray,
+    acceleration_mps2: FloatArray,
+    size_m: FloatArray,
     is_present: BoolArray,
 ) -> FloatArray:
     """Returns (T, NUM_MEASURES) measures against the leader; see the column constants. No leader: no danger.
 
     Arguments are the arrays of ``TrafficGrid``. Speeds are taken along the ego's route.
     """
-    num_ticks, num_actors = along.shape
+    num_ticks, num_actors = along_m.shape
     out = np.empty((num_ticks, NUM_MEASURES))
     for tick in range(num_ticks):
         leader, gap = -1, math.inf
         for other in range(1, num_actors):
-            ahead = along[tick, other] - along[tick, 0]
+            ahead = along_m[tick, other] - along_m[tick, 0]
             if ahead <= 0.0 or not is_present[tick, other]:
                 continue
-            aside = abs(across[tick, other] - across[tick, 0])
-            if aside >= 0.5 * (size[tick, other, 1] + size[tick, 0, 1]):
+            aside = abs(across_m[tick, other] - across_m[tick, 0])
+            if aside >= 0.5 * (size_m[tick, other, 1] + size_m[tick, 0, 1]):
                 continue
-            if not goes_along(speed[tick, other], route_speed[tick, other]):
+            if not goes_along(speed_mps[tick, other], route_speed_mps[tick, other]):
                 continue
-            free = ahead - 0.5 * (size[tick, other, 0] + size[tick, 0, 0])
+            free = ahead - 0.5 * (size_m[tick, other, 0] + size_m[tick, 0, 0])
             if free < gap:
                 leader, gap = other, free
         out[tick, :DRAC_MPS2] = math.inf
@@ -206,9 +206,9 @@ def leader_series(
         if leader < 0:
             continue
         room = max(gap, 1e-3)  # in touch, the measures of braking lose their meaning
-        own, leading = route_speed[tick, 0], max(route_speed[tick, leader], 0.0)
+        own, leading = route_speed_mps[tick, 0], max(route_speed_mps[tick, leader], 0.0)
         closing = own - leading
-        required = required_acceleration_mps2(room, closing, acceleration[tick, leader])
+        required = required_acceleration_mps2(room, closing, acceleration_mps2[tick, leader])
         out[tick, GAP_M] = max(gap, 0.0)
         out[tick, THW_S] = time_headway_s(max(gap, 0.0), own)
         out[tick, TTC_S] = time_to_collision_s(max(gap, 0.0), closing)
@@ -224,19 +224,19 @@ def leader_series(
 
 
 @njit(cache=True)
-def min_distance_m(pose: FloatArray, size: FloatArray, is_present: BoolArray) -> float:
+def min_distance_m(pose: FloatArray, size_m: FloatArray, is_present: BoolArray) -> float:
     """Returns the least distance of the ego's footprint to another, infinity if it is alone."""
     least = math.inf
     for tick in range(len(pose)):
-        x, y, half = pose[tick, 0, 0], pose[tick, 0, 1], 0.5 * (size[tick, 0, 0] + size[tick, 0, 1])
+        x, y, half = pose[tick, 0, 0], pose[tick, 0, 1], 0.5 * (size_m[tick, 0, 0] + size_m[tick, 0, 1])
         for other in range(1, pose.shape[1]):
             if not is_present[tick, other]:
                 continue
             dx, dy = pose[tick, other, 0] - x, pose[tick, other, 1] - y
-            reach = least + half + 0.5 * (size[tick, other, 0] + size[tick, other, 1])
+            reach = least + half + 0.5 * (size_m[tick, other, 0] + size_m[tick, other, 1])
             if abs(dx) < reach and dx * dx + dy * dy < reach * reach:
                 distance = rectangle_distance_m(
-                    pose[tick, 0], size[tick, 0], pose[tick, other], size[tick, other]
+                    pose[tick, 0], size_m[tick, 0], pose[tick, other], size_m[tick, other]
                 )
                 least = min(least, distance)
     return least
@@ -244,30 +244,34 @@ def min_distance_m(pose: FloatArray, size: FloatArray, is_present: BoolArray) ->
 
 @njit(cache=True)
 def intrusion_ttc_s(
-    along: FloatArray,
-    across: FloatArray,
-    speed: FloatArray,
-    route_speed: FloatArray,
-    size: FloatArray,
+    along_m: FloatArray,
+    across_m: FloatArray,
+    speed_mps: FloatArray,
+    route_speed_mps: FloatArray,
+    size_m: FloatArray,
     is_present: BoolArray,
-    lane_width_m: float,
+    lane_width_m: FloatArray,
 ) -> FloatArray:
     """Returns the times to collision at which actors ahead came ``INTRUSION_M`` inside the route's lane.
 
-    Arguments as for ``leader_series``. Only actors that go the ego's way cut in.
+    Arguments as for ``leader_series``; ``lane_width_m`` is the width of the route's lane beside each actor, (T, N).
+    Only actors that go the ego's way cut in.
     """
-    num_ticks, num_actors = along.shape
+    num_ticks, num_actors = along_m.shape
     found = np.empty(num_actors)
     num = 0
     for other in range(1, num_actors):
         for tick in range(1, num_ticks):
-            reach = 0.5 * lane_width_m - INTRUSION_M + 0.5 * size[tick, other, 1]
-            gap = along[tick, other] - along[tick, 0] - 0.5 * (size[tick, other, 0] + size[tick, 0, 0])
-            came_in = abs(across[tick - 1, other]) >= reach > abs(across[tick, other])
+            reach = 0.5 * (lane_width_m[tick, other] + size_m[tick, other, 1]) - INTRUSION_M
+            reach_before = 0.5 * (lane_width_m[tick - 1, other] + size_m[tick - 1, other, 1]) - INTRUSION_M
+            gap = (
+                along_m[tick, other] - along_m[tick, 0] - 0.5 * (size_m[tick, other, 0] + size_m[tick, 0, 0])
+            )
+            came_in = abs(across_m[tick - 1, other]) >= reach_before and abs(across_m[tick, other]) < reach
             if not came_in or gap <= 0.0 or not is_present[tick, other]:
                 continue
-            if goes_along(speed[tick, other], route_speed[tick, other]):
-                found[num] = time_to_collision_s(gap, route_speed[tick, 0] - route_speed[tick, other])
+            if goes_along(speed_mps[tick, other], route_speed_mps[tick, other]):
+                found[num] = time_to_collision_s(gap, route_speed_mps[tick, 0] - route_speed_mps[tick, other])
                 num += 1
                 break
     return found[:num]

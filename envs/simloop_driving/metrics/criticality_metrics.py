@@ -10,8 +10,9 @@ import numpy as np
 
 from simloop.log import EpisodeLog
 from simloop.metrics.metric import Metric, MetricValue
+from simloop_driving.collisions.impulse import CLASS_MASS_KG
 from simloop_driving.metrics import criticality, encroachment
-from simloop_driving.metrics.traffic_grid import PET_HORIZON_S, TABLE, Traffic, TrafficMetric
+from simloop_driving.metrics.traffic_grid import LANE_WIDTHS, PET_HORIZON_S, TABLE, Traffic, TrafficMetric
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
 
 COLLISIONS_TABLE = "world.collisions"
@@ -19,20 +20,8 @@ CRITICAL_TTC_S = 1.5
 """Time to collision below which a conflict counts as serious."""
 MDRAC_CAP_MPS2 = 20.0
 """More than any vehicle can do; also when the reaction time alone is longer than the time to collision."""
-LANE_WIDTH_M = 3.5
-"""Width of the lanes of the shipped maps."""
-EGO_MASS_KG = 1573.0
-CLASS_MASS_KG = {
-    "car": 1500.0,
-    "truck": 15000.0,
-    "motorcycle": 300.0,
-    "bicycle": 90.0,
-    "pedestrian": 75.0,
-    "door": 1500.0,
-    "barrier": math.inf,
-    "cone": 5.0,
-}
-"""Typical masses with load; the ego's is that of its default vehicle. A door moves its car, a barrier stays."""
+EGO_MASS = "ego_mass_kg"
+"""Log attribute: mass of the ego."""
 
 
 class MaxDrac(TrafficMetric):
@@ -197,8 +186,8 @@ class MinDistance(TrafficMetric):
 class IntrusionTtc(TrafficMetric):
     """Least time to collision at the instant at which an actor came 0.3 m into the ego's lane (UN R157, 5.2.5.2).
 
-    The regulation asks to avoid the crash if this is above closing speed / (2 x 6 m/s2) + 0.35 s. Lanes are taken
-    to be ``LANE_WIDTH_M`` wide.
+    The regulation asks to avoid the crash if this is above closing speed / (2 x 6 m/s2) + 0.35 s. The log
+    says how wide the lane is along the ego's route.
     """
 
     name = "intrusion_ttc_s"
@@ -206,12 +195,15 @@ class IntrusionTtc(TrafficMetric):
     description = (
         "Least time to collision when an actor cut into the ego's lane (UN R157, 5.2.5.2), capped at 10 s."
     )
-    version = 2
+    version = 3
     higher_is_better = None
 
     def value_of(self, traffic: Traffic) -> float | MetricValue:
         """Returns the least time over all actors that cut in ahead."""
         grid = traffic.grid
+        widths = grid.lane_widths_m
+        if not len(widths):
+            return MetricValue.invalid(f"the log has no attribute {LANE_WIDTHS}")
         ttc_s = criticality.intrusion_ttc_s(
             grid.along_m,
             grid.across_m,
@@ -219,7 +211,7 @@ class IntrusionTtc(TrafficMetric):
             grid.route_speed_mps,
             grid.size_m,
             grid.is_present,
-            LANE_WIDTH_M,
+            np.interp(grid.along_m, widths[:, 0], widths[:, 1]),
         )
         return (
             min(float(np.min(ttc_s)), 10.0)
@@ -229,11 +221,17 @@ class IntrusionTtc(TrafficMetric):
 
 
 class DeltaV(Metric):
-    """Change of the ego's speed in its first collision if both go on as one (a plastic impact along the normal)."""
+    """Change of the ego's speed in its first collision if both go on as one (a plastic impact along the normal).
+
+    The ego's mass is its vehicle's, in the log; the other's is typical of its class.
+    """
 
     name = "delta_v_mps"
     unit = "m/s"
-    description = "Change of the ego's speed in its first collision, taken as plastic, from typical masses."
+    description = (
+        "Change of the ego's speed in its first collision, taken as plastic, from typical masses of others."
+    )
+    version = 2
     tables = (TABLE, COLLISIONS_TABLE)
     higher_is_better = False
 
@@ -242,7 +240,10 @@ class DeltaV(Metric):
         actors = np.asarray(log.column(COLLISIONS_TABLE, "actor"), dtype=np.int64)
         if not len(actors):
             return MetricValue(value=0.0)
+        ego_mass_kg = log.attributes.get(EGO_MASS)
+        if ego_mass_kg is None:
+            return MetricValue.invalid(f"the log has no attribute {EGO_MASS}")
         closing_mps = float(np.asarray(log.column(COLLISIONS_TABLE, "impact_speed_mps"), dtype=np.float64)[0])
         classes = np.asarray(log.column(TABLE, "actor_class"), dtype=np.int64)
         index = int(classes[np.flatnonzero(np.asarray(log.column(TABLE, "actor")) == actors[0])[0]])
-        return MetricValue(value=closing_mps / (1.0 + EGO_MASS_KG / CLASS_MASS_KG[ACTOR_CLASSES[index]]))
+        return MetricValue(value=closing_mps / (1.0 + ego_mass_kg / CLASS_MASS_KG[ACTOR_CLASSES[index]]))

@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 TABLE = "world.actors"
 """One row for each actor and control tick; actor 0 is the ego; the rows of one tick lie together."""
+LANE_WIDTHS = "route_lane_widths_m"
+"""Log attribute: station along the ego's route and width of the route's lane there, straight lines between."""
 TTC_HORIZON_S = 10.0
 """Longer times to collision are not looked for: a conflict farther off says nothing about an episode's risk."""
 PET_HORIZON_S = 5.0
@@ -46,6 +48,8 @@ class TrafficGrid:
         is_present: (T, N) whether the actor was on the road.
         is_ego_opposite: (T,) whether the ego was in a lane of the opposite direction.
         actor_class: (N,) index into ``ACTOR_CLASSES``.
+        lane_widths_m: (K, 2) station along the ego's route and width of its lane there, straight lines between;
+            without rows if the log does not say.
     """
 
     t_ns: IntArray
@@ -60,6 +64,7 @@ class TrafficGrid:
     is_present: BoolArray
     is_ego_opposite: BoolArray
     actor_class: IntArray
+    lane_widths_m: FloatArray
 
     @classmethod
     def from_log(cls, log: EpisodeLog) -> TrafficGrid:
@@ -88,6 +93,7 @@ class TrafficGrid:
             is_present=grid("is_present"),
             is_ego_opposite=grid("is_in_opposite_lane")[:, 0],
             actor_class=grid("actor_class")[0],
+            lane_widths_m=np.array(log.attributes.get(LANE_WIDTHS, ()), dtype=np.float64).reshape(-1, 2),
         )
 
 
