@@ -151,7 +151,7 @@ def _action_runs(log: EpisodeLog) -> list[list[Any]]:
     request = log.column("ticks", "request")
     t_ns, age_ns = log.column("ticks", "t_ns").tolist(), log.column("ticks", "action_age_ns").tolist()
     starts = [i for i in range(len(request)) if i == 0 or request[i] != request[i - 1]]
-    ends = [*starts[1:], len(request)]
+    ends = [*starts[1:], len(request)] if starts else []
     return [
         [_milliseconds(t_ns[i]), end - i, int(request[i]), _milliseconds(age_ns[i]) if age_ns[i] >= 0 else -1]
         for i, end in zip(starts, ends, strict=True)

@@ -312,3 +312,13 @@ def test_a_scene_draws_who_is_there_in_the_size_of_the_moment() -> None:
         False,
         True,
     ]
+
+
+def test_an_episode_that_was_lost_before_its_first_tick_has_no_actions() -> None:
+    ticks = TableSchema(
+        columns=tuple(Column(name=name, dtype="int64") for name in ("t_ns", "request", "action_age_ns"))
+    )
+    log = EpisodeLog.from_columns(
+        {"ticks": ticks}, {"ticks": {"t_ns": [], "request": [], "action_age_ns": []}}
+    )
+    assert episode_view(log)["actions"] == []
