@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simloop_agents.experts import driving_lines, driving_priority
+from simloop_agents.experts import (
+    driving_actors,
+    driving_geometry,
+    driving_lines,
+    driving_priority,
+    driving_sides,
+)
 from simloop_agents.experts.driving import EGO_SIZE_M, plan_chunk
 from simloop_agents.experts.driving_following import predict_along
 from simloop_agents.experts.driving_plan import STEP_S
@@ -333,6 +339,35 @@ def test_a_slow_lead_is_overtaken_when_the_oncoming_gap_suffices(oncoming_m: flo
     assert gap_m.min() > 1.82 + 0.5
     beside = np.abs(ahead_m) < 4.6
     assert not beside.any() or rows[beside, 2].min() > 1.82 + 0.3
+
+
+@pytest.mark.parametrize(("oncoming_m", "oncoming_mps"), [(28.0, 4.0), (32.0, 5.0), (38.0, 6.5)])
+def test_who_stands_in_the_oncoming_lane_goes_back_before_somebody_comes(
+    oncoming_m: float, oncoming_mps: float
+) -> None:
+    """Beside its lane, behind a lead that drives on, the ego falls in instead of standing in the way."""
+    lead = Actor(x_m=9.0, speed_mps=4.5)
+    oncoming = Actor(x_m=oncoming_m, y_m=3.5, heading_rad=math.pi, speed_mps=oncoming_mps)
+    start = Street(left_m=5.25, y_m=2.8, speed_mps=0.0, set_speed_mps=6.0, actors=[lead, oncoming])
+    rows = start.drive(12.0)
+    beside = np.abs(oncoming_m - oncoming_mps * rows[:, 0] - rows[:, 1]) < HALF_M + 2.25
+    assert beside.any()
+    assert (3.5 - rows[beside, 2]).min() > 0.5 * (1.82 + EGO_SIZE_M[1]) + 0.45
+    assert (9.0 + 4.5 * rows[:, 0] - rows[:, 1]).min() > HALF_M + 2.25
+
+
+@pytest.mark.parametrize(("acceleration_mps2", "proposes"), [(0.0, True), (1.5, False)])
+def test_who_is_just_moving_off_is_not_overtaken(acceleration_mps2: float, proposes: bool) -> None:
+    route, road = np.zeros((2, 4)), np.zeros((2, driving_geometry.NUM_ROAD_COLUMNS))
+    route[1, [0, 3]] = 200.0
+    road[:, driving_geometry.LEFT_M], road[:, driving_geometry.RIGHT_M] = 5.25, -1.75
+    road[:, driving_geometry.OWN_LEFT_M], road[:, driving_geometry.OWN_RIGHT_M] = 1.75, -1.75
+    actors = np.array([[30.0, 0.0, 4.0, 0.0, acceleration_mps2, 4.5, 1.82, 0.0]])
+    tracks = driving_actors.make_tracks(route, actors)
+    size_m = np.array(EGO_SIZE_M)
+    found = driving_sides.propose_sides(tracks, route, road, np.zeros((0, 4)), 0.0, 8.0, 11.0, size_m)
+    assert found == proposes
+    assert math.isnan(tracks[0, driving_actors.SIDE_M]) != proposes
 
 
 def test_nobody_overtakes_a_queue_at_a_light() -> None:

@@ -98,10 +98,31 @@ def place_at(track: FloatArray, t_s: float) -> tuple[float, float, float]:
 
 
 @njit(cache=True)
-def _crossing_demand_mps2(
-    track: FloatArray, ego_s: float, ego_offset: float, speed: float, ego_size: FloatArray, t_s: float
+def _offset_after_m(
+    ego_offset: float, slope: float, rate_per_m: float, target_m: float, way_m: float
 ) -> float:
-    """Acceleration that a crossing or oncoming vehicle asks for: stop short of where the ways would meet."""
+    """Returns the lateral offset after a way, on the critically damped approach to ``target_m``."""
+    error = ego_offset - target_m
+    return float(target_m + (error + (slope + rate_per_m * error) * way_m) * math.exp(-rate_per_m * way_m))
+
+
+@njit(cache=True)
+def _crossing_demand_mps2(
+    track: FloatArray,
+    ego_s: float,
+    ego_offset: float,
+    slope: float,
+    rate_per_m: float,
+    target_m: float,
+    speed: float,
+    ego_size: FloatArray,
+    t_s: float,
+) -> float:
+    """Acceleration that a crossing or oncoming vehicle asks for: stop short of where the ways would meet.
+
+    The ego's way is the one to its lateral target: who is on the way back out of an oncoming lane drives on, as
+    standing there would block it.
+    """
     reach = 0.5 * (track[LENGTH_M] + ego_size[0])
     side = 0.5 * (track[WIDTH_M] + ego_size[1]) + LATERAL_MARGIN_M
     pace = max(speed, 1.5)
@@ -109,7 +130,8 @@ def _crossing_demand_mps2(
         tau = step * CROSSING_HORIZON_S / 8.0
         s, offset, _ = place_at(track, t_s + tau)
         ahead = s - ego_s - pace * tau
-        if abs(offset - ego_offset) < side and abs(ahead) < reach + 0.5 and s > ego_s:
+        ego_there = _offset_after_m(ego_offset, slope, rate_per_m, target_m, pace * tau)
+        if abs(offset - ego_there) < side and abs(ahead) < reach + 0.5 and s > ego_s:
             way = s - ego_s - reach - 0.5
             if way <= 0.2:
                 return -MAX_DECELERATION_MPS2
@@ -135,8 +157,7 @@ def clearance_when_there_m(
         predicted = target_m if gap_m > 0.0 else ego_offset
     else:
         way = max(gap_m, 0.0) * speed / closing
-        error = ego_offset - target_m
-        predicted = target_m + (error + (slope + rate_per_m * error) * way) * math.exp(-rate_per_m * way)
+        predicted = _offset_after_m(ego_offset, slope, rate_per_m, target_m, way)
     return float(abs(offset_there - predicted) - 0.5 * (ego_size[1] + track[WIDTH_M]))
 
 
@@ -180,7 +201,10 @@ def actors_demand_mps2(
     for index in range(len(tracks)):
         track = tracks[index]
         if track[IS_CROSSING] > 0.0:
-            demand = min(demand, _crossing_demand_mps2(track, ego_s, ego_offset, speed, ego_size, t_s))
+            asked = _crossing_demand_mps2(
+                track, ego_s, ego_offset, slope, rate_per_m, target_m, speed, ego_size, t_s
+            )
+            demand = min(demand, asked)
             continue
         actor_s, offset, actor_speed = place_at(track, t_s)
         ahead = actor_s - ego_s

@@ -45,6 +45,9 @@ HARD_MPS2 = 5.0
 CLEAR_M = 0.6
 """Space between sides from which two pass each other without a thought."""
 BEHIND_S = 2.0
+BESIDE_ENOUGH_M = 0.5
+OUT_RATIO = 0.6
+"""A manoeuvre has begun once the ego is this share of its way to the side."""
 
 
 @njit(cache=True)
@@ -115,10 +118,16 @@ def can_refrain(tracks: FloatArray, ego_s: float, ego_offset: float, speed: floa
 
 
 @njit(cache=True)
-def refrain(tracks: FloatArray) -> None:
-    """Takes back all proposals; who could have been passed is waited for with room to pull out."""
+def refrain(tracks: FloatArray, ego_s: float, ego_offset: float, length_m: float) -> None:
+    """Takes back the proposals; who could have been passed is waited for with room to pull out.
+
+    Whom the ego is beside already, far enough aside, it passes all the same.
+    """
     for index in range(len(tracks)):
         if not math.isnan(tracks[index, SIDE_M]):
+            is_beside = tracks[index, S_M] - ego_s < 0.5 * (length_m + tracks[index, LENGTH_M])
+            if is_beside and abs(tracks[index, SIDE_M]) < abs(ego_offset) + BESIDE_ENOUGH_M:
+                continue
             tracks[index, SIDE_M] = math.nan
             if abs(tracks[index, SPEED_MPS]) <= STANDING_MPS:
                 tracks[index, ROOM_M] = ROOM_TO_PULL_OUT_M
@@ -137,7 +146,11 @@ def is_free_to_pass(
         first_s: Time of its first row since the observation.
         ego_size: (2,) length and width.
     """
-    is_out = abs(ways[0, 1]) > BESIDE_LANE_M
+    farthest = 0.0
+    for index in range(len(tracks)):
+        if not math.isnan(tracks[index, SIDE_M]):
+            farthest = max(farthest, abs(tracks[index, SIDE_M]))
+    is_out = abs(ways[0, 1]) > max(BESIDE_LANE_M, OUT_RATIO * farthest)
     oncoming_s = ONCOMING_WHEN_OUT_S if is_out else ONCOMING_S
     has_oncoming = False
     last = len(ways) - 1

@@ -149,7 +149,7 @@ def roll_out(
             ):
                 may_pass = False
                 if can_refrain(around.tracks, s, offset, speed, length):
-                    refrain(around.tracks)
+                    refrain(around.tracks, s, offset, length)
                     continue
             if not note_conflicts(zones, ahead, DECISION_STEP_S, first_s, length):
                 break

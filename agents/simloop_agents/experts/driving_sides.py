@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from simloop_agents.experts.driving_actors import (
+    ACCELERATION_MPS2,
     DRIFT_MPS,
     IS_CROSSING,
     LATERAL_MARGIN_M,
@@ -45,6 +46,8 @@ QUEUE_M = 35.0
 """Who stands this close before a stop line or a junction is queueing."""
 SLOWER_RATIO = 0.75
 """A leader is worth passing below this share of the wanted speed."""
+PASSING_S = 4.0
+"""Who will be faster than that after this time is not worth passing either."""
 MAX_DRIFT_MPS = 0.5
 """Who moves sideways faster is not passed but waited for, but for doors."""
 DOOR_S = 0.7
@@ -78,7 +81,9 @@ def propose_sides(
             continue
         if ahead < -(reach + 30.0) or ahead > LOOK_AHEAD_M:
             continue
-        if not standing and track[SPEED_MPS] > SLOWER_RATIO * desired - 0.5:
+        soon = track[SPEED_MPS] + PASSING_S * max(track[ACCELERATION_MPS2], 0.0)
+        pace = soon if ahead > reach else track[SPEED_MPS]
+        if not standing and pace > SLOWER_RATIO * desired - 0.5:
             continue
         half = 0.5 * (track[WIDTH_M] + ego_size[1])
         space = CAR_SPACE_M
