@@ -91,13 +91,14 @@ class CompareCriterion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreventableCriterion:
-    """Not too many of the selected episodes end in a collision that a reference agent avoids.
+    """Not too many of the selected episodes fail where a reference agent succeeds.
 
     Attributes:
         name: For reports.
         selection: The episodes.
         at_most: Most preventable fails, or None.
-        at_most_ratio: Most preventable fails of all labelled cases, or None.
+        at_most_ratio: Most preventable fails, as a share of the cases that at least one reference agent avoids, or
+            None.
     """
 
     name: str

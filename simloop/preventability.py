@@ -1,8 +1,10 @@
 """Would a competent driver have avoided it? Joins episodes of an agent with those of reference agents by case.
 
 The idea is that of UN R157 and ISO 34502: a system has to avoid what a competent and careful driver avoids. It needs
-no domain: rows with the columns ``case_id``, ``agent``, ``timing``, ``strategy``, ``status`` and ``collision`` can be
-joined, and ``impact_speed_mps``, where there is one, grades what nobody could avoid.
+no domain: rows with the columns ``case_id``, ``agent``, ``timing``, ``strategy`` and ``status`` can be joined. Only
+``success`` passes and only ``success`` avoids; a fail without a collision (off the road, no progress, out of time) is
+a fail, and a reference agent that ends so has not shown that the crash could be avoided. ``collision`` says which
+fails were crashes, and ``impact_speed_mps``, where there is one, grades those that nobody could avoid.
 """
 
 from __future__ import annotations
@@ -16,19 +18,27 @@ from typing import Any
 Arm = tuple[str, str, str]
 """Agent, timing and strategy: who plays, and how."""
 
-_ENDED = ("success", "fail")
-_AVOIDED = -1.0
-
 
 class Preventability(enum.Enum):
     """Verdict of one case."""
 
     PASS = "pass"
-    """The agent did not collide."""
+    """The agent succeeded."""
     PREVENTABLE_FAIL = "preventable_fail"
-    """The agent collided; at least one reference agent did not."""
+    """The agent failed, by a collision or otherwise; at least one reference agent succeeded."""
     UNPREVENTABLE = "unpreventable"
     """The agent collided, and so did every reference agent."""
+
+
+class _Ending(enum.Enum):
+    """What an episode says about its case."""
+
+    SUCCESS = enum.auto()
+    COLLISION = enum.auto()
+    OTHER_FAIL = enum.auto()
+    """Failed without a collision, or it is not known whether there was one."""
+    NONE = enum.auto()
+    """It did not end: an error, a limit of wall time, or not run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,7 @@ class CaseLabel:
     Attributes:
         case_id: The case.
         label: The verdict.
-        avoided_by: Reference agents that did not collide, in the order in which they are named.
+        avoided_by: Reference agents that succeeded, in the order in which they are named.
         impact_reduction_mps: For unpreventable cases: by how much the agent's impact speed was below the lowest of
             the reference agents (negative: above); NaN otherwise.
     """
@@ -57,7 +67,8 @@ class ArmLabels:
         scenario, world: Names of the family and of its world.
         agent, timing, strategy: The arm.
         labels: The labels by case id, in the order of the rows.
-        num_unlabelled: Episodes without a label: they did not end, or no reference agent has a result of their case.
+        num_unlabelled: Episodes without a label: they did not end, no reference agent has a result of their case, or
+            they failed, nobody avoids it, and not everybody is known to have collided.
     """
 
     scenario: str
@@ -77,6 +88,11 @@ class ArmLabels:
     def count(self, label: Preventability) -> int:
         """Returns the number of cases with a label."""
         return sum(case.label is label for case in self.labels.values())
+
+    @property
+    def num_avoidable(self) -> int:
+        """Number of labelled cases in which at least one reference agent succeeded: what the agent must avoid."""
+        return sum(bool(case.avoided_by) for case in self.labels.values())
 
     def impact_reductions_mps(self) -> list[float]:
         """Returns by how much the impact was slower than a reference agent's, of each unpreventable case with both."""
@@ -99,27 +115,23 @@ def label_rows(rows: Iterable[Mapping[str, Any]], reference: Mapping[str, Any]) 
         (str(name), str(reference["timing"]), str(reference["strategy"])): str(name)
         for name in reference["agents"]
     }
-    judged: dict[str, dict[str, float]] = {}
+    judged: dict[str, dict[str, Mapping[str, Any]]] = {}
     arms: dict[tuple[str, Arm], list[Mapping[str, Any]]] = {}
     for row in rows:
         arm = (str(row["agent"]), str(row["timing"]), str(row["strategy"]))
-        if arm not in judges:
+        if arm in judges:
+            judged.setdefault(str(row["case_id"]), {})[judges[arm]] = row
+        else:
             arms.setdefault((str(row["scenario"]), arm), []).append(row)
-            continue
-        impact_mps = _impact_mps(row)
-        if impact_mps is not None:
-            judged.setdefault(str(row["case_id"]), {})[judges[arm]] = impact_mps
     found = []
     for (scenario, arm), members in arms.items():
+        names = [name for name in judges.values() if name != arm[0]]
         labels: dict[str, CaseLabel] = {}
         for row in members:
-            case_id, impact_mps = str(row["case_id"]), _impact_mps(row)
-            references = judged.get(case_id, {})
-            references = {
-                name: references[name] for name in judges.values() if name in references and name != arm[0]
-            }
-            if impact_mps is not None and references:
-                labels[case_id] = _label(case_id, impact_mps, references)
+            references = judged.get(str(row["case_id"]), {})
+            label = _label(row, {name: references.get(name) for name in names})
+            if label is not None:
+                labels[label.case_id] = label
         found.append(
             ArmLabels(
                 scenario=scenario,
@@ -134,26 +146,37 @@ def label_rows(rows: Iterable[Mapping[str, Any]], reference: Mapping[str, Any]) 
     return tuple(found)
 
 
-def _impact_mps(row: Mapping[str, Any]) -> float | None:
-    """Returns the impact speed (NaN if unknown), ``_AVOIDED`` without a collision, None if the episode says neither."""
-    if row["status"] not in _ENDED or row.get("collision") is None:
+def _ending(row: Mapping[str, Any] | None) -> _Ending:
+    if row is None or row["status"] not in ("success", "fail"):
+        return _Ending.NONE
+    if row["status"] == "success":
+        return _Ending.SUCCESS
+    return _Ending.COLLISION if row.get("collision") == 1 else _Ending.OTHER_FAIL
+
+
+def _label(row: Mapping[str, Any], references: Mapping[str, Mapping[str, Any] | None]) -> CaseLabel | None:
+    """Labels one episode by the rows of all its judges (None: not recorded); None if nothing can be said."""
+    case_id, ending = str(row["case_id"]), _ending(row)
+    judgements = {name: _ending(reference) for name, reference in references.items()}
+    if ending is _Ending.NONE or all(judgement is _Ending.NONE for judgement in judgements.values()):
         return None
-    if not row["collision"]:
-        return _AVOIDED
-    impact_mps = row.get("impact_speed_mps")
-    return math.nan if impact_mps is None else float(impact_mps)
-
-
-def _label(case_id: str, impact_mps: float, references: Mapping[str, float]) -> CaseLabel:
-    avoided_by = tuple(name for name, value in references.items() if value == _AVOIDED)
-    if impact_mps == _AVOIDED:
+    avoided_by = tuple(name for name, judgement in judgements.items() if judgement is _Ending.SUCCESS)
+    if ending is _Ending.SUCCESS:
         return CaseLabel(case_id=case_id, label=Preventability.PASS, avoided_by=avoided_by)
     if avoided_by:
         return CaseLabel(case_id=case_id, label=Preventability.PREVENTABLE_FAIL, avoided_by=avoided_by)
-    known = [value for value in references.values() if not math.isnan(value)]
+    if {ending, *judgements.values()} != {_Ending.COLLISION}:
+        return None
+    impacts_mps = [_impact_mps(reference) for reference in references.values() if reference is not None]
+    known_mps = [value for value in impacts_mps if not math.isnan(value)]
     return CaseLabel(
         case_id=case_id,
         label=Preventability.UNPREVENTABLE,
         avoided_by=(),
-        impact_reduction_mps=min(known) - impact_mps if known else math.nan,
+        impact_reduction_mps=min(known_mps) - _impact_mps(row) if known_mps else math.nan,
     )
+
+
+def _impact_mps(row: Mapping[str, Any]) -> float:
+    impact_mps = row.get("impact_speed_mps")
+    return math.nan if impact_mps is None else float(impact_mps)

@@ -37,6 +37,7 @@ def _arm_summary(arm: ArmLabels) -> dict[str, Any]:
         **{name: arm.key[name] for name in CELL_COLUMNS},
         "num_labelled": len(arm.labels),
         **{f"num_{label.value}": arm.count(label) for label in Preventability},
+        "num_avoidable": arm.num_avoidable,
         "num_unlabelled": arm.num_unlabelled,
         "impact_reduction_median_mps": float(np.median(reductions)) if reductions else None,
         "num_graded": len(reductions),
@@ -119,6 +120,7 @@ def preventable_fails(rows: Rows, by_episode: Mapping[str, CaseLabel]) -> list[d
         {
             "id": row["episode_id"],
             "arm": " / ".join(str(row[c]) for c in CELL_COLUMNS),
+            "reason": row["reason"],
             "impact": row.get("impact_speed_mps"),
             "avoided_by": ", ".join(label.avoided_by),
             "parameters": ", ".join(f"{k} {_short(v)}" for k, v in json.loads(row["parameters"]).items()),

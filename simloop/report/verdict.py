@@ -175,13 +175,19 @@ def _judge_preventable(criterion: PreventableCriterion, rows: Rows, manifest: Ma
         detail = f"no case that it and one of {names} have a result for"
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
     num_preventable = sum(arm.count(Preventability.PREVENTABLE_FAIL) for arm in arms)
+    num_avoidable = sum(arm.num_avoidable for arm in arms)
     num_unlabelled = sum(arm.num_unlabelled for arm in arms) - num_errors
-    detail = f"{num_preventable} preventable of {num_labelled} labelled cases, judged by {names}"
+    detail = (
+        f"{num_preventable} preventable of {num_avoidable} avoidable cases ({num_labelled} labelled), "
+        f"judged by {names}"
+    )
     if num_errors:
-        detail += f", and {num_errors} agent errors, which count as that"
+        detail += f", and {num_errors} agent errors, which count as both"
     if num_unlabelled:
         detail += f", {num_unlabelled} without a label"
-    num_fails, num_cases = num_preventable + num_errors, num_labelled + num_errors
+    num_fails, num_cases = num_preventable + num_errors, num_avoidable + num_errors
+    if criterion.at_most_ratio is not None and not num_cases:
+        return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
     is_met = (criterion.at_most is None or num_fails <= criterion.at_most) and (
         criterion.at_most_ratio is None or num_fails <= criterion.at_most_ratio * num_cases
     )

@@ -38,6 +38,7 @@ def row(agent: str, seed: int, impact_mps: float | None, status: str = "") -> di
         "strategy": "paused",
         "seed": seed,
         "status": status or ("success" if impact_mps is None else "fail"),
+        "reason": "" if impact_mps is None else "collision",
         "collision": impact_mps is not None,
         "impact_speed_mps": impact_mps,
         "parameters": json.dumps({"gap_m": 10.0 + seed, "side": "left"}),
@@ -48,7 +49,8 @@ ROWS = [
     row("mine", 0, None), row("mine", 1, 4.0), row("mine", 2, 6.0), row("mine", 3, 2.0),
     row("mine", 4, None, "timeout"), row("careful", 0, None),
     row("careful", 1, None), row("careful", 2, None), row("careful", 3, 3.5),
-    row("careful", 4, None),
+    row("careful", 4, None), row("mine", 5, None, "fail") | {"reason": "off_road"}, row("careful", 5, None),
+    row("mine", 6, None, "fail") | {"reason": "off_road"}, row("careful", 6, 2.0),
 ]  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def arm() -> ArmLabels:
 def test_labels_in_a_line_with_their_grade(arm: ArmLabels) -> None:
     grade = "impact 1.50 m/s below that of the best reference agent (median of 1)"
     assert impact_text(arm) == grade
-    assert label_text(arm) == f"1 pass, 2 preventable fail, 1 unpreventable, 1 without a label; {grade}"
+    assert label_text(arm) == f"1 pass, 3 preventable fail, 1 unpreventable, 2 without a label; {grade}"
     (none,) = label_rows(ROWS[:1] + ROWS[5:6], REFERENCE)
     assert label_text(none) == "1 pass, 0 preventable fail, 0 unpreventable"
 
@@ -73,15 +75,17 @@ def test_the_csv_file_has_a_line_a_case(arm: ArmLabels) -> None:
         ("case1", "preventable_fail", "careful", ""),
         ("case2", "preventable_fail", "careful", ""),
         ("case3", "unpreventable", "", "1.5000"),
+        ("case5", "preventable_fail", "careful", ""),
     ]
     assert json.loads(lines[3]["parameters"]) == {"gap_m": 13.0, "side": "left"}
 
 
 def test_preventable_fails_begin_with_the_hardest(arm: ArmLabels) -> None:
     found = preventable_fails(ROWS, by_episode(ROWS, [arm]))
-    assert [(f["id"], f["impact"], f["avoided_by"], f["parameters"]) for f in found] == [
-        ("mine2", 6.0, "careful", "gap_m 12, side left"),
-        ("mine1", 4.0, "careful", "gap_m 11, side left"),
+    assert [(f["id"], f["reason"], f["impact"], f["avoided_by"], f["parameters"]) for f in found] == [
+        ("mine2", "collision", 6.0, "careful", "gap_m 12, side left"),
+        ("mine1", "collision", 4.0, "careful", "gap_m 11, side left"),
+        ("mine5", "off_road", None, "careful", "gap_m 15, side left"),
     ]
 
 
@@ -123,6 +127,7 @@ def test_every_file_of_a_judged_run_has_the_labels(judged_run: Path) -> None:
     labels = list(csv.DictReader((judged_run / "labels.csv").open()))
     mine = {x["seed"]: x for x in labels if (x["agent"], x["timing"]) == ("unified_scratch", "zero")}
     assert fast["num_labelled"] == len(mine) == 20
+    assert fast["num_avoidable"] == sum(bool(x["avoided_by"]) for x in mine.values()) < 20
     assert [mine[str(seed)]["label"] for seed in (0, 1, 2)] == ["unpreventable", "pass", "preventable_fail"]
     assert fast["num_unpreventable"] == sum(x["label"] == "unpreventable" for x in mine.values())
     text = files.summary_md.read_text()

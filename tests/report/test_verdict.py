@@ -197,6 +197,7 @@ def test_junit_counts_cells_criteria_and_errors() -> None:
 
 NO_PREVENTABLE = {"preventable_fails": {"agent": "a", "at_most": 0}}
 REFERENCE = {"agents": ["b"], "timing": "zero", "strategy": "paused"}
+_LABELLED_3 = "avoidable cases (3 labelled), judged by b"
 
 
 def crash(agent: str, text: str) -> list[dict[str, Any]]:
@@ -208,26 +209,38 @@ def crash(agent: str, text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("mine", "judge_", "bound", "state", "detail"),
     [
-        ("ssff", "ssff", {"at_most": 0}, "pass", "0 preventable of 4 labelled cases, judged by b"),
-        ("ssff", "sssf", {"at_most": 0}, "fail", "1 preventable of 4 labelled cases, judged by b"),
-        ("ssff", "sssf", {"at_most": 1}, "pass", "1 preventable of 4"),
-        ("ssff", "sssf", {"at_most_ratio": 0.25}, "pass", "1 preventable of 4"),
-        ("ssff", "sssf", {"at_most_ratio": 0.2}, "fail", "1 preventable of 4"),
         (
-            "ssft",
-            "ssf",
+            "ssff",
+            "ssff",
             {"at_most": 0},
             "pass",
-            "0 preventable of 3 labelled cases, judged by b, 1 without a",
+            "0 preventable of 2 avoidable cases (4 labelled), judged by b",
         ),
         (
-            "ssfe",
-            "ssf",
+            "ssff",
+            "sssf",
             {"at_most": 0},
             "fail",
-            "0 preventable of 3 labelled cases, judged by b, and 1 agent errors",
+            "1 preventable of 3 avoidable cases (4 labelled), judged by b",
         ),
-        ("ssfe", "ssf", {"at_most_ratio": 0.25}, "pass", "0 preventable of 3 labelled cases"),
+        ("ssff", "sssf", {"at_most": 1}, "pass", "1 preventable of 3"),
+        # The share is of what the judge avoids: 1 of 3, not of the 4 labelled cases.
+        ("ssff", "sssf", {"at_most_ratio": 0.34}, "pass", "1 preventable of 3"),
+        ("ssff", "sssf", {"at_most_ratio": 0.33}, "fail", "1 preventable of 3"),
+        ("sfff", "fsff", {"at_most_ratio": 0.5}, "fail", "1 preventable of 1"),
+        (
+            "sff",
+            "fff",
+            {"at_most_ratio": 0.5},
+            "not judged",
+            "0 preventable of 0 avoidable cases (3 labelled)",
+        ),
+        ("sff", "fff", {"at_most": 0}, "pass", "0 preventable of 0"),
+        ("ssft", "ssf", {"at_most": 0}, "pass", f"0 preventable of 2 {_LABELLED_3}, 1 without a label"),
+        ("ssff", "ssfe", {"at_most": 0}, "pass", f"0 preventable of 2 {_LABELLED_3}, 1 without a label"),
+        ("ssfe", "ssf", {"at_most": 0}, "fail", f"0 preventable of 2 {_LABELLED_3}, and 1 agent errors"),
+        ("ssfe", "ssf", {"at_most_ratio": 0.34}, "pass", "0 preventable of 2"),
+        ("ssfe", "ssf", {"at_most_ratio": 0.33}, "fail", "0 preventable of 2"),
         ("eei", "sss", {"at_most": 0}, "not judged", "no case that it and one of b have a result for"),
     ],
 )
