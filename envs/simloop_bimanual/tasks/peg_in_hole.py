@@ -58,6 +58,9 @@ class PegInHoleTask(Task):
         "in the frame of the arm's base: peg's centre (3, m), peg's axis (3), hole's centre (3, m), plate's normal (3)"
     )
     num_geometry_draws = 2
+    start_overlap_m = (
+        0.05  # the noise on robosuite's arms lets the peg start in the plate with one seed in 80
+    )
 
     def __init__(self, model: TwoArmModel) -> None:
         super().__init__(model)

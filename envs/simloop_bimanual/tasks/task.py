@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 START_OVERLAP_M = 0.008
-"""Overlap of an object with anything else from which a start is refused. robosuite lays hammers down by their handle,
+"""What a task refuses unless it says otherwise. robosuite lays hammers down by their handle,
 so that a thick head starts up to 4 mm inside the table."""
 
 
@@ -62,6 +62,7 @@ class Task(ABC):
         object_state_size, object_state_layout: Shape and meaning of the sensor ``object_state``.
         front_camera_position_m, front_camera_target_m: Where the front camera stands and looks, world frame.
         camera_subject: What it sees besides the arms.
+        start_overlap_m: Overlap of an object with anything else from which a start is refused.
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
     """
 
@@ -84,6 +85,7 @@ class Task(ABC):
     front_camera_target_m: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.88)
     camera_subject: ClassVar[str]
     num_geometry_draws: ClassVar[int] = 0
+    start_overlap_m: ClassVar[float] = START_OVERLAP_M
     scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
 
     def __init__(self, model: TwoArmModel) -> None:
@@ -167,11 +169,11 @@ class Task(ABC):
         objects = [model.class_names.index(name) for name in dict.fromkeys(self.object_prefixes.values())]
         is_object = np.isin(model.geom_class[data.contact.geom], objects).any(axis=1)
         depths = np.where(is_object, -data.contact.dist, 0.0)
-        if len(depths) and depths.max() > START_OVERLAP_M:
+        if len(depths) and depths.max() > self.start_overlap_m:
             names = [model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())]]
             raise ConfigurationError(
                 f"{where}: the parameters put {names[0]!r} {1e3 * depths.max():.1f} mm into {names[1]!r} at the start; "
-                f"allowed are {1e3 * START_OVERLAP_M:.0f} mm. Narrow the ranges of the parameters that place them."
+                f"allowed are {1e3 * self.start_overlap_m:.0f} mm. Narrow the ranges of the parameters that place them."
             )
         if self.measure(data).is_goal_met:
             raise ConfigurationError(
