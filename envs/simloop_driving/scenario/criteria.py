@@ -1,9 +1,9 @@
 """Verdict of an episode from actor states, evaluated once per control tick.
 
 Progress is judged against what traffic allows: the reference way grows with the ego's set speed, or with the speed
-of the actor ahead in the ego's lane when that is lower ("lead-limited flow"), and no faster than one can go before a
-bend, a red light or somebody with the right of way. A standing ego fails, and so does one that crawls; braking for a
-cut-in does not.
+of the actor ahead in the ego's lane when that is lower ("lead-limited flow"; a leader far ahead may be caught up
+with), and no faster than one can go before a bend, a red light or somebody with the right of way. A standing ego
+fails, and so does one that crawls; braking for a cut-in does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simloop_driving.scenario.actor_state import (
     S_M,
     SPEED_MPS,
 )
-from simloop_driving.scenario.idm import leader_in_strip
+from simloop_driving.scenario.idm import STANDING_MPS, leader_in_strip
 from simloop_driving.scenario.manoeuvres import CAN_START, STARTED_S
 from simloop_driving.scenario.on_paths import ON_OFFSET_M
 from simloop_driving.scenario.stop_lines import RED_LIGHT, STOP_SIGN_RUN
@@ -35,6 +35,10 @@ FloatArray = npt.NDArray[np.float64]
 
 LEADER_RANGE_M = 100.0
 """A leader farther ahead does not limit the flow."""
+CLOSE_TO_LEADER_M = 25.0
+"""Within this gap nobody need come closer to a leader that stands: stopping about here is stopping before it."""
+CLOSE_TO_LEADER_S = 2.0
+"""To a leader that moves it grows by this times its speed; UN R157's following distance is at most 2 s."""
 STANDS_BEFORE_M = 3.0
 """The reference way ends this far before what stops the ego by rule."""
 
@@ -89,7 +93,11 @@ def allowed_speed(
         allowed = min(allowed, math.sqrt(2.0 * REFERENCE_BRAKING_MPS2 * max(way_m - STANDS_BEFORE_M, 0.0)))
     leader, gap, speed = leader_in_strip(actors, on_route, EGO, on_route[ON_OFFSET_M, EGO])
     if leader >= 0 and gap <= LEADER_RANGE_M:
-        return float(max(min(allowed, speed), 0.0))
+        if speed < -STANDING_MPS:  # comes towards the ego
+            return 0.0
+        ahead = max(speed, 0.0)
+        spare_m = max(gap - CLOSE_TO_LEADER_M - CLOSE_TO_LEADER_S * ahead, 0.0)
+        return float(min(allowed, math.sqrt(ahead * ahead + 2.0 * REFERENCE_BRAKING_MPS2 * spare_m)))
     return allowed
 
 
