@@ -32,8 +32,6 @@ ROAD_RIGHT_M = 8
 SPEED_LIMIT_MPS = 9  # NO_SPEED_LIMIT_MPS where there is none
 JUNCTION = 10  # 1 inside a junction
 NUM_ROWS = 11
-NUM_LANE_ROWS = 7
-"""Rows below this one describe the lane and its neighbours of the same direction."""
 
 NO_SPEED_LIMIT_MPS = 100.0
 """Stands in the samples where the map sets no limit: finite, so that it can be interpolated."""

@@ -195,10 +195,3 @@ def update_on_paths(
             way = math.cos(turn)
             table[ON_WAY, actor] = way
             table[ON_AGAIN_TICK, actor] = tick + _ticks_beside(actors[SPEED_MPS, actor], way, abs(d))
-
-
-@numba.njit(cache=True)
-def copy_ego_station(actors: FloatArray) -> None:
-    """Makes the ego's state along its own path that along its route, in place."""
-    actors[PATH_S_M, EGO] = actors[S_M, EGO]
-    actors[PATH_D_M, EGO] = actors[D_M, EGO]
