@@ -16,6 +16,7 @@ from simloop_driving.dynamics import single_track
 from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, step_single_track
 from simloop_driving.dynamics.vehicle import YAW_RADIUS_SQUARED_M2, load_vehicle
 from simloop_driving.recording import TABLES
+from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 
 TICK_S = CONTROL_PERIOD_NS / 1e9
@@ -86,8 +87,11 @@ def test_braking_distance_is_the_closed_form(speed_mps: float, braking_mps2: flo
 
 
 @pytest.mark.parametrize("speed_mps", [5.0, 8.0])
-def test_an_actor_goes_round_a_circle_at_its_speed(speed_mps: float) -> None:
-    """The ring of the roundabout has a centre line of 20.25 m."""
+def test_a_path_round_the_ring_has_its_radius_and_length(speed_mps: float) -> None:
+    """The ring of the roundabout has a centre line of 20.25 m.
+
+    An actor keeps to its path by construction: what is checked is the path and the speed along it, not dynamics.
+    """
     scene = {
         "map": "roundabout",
         "ego": {
@@ -117,6 +121,31 @@ def test_an_actor_goes_round_a_circle_at_its_speed(speed_mps: float) -> None:
         np.unwrap(yaw)[first : last + 1] - turned
     )  # a quarter turn ahead of the radius, counter-clockwise
     assert np.cos(across - 0.5 * math.pi) == pytest.approx(np.ones(len(across)), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("speed_mps", "curvature_per_m"), [(1.8, 0.1), (6.0, 0.05), (12.0, -0.02), (20.0, 0.008)]
+)
+def test_the_ego_goes_round_the_circle_that_it_is_asked_for(speed_mps: float, curvature_per_m: float) -> None:
+    """Held curvature, no drive: positions on one circle of radius 1/K, and a heading that turns by K a metre."""
+    scene = copy.deepcopy(STRAIGHT)
+    scene["ego"]["initial_speed_mps"] = speed_mps
+    turn_s = 2.0 * math.pi / (abs(curvature_per_m) * speed_mps)
+    actions = [(0.0, curvature_per_m)] * round((2.0 + turn_s) / TICK_S)
+    log = _play(DrivingWorld(action="acceleration"), scene, actions)
+    steady = slice(round(2.0 / TICK_S), None)  # the steering has settled
+    x_m, y_m, yaw, speeds = (_of(log, 0, n)[steady] for n in ("x_m", "y_m", "yaw_rad", "speed_mps"))
+    # Least squares of x^2 + y^2 = 2 x0 x + 2 y0 y + c (Kasa 1976).
+    points = np.column_stack([2.0 * x_m, 2.0 * y_m, np.ones(len(x_m))])
+    x0_m, y0_m, constant = np.linalg.lstsq(points, x_m**2 + y_m**2, rcond=None)[0]
+    radius_m = math.sqrt(constant + x0_m**2 + y0_m**2)
+    assert radius_m == pytest.approx(1.0 / abs(curvature_per_m), rel=0.05)
+    assert np.abs(np.hypot(x_m - x0_m, y_m - y0_m) - radius_m).max() < 0.02 * radius_m
+    along_m = np.sum(0.5 * (speeds[1:] + speeds[:-1])) * TICK_S
+    turned = np.unwrap(yaw)[-1] - yaw[0]
+    assert turned == pytest.approx(math.copysign(along_m / radius_m, curvature_per_m), rel=0.02)
+    assert np.diff(speeds).max() < 1e-3  # nothing makes up for what the front wheels' slip takes
+    assert speeds.min() > 0.9 * speed_mps
 
 
 @pytest.mark.parametrize(
@@ -173,11 +202,95 @@ def test_a_mirrored_scenario_gives_the_mirrored_trajectory(
     assert moved_m > 0.5 or "change_speed" in manoeuvre
 
 
+def _bend(sign: float) -> RoadMap:
+    """Three lanes round a bend of 400 m radius, to the left for ``sign`` 1; -1 gives its mirror image in the x axis."""
+    lanes = [_arc(400.0, -(number - 1) * 3.5, sign) for number in range(3)]
+    if sign < 0.0:
+        lanes.reverse()
+    starts = np.concatenate([[0], np.cumsum([len(lane[0]) for lane in lanes])]).astype(np.int64)
+    x_m, y_m, yaw, curvature, s_m = (np.concatenate(column) for column in zip(*lanes, strict=True))
+    whole = (
+        "successor",
+        "signal_kind",
+        "signal_id",
+        "signal_controller",
+        "signal_phase",
+        "stop_lane",
+        "stop_signal",
+    )
+    return RoadMap(
+        name="bend",
+        step_m=1.0,
+        lane_start=starts,
+        x_m=x_m,
+        y_m=y_m,
+        yaw_rad=yaw,
+        curvature_per_m=curvature,
+        s_m=s_m,
+        width_m=np.full(len(s_m), 3.5),
+        lane_road_id=np.ones(3, dtype=np.int64),
+        lane_opendrive_id=np.array([-1, -2, -3], dtype=np.int64),
+        lane_kind=np.zeros(3, dtype=np.int64),
+        lane_speed_limit_mps=np.full(3, 36.0),
+        lane_left=np.array([-1, 0, 1], dtype=np.int64),
+        lane_right=np.array([1, 2, -1], dtype=np.int64),
+        lane_junction_id=np.full(3, -1, dtype=np.int64),
+        lane_opposite=np.full(3, -1, dtype=np.int64),
+        successor_start=np.zeros(4, dtype=np.int64),
+        **{name: np.zeros(0, dtype=np.int64) for name in whole},
+        **{
+            name: np.zeros(0)
+            for name in ("signal_x_m", "signal_y_m", "signal_z_m", "signal_yaw_rad", "stop_s_m")
+        },
+    )
+
+
+def _arc(radius_m: float, d_m: float, sign: float) -> tuple[np.ndarray, ...]:
+    """Samples every metre of a lane ``d_m`` to the left of a left bend's middle, times ``sign`` across."""
+    own_m = radius_m - d_m
+    s_m = np.arange(round(own_m * 1.8), dtype=np.float64)
+    turn = s_m / own_m
+    x_m, y_m = own_m * np.sin(turn), radius_m - own_m * np.cos(turn)
+    return x_m, sign * y_m, sign * turn, np.full(len(s_m), sign / own_m), s_m
+
+
+def test_mirrored_traffic_in_a_mirrored_bend_gives_the_mirrored_trajectories() -> None:
+    """Two driver models in one outer lane of a bend: MOBIL passes the slower one, mirrored likewise.
+
+    MOBIL looks to the left first: where both sides gain the same, the mirror image would differ. Here only one side
+    has a lane.
+    """
+    logs = []
+    for side, sign in (("right", 1.0), ("left", -1.0)):
+        scene = {
+            "map": "bend",
+            "ego": {"lane": -2, "station_m": 60.0, "initial_speed_mps": 14.0},
+            "actors": {
+                "slow": {"lane": side, "gap_m": 60.0, "speed_mps": 8.0, "behaviour": "idm"},
+                "fast": {"lane": side, "gap_m": 15.0, "speed_mps": 17.0, "behaviour": "mobil"},
+            },
+            "criteria": {"goal_time_s": 50.0, "min_progress_ratio": 0.0},
+        }
+        world = DrivingWorld(action="acceleration", maps={"bend": _bend(sign)})
+        logs.append(_play(world, scene, [(-0.3, sign * 0.0025)] * 240))
+    left, right = logs
+    for name in ("x_m", "y_m", "yaw_rad", "speed_mps", "station_m", "lateral_offset_m"):
+        sign = -1.0 if name in ("y_m", "yaw_rad", "lateral_offset_m") else 1.0
+        difference = np.asarray(left.column("actors", name)) - sign * np.asarray(right.column("actors", name))
+        assert np.abs(difference).max() < 1e-6, name
+    assert np.ptp(_of(left, 2, "lateral_offset_m")) > 3.0  # it changed lanes
+    assert np.ptp(_of(left, 1, "lateral_offset_m")) < 0.1
+    assert _of(left, 2, "station_m")[-1] > _of(left, 1, "station_m")[-1]
+
+
 def test_energy_never_grows_without_drive() -> None:
-    """Translation and rotation together, from any state, whatever the wheel and the brake do."""
+    """Translation and rotation together, from any state, whatever the wheel and the brake do.
+
+    Below 2.3 m/s, where slip is no longer integrated, the speed alone must not grow, nor turn round.
+    """
     draws = np.random.default_rng(11)
     inertia = PACKED[YAW_RADIUS_SQUARED_M2]
-    num_dynamic = 0
+    num_dynamic, num_slow = 0, 0
     for _ in range(60):
         ego = np.zeros(NUM_EGO_ENTRIES)
         ego[single_track.VX_MPS] = draws.uniform(2.5, 40.0)
@@ -185,13 +298,19 @@ def test_energy_never_grows_without_drive() -> None:
         ego[single_track.YAW_RATE_RADPS] = draws.uniform(-0.4, 0.4)
         steer, brake = draws.uniform(-0.3, 0.3), draws.choice([0.0, 0.0, 3.0, 8.0])
         rhythm = draws.uniform(0.0, 6.0)
-        energy = []
+        energy, forward_mps = [], []
         for step in range(400):
             step_single_track(ego, PACKED, steer * math.cos(rhythm * step * STEP_S), 0.0, brake, STEP_S)
             vx, vy, rate = ego[[single_track.VX_MPS, single_track.VY_MPS, single_track.YAW_RATE_RADPS]]
             energy.append(0.5 * (vx * vx + vy * vy + inertia * rate * rate))
+            forward_mps.append(vx)
         dynamic = np.array(energy)[np.array(energy) > 0.5 * 2.3**2]
         num_dynamic += len(dynamic)
         assert np.diff(dynamic).max(initial=0.0) <= 1e-6 * dynamic[0]
+        slow = np.array(forward_mps)[np.array(energy) <= 0.5 * 2.3**2]
+        num_slow += len(slow)
+        assert (slow >= 0.0).all()
+        assert np.diff(slow).max(initial=0.0) <= 1e-9
         assert energy[-1] < energy[0]
     assert num_dynamic > 5000
+    assert num_slow > 500

@@ -17,11 +17,15 @@ from simloop.scenario_files import load_family
 WORKER = Path(__file__).parent / "fuzz" / "worker.py"
 LIMIT_S = {"quick": 240.0, "nightly": 1800.0}
 """For all cases of a test; a case takes about 20 ms, the first one compiles kernels on a new machine."""
+CASE_LIMIT_S = 120.0
+"""For one case: the worker ends itself with the stack of the case that hangs. Room for compiling the kernels."""
 
 
-def _results(folder: Path, kind: str, first: int, last: int, limit_s: float) -> list[dict[str, Any]]:
-    """Plays cases in a process of their own; fails if it crashes or does not come to an end."""
-    command = [sys.executable, str(WORKER), str(folder), kind, str(first), str(last)]
+def _results(
+    folder: Path, kind: str, first: int, last: int, limit_s: float, case_limit_s: float = CASE_LIMIT_S
+) -> list[dict[str, Any]]:
+    """Plays cases in a process of their own; fails if it crashes or does not come to an end, and names the case."""
+    command = [sys.executable, str(WORKER), str(folder), kind, str(first), str(last), str(case_limit_s)]
     output = folder / "results.jsonl"
     with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.PIPE, text=True)
@@ -29,14 +33,16 @@ def _results(folder: Path, kind: str, first: int, last: int, limit_s: float) -> 
             _, errors = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
-            errors = f"no end after {limit_s:g} s"
+            _, errors = process.communicate()
+            errors = f"no end after {limit_s:g} s; {errors}"
     lines = [
         json.loads(line) for line in output.read_text(encoding="utf-8").splitlines() if line.endswith("}")
     ]
     if process.returncode != 0:
-        text = (folder / "case.yaml").read_text(encoding="utf-8", errors="replace")[:3000]
-        pytest.fail(f"{kind} {lines[-1]}: exit code {process.returncode}; {errors[-3000:]}\n{text}")
+        file = folder / "case.yaml"
+        text = file.read_text(encoding="utf-8", errors="replace")[:3000] if file.exists() else ""
+        where = lines[-1] if lines else "before the first case"
+        pytest.fail(f"{kind} {where}: exit code {process.returncode}; {errors[-3000:]}\n{text}")
     return [line for line in lines if "outcome" in line]
 
 
@@ -61,6 +67,17 @@ def test_mutated_files_play_or_are_refused(tmp_path: Path, kind: str, last: int)
 @pytest.mark.parametrize(("kind", "last"), [("scenario", 1400), ("map", 600)])
 def test_all_mutated_files_play_or_are_refused(tmp_path: Path, kind: str, last: int) -> None:
     _check(tmp_path, kind, 0, last, LIMIT_S["nightly"])
+
+
+def test_a_worker_that_dies_or_hangs_is_reported_with_its_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        pytest.fail.Exception, match=r"before the first case: exit code 1; [\s\S]*KeyError: 'nothing'"
+    ):
+        _results(tmp_path, "nothing", 0, 1, LIMIT_S["quick"])
+    with pytest.raises(
+        pytest.fail.Exception, match=r"scenario \{'begins': 0\}: exit code 1; Timeout[\s\S]*try_case"
+    ):
+        _results(tmp_path, "scenario", 0, 1, LIMIT_S["quick"], case_limit_s=1e-3)
 
 
 HEAD = "family: f\nworld: driving\ntime_limit_s: 5.0\nparameters: {}\n"

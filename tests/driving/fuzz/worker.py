@@ -1,14 +1,17 @@
 """Plays mutated files one after the other and writes what came of each; a process of its own, which may crash or hang.
 
-Usage: ``python worker.py FOLDER KIND FIRST LAST``. One JSON line a case, before it (``{"begins": n}``) and after it.
+Usage: ``python worker.py FOLDER KIND FIRST LAST CASE_LIMIT_S``. One JSON line a case, before it (``{"begins": n}``)
+and after it. A case that takes longer than its limit ends the process with exit code 1 and its stack on stderr.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +77,27 @@ def play(family: ScenarioFamily) -> str:
     return word
 
 
-def try_case(folder: Path, kind: str, number: int) -> dict[str, Any]:
+def write_scenario(folder: Path, mutator: Mutator) -> None:
+    """Writes a mutated scenario file."""
+    (folder / "case.yaml").write_text(mutator.scenario(), encoding="utf-8", errors="surrogateescape")
+
+
+def write_map(folder: Path, mutator: Mutator) -> None:
+    """Writes a mutated map and a scenario on it."""
+    name, content = mutator.road_map()
+    (folder / "case.xodr").write_bytes(content)
+    road, lane = STARTS[name]
+    text = MAP_FAMILY.format(path=folder / "case.xodr", road=road, lane=lane)
+    (folder / "case.yaml").write_text(text, encoding="utf-8")
+
+
+WRITERS = {"scenario": write_scenario, "map": write_map}
+
+
+def try_case(folder: Path, write_case: Callable[[Path, Mutator], None], number: int) -> dict[str, Any]:
     """Writes the file of a case, plays it, and returns what came of it."""
-    mutator, file = Mutator(number), folder / "case.yaml"
-    if kind == "scenario":
-        file.write_text(mutator.scenario(), encoding="utf-8", errors="surrogateescape")
-    else:
-        name, content = mutator.road_map()
-        (folder / "case.xodr").write_bytes(content)
-        road, lane = STARTS[name]
-        file.write_text(MAP_FAMILY.format(path=folder / "case.xodr", road=road, lane=lane), encoding="utf-8")
+    file = folder / "case.yaml"
+    write_case(folder, Mutator(number))
     try:
         return {"number": number, "outcome": "played", "message": play(load_family(str(file)))}
     except SimloopError as error:
@@ -98,10 +112,17 @@ def try_case(folder: Path, kind: str, number: int) -> dict[str, Any]:
 def main() -> None:
     """Plays the cases that the command line names."""
     folder, kind, first, last = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    limit_s = float(sys.argv[5])
+    write_case = WRITERS[kind]
     for number in range(first, last):
         sys.stdout.write(json.dumps({"begins": number}) + "\n")
         sys.stdout.flush()
-        sys.stdout.write(json.dumps(try_case(folder, kind, number)) + "\n")
+        faulthandler.dump_traceback_later(
+            limit_s, exit=True
+        )  # watches from C: also while a kernel holds the lock
+        result = try_case(folder, write_case, number)
+        faulthandler.cancel_dump_traceback_later()
+        sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 
 
