@@ -21,6 +21,7 @@ from simloop_driving.actions import ACTION_SPECS
 from simloop_driving.gym_ids import FAMILY_BY_ID
 from simloop_driving.recording import TABLES
 from simloop_driving.roads.road_map import RoadMap
+from simloop_driving.scenario import criteria
 from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 
 TICK_S = CONTROL_PERIOD_NS / 1e9
@@ -121,6 +122,28 @@ def test_verdicts(action: tuple[float, ...], kind: str, reason: str) -> None:
     _hold(world, _scenario(), action)
     assert world.outcome().reason == reason
     assert (world.outcome().state is OutcomeState.SUCCESS) == (reason == "goal")
+
+
+@pytest.mark.parametrize(
+    ("gap_m", "leader_mps", "allowed_mps"),
+    [
+        (24.0, 0.0, 0.0),
+        (60.0, 0.0, math.sqrt(2.0 * 1.5 * (60.0 - 25.0))),
+        (101.0, 0.0, 20.0),
+        (30.0, 10.0, 10.0),
+        (90.0, 20.0, 20.0),
+    ],
+)
+def test_the_way_that_a_leader_allows(gap_m: float, leader_mps: float, allowed_mps: float) -> None:
+    """A standing ego with a set speed of 20 m/s, for one second: docs/traffic.md, Verdicts."""
+    ego = {"lane": -2, "station_m": 100.0, "initial_speed_mps": 0.0, "set_speed_mps": 20.0}
+    world = _world("acceleration")
+    world.reset(
+        _scenario(ego=ego, actors={"lead": {"lane": "ego", "gap_m": gap_m, "speed_mps": leader_mps}}), 0
+    )
+    world.actuate(np.array((-1.0, 0.0)))
+    world.advance(20 * CONTROL_PERIOD_NS)
+    assert world._started().criteria[criteria.REFERENCE_M] == pytest.approx(allowed_mps, rel=1e-6)
 
 
 WHERE_STOPPING_PASSES = {"r157_cut_in", "r157_cut_out", "r157_deceleration"}

@@ -171,7 +171,11 @@ def _scene_played(name: str, seed: int) -> _Played:
     return _play({"map": map_name, "ego": ego, "background": flows}, seed, SECONDS)
 
 
-EVERY_SCENE = [(name, seed) for name in SCENES for seed in (0, 1)]
+EVERY_SCENE = [
+    pytest.param(name, seed, marks=pytest.mark.nightly if seed > 1 else ())
+    for name in SCENES
+    for seed in range(15)
+]
 
 
 @pytest.mark.parametrize(("name", "seed"), EVERY_SCENE)
