@@ -35,6 +35,10 @@ FloatArray = npt.NDArray[np.float64]
 MAX_CURVATURE_PER_M = 0.2
 EMERGENCY_BRAKING_MPS2 = 8.8
 """As hard as the tyres of the default vehicle can brake."""
+BUILD_UP_S = 0.3
+"""Time that is lost until the brakes are at their full."""
+FAST_APPROACH_MPS = 1.3
+"""Who has only begun to come over may come over this fast."""
 PASS_FIRST = -1.0
 SLOWEST_TURN_M = 0.05
 """Way in one step below which a change of heading says nothing of the curvature."""
@@ -99,8 +103,14 @@ def emergency_deceleration_mps2(
         approach, closing = -drift if aside > 0.0 else drift, speed - along
         is_ahead = s - ego_s > -length_m
         if is_ahead and closing > 0.0 and approach > 0.0 and side_gap > 0.0:
-            can_stop = closing * closing < 2.0 * EMERGENCY_BRAKING_MPS2 * max(s - ego_s - length_m, 0.0)
-            if not can_stop and (s - ego_s + length_m) / closing < side_gap / approach:
+            usable_m = s - ego_s - length_m
+            room_mps2 = 2.0 * EMERGENCY_BRAKING_MPS2
+            can_stop = closing * closing < room_mps2 * max(usable_m, 0.0)
+            will_stop = closing * closing < room_mps2 * max(usable_m - closing * BUILD_UP_S, 0.0)
+            passed_s = (usable_m + 2.0 * length_m) / closing
+            is_in_time = passed_s < side_gap / approach
+            is_in_good_time = passed_s < side_gap / max(approach, FAST_APPROACH_MPS)
+            if (not can_stop and is_in_time) or (not will_stop and is_in_good_time):
                 must_pass = True
                 continue
         verdict, target = judge_conflict(
