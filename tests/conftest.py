@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +21,10 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 if TYPE_CHECKING:
+    from simloop.log import EpisodeLog
     from simloop.runner.planning import RunPlan
     from simloop.store.row import Row
+    from simloop.world import World
 
 # The same examples in every run: a failure that shows once shows again.
 settings.register_profile("simloop", derandomize=True, deadline=None, max_examples=50)
@@ -96,3 +101,85 @@ def ray_cluster() -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
+
+
+MEMORY_FAMILIES = (
+    "cut_in",
+    "lead_deceleration",
+    "signal_left",
+    "unsignalised_right",
+    "roundabout",
+    "parked_obstacle",
+)
+STATM = Path("/proc/self/statm")
+NUM_MEMORY_READINGS = 10
+
+
+def _resident_mb() -> float:
+    gc.collect()
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _stopped_early(world: World, limit_ns: int) -> World:
+    """Lets a world be reset with its family's time limit although the loop will stop the episode before."""
+    reset = world.reset
+    world.reset = lambda scenario, seed: reset(replace(scenario, time_limit_ns=limit_ns), seed)  # type: ignore[method-assign]
+    return world
+
+
+def _memory_over_episodes(
+    num_first: int,
+    num_more: int,
+    *,
+    time_limit_s: float | None = None,
+    keep: Callable[[EpisodeLog], object] = lambda log: None,
+) -> list[float]:
+    from simloop.compose import make_agent, make_strategy, make_timing, make_world
+    from simloop.metrics.evaluate import evaluate
+    from simloop.plugins import load_metrics
+    from simloop.runner.planning import plan_run
+    from simloop.testing.rollout import play
+
+    num_families = len(MEMORY_FAMILIES)
+    plan = plan_run(
+        ["suite=driving_core", f"scenario={','.join(MEMORY_FAMILIES)}", "timing=zero",
+         f"seeds.count={-(-(num_first + num_more) // num_families)}", "runner=in_process"]
+    )  # fmt: skip
+    by_family = {f: [t for t in plan.tasks if t.spec.case.scenario.family == f] for f in MEMORY_FAMILIES}
+    worlds = {
+        family: _stopped_early(make_world(tasks[0].world), tasks[0].spec.case.scenario.time_limit_ns)
+        for family, tasks in by_family.items()
+    }
+    first = plan.tasks[0].spec
+    agent, timing, strategy = (
+        make_agent(first.agent),
+        make_timing(first.timing),
+        make_strategy(first.strategy),
+    )
+    metrics = load_metrics()
+    readings: list[float] = []
+    for number in range(1, num_first + num_more + 1):
+        family = MEMORY_FAMILIES[number % num_families]
+        case = by_family[family][(number - 1) // num_families].spec.case
+        if time_limit_s is not None:
+            case = replace(case, scenario=replace(case.scenario, time_limit_ns=round(time_limit_s * 1e9)))
+        log = play(worlds[family], agent, case=case, timing=timing, strategy=strategy)
+        assert evaluate(metrics, log).values["progress_m"] is not None
+        keep(log)
+        if number >= num_first and (number - num_first) % (num_more // NUM_MEMORY_READINGS) == 0:
+            readings.append(_resident_mb())
+    assert len(readings) == NUM_MEMORY_READINGS + 1
+    return readings
+
+
+@pytest.fixture
+def memory_over_episodes() -> Callable[..., list[float]]:
+    """Plays different driving episodes of the expert in this process; returns resident memory in MB.
+
+    The families take turns, with one world each; reset, expert, loop, log and all metrics work for each episode. The
+    arguments: ``num_first`` episodes before the first reading; ``num_more`` with ten more readings; ``time_limit_s``
+    at which the loop stops every episode; ``keep``, called with each log. Skips where there is no /proc.
+    """
+    if sys.platform != "linux":
+        pytest.skip("resident memory is read from /proc")
+    return _memory_over_episodes
