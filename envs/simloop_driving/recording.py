@@ -12,7 +12,7 @@ from simloop.log import CONTACTS, MOTION, Column, Columns, TableSchema
 from simloop_driving import step_kernel
 from simloop_driving.collisions import contacts as contact_rows
 from simloop_driving.collisions.fault import Body, CollisionKind, classify_collision, is_ego_at_fault
-from simloop_driving.collisions.impulse import CLASS_MASS_KG, impulse_ns
+from simloop_driving.collisions.impulse import CLASS_MASS_KG, impulse_newton_s
 from simloop_driving.roads.road_map import SIGNAL_KINDS, RoadMap
 from simloop_driving.roads.route import (
     JUNCTION,
@@ -75,7 +75,7 @@ COLLISIONS = TableSchema(
         Column(name="impact_speed_mps", description="closing speed along the contact normal"),
         Column(name="ego_speed_mps"),
         Column(name="actor_speed_mps"),
-        Column(name="impulse_ns", description="newton seconds along the contact normal; an estimate"),
+        Column(name="impulse_newton_s", description="newton seconds along the contact normal; an estimate"),
     ),
 )
 MANOEUVRES = TableSchema(
@@ -231,7 +231,7 @@ def contact_columns(
         "impact_speed_mps": impact,
         "ego_speed_mps": contacts[contact_rows.EGO_SPEED_MPS, columns],
         "actor_speed_mps": contacts[contact_rows.ACTOR_SPEED_MPS, columns],
-        "impulse_ns": impulse_ns(impact, ego_mass_kg, np.array([CLASS_MASS_KG[name] for name in classes])),
+        "impulse_newton_s": impulse_newton_s(impact, ego_mass_kg, np.array([CLASS_MASS_KG[name] for name in classes])),
     }
     return touch, collision
 

@@ -277,7 +277,7 @@ def _crash(actor_class: int, attributes: dict[str, Any]) -> MetricValue:
             "impact_speed_mps": [10.0],
             "ego_speed_mps": [10.0],
             "actor_speed_mps": [0.0],
-            "impulse_ns": [math.nan],  # of a blow with restitution; this one is plastic
+            "impulse_newton_s": [math.nan],  # of a blow with restitution; this one is plastic
         },
         attributes=attributes,
     )

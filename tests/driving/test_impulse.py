@@ -13,7 +13,7 @@ from simloop.log import EpisodeLog
 from simloop.spec import Scenario
 from simloop.world import OutcomeState
 from simloop_driving import world as driving_world
-from simloop_driving.collisions.impulse import CLASS_MASS_KG, RESTITUTION, impulse_ns
+from simloop_driving.collisions.impulse import CLASS_MASS_KG, RESTITUTION, impulse_newton_s
 from simloop_driving.dynamics.vehicle import load_vehicle
 from simloop_driving.recording import TABLES
 from simloop_driving.scenario.actor_state import ACTOR_CLASSES
@@ -25,7 +25,7 @@ from simloop_driving.world import CONTROL_PERIOD_NS, DrivingWorld
 def test_momentum_is_kept_and_the_bodies_part(other: str, speed_mps: float, other_speed_mps: float) -> None:
     mass_kg, other_kg = 1573.0, CLASS_MASS_KG[other]
     closing_mps = speed_mps - other_speed_mps
-    (impulse,) = impulse_ns(np.array([closing_mps]), mass_kg, np.array([other_kg]))
+    (impulse,) = impulse_newton_s(np.array([closing_mps]), mass_kg, np.array([other_kg]))
     after_mps, other_after_mps = speed_mps - impulse / mass_kg, other_speed_mps + impulse / other_kg
     assert other_after_mps - after_mps == pytest.approx(RESTITUTION * closing_mps)
     if math.isinf(other_kg):
@@ -68,7 +68,7 @@ def test_impulse_in_the_world(monkeypatch: pytest.MonkeyPatch, other: str, ego_m
         tick += 1
         world.advance(tick * CONTROL_PERIOD_NS)
     log = EpisodeLog.from_columns(TABLES, world.drain(), world.log_attributes())
-    (impulse,), (ego_mps,) = log.column("collisions", "impulse_ns"), log.column("collisions", "ego_speed_mps")
+    (impulse,), (ego_mps,) = log.column("collisions", "impulse_newton_s"), log.column("collisions", "ego_speed_mps")
     assert log.attributes["ego_mass_kg"] == ego_mass_kg
     after_mps = ego_mps - impulse / ego_mass_kg
     if other == "barrier":

@@ -25,7 +25,7 @@ CLASS_MASS_KG = {
 """Typical masses with load. A door moves its car, a barrier stays."""
 
 
-def impulse_ns(closing_mps: FloatArray, mass_kg: float, other_mass_kg: FloatArray) -> FloatArray:
+def impulse_newton_s(closing_mps: FloatArray, mass_kg: float, other_mass_kg: FloatArray) -> FloatArray:
     """Returns the impulse of central impacts: reduced mass times closing speed times (1 + ``RESTITUTION``).
 
     It is the momentum that goes from one body to the other (Newton's law of impact, as in the
