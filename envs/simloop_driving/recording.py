@@ -231,7 +231,9 @@ def contact_columns(
         "impact_speed_mps": impact,
         "ego_speed_mps": contacts[contact_rows.EGO_SPEED_MPS, columns],
         "actor_speed_mps": contacts[contact_rows.ACTOR_SPEED_MPS, columns],
-        "impulse_newton_s": impulse_newton_s(impact, ego_mass_kg, np.array([CLASS_MASS_KG[name] for name in classes])),
+        "impulse_newton_s": impulse_newton_s(
+            impact, ego_mass_kg, np.array([CLASS_MASS_KG[name] for name in classes])
+        ),
     }
     return touch, collision
 

@@ -68,7 +68,10 @@ def test_impulse_in_the_world(monkeypatch: pytest.MonkeyPatch, other: str, ego_m
         tick += 1
         world.advance(tick * CONTROL_PERIOD_NS)
     log = EpisodeLog.from_columns(TABLES, world.drain(), world.log_attributes())
-    (impulse,), (ego_mps,) = log.column("collisions", "impulse_newton_s"), log.column("collisions", "ego_speed_mps")
+    (impulse,), (ego_mps,) = (
+        log.column("collisions", "impulse_newton_s"),
+        log.column("collisions", "ego_speed_mps"),
+    )
     assert log.attributes["ego_mass_kg"] == ego_mass_kg
     after_mps = ego_mps - impulse / ego_mass_kg
     if other == "barrier":
