@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,8 @@ def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **option
         "seed": seed,
     }
     chosen = TASKS[task]
+    if chosen.stock_module:
+        importlib.import_module(chosen.stock_module)  # robosuite registers environments as their classes are made
     return robosuite.make(chosen.stock_name, **(settings | dict(chosen.stock_options) | options))
 
 
@@ -253,7 +256,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         model.body(model.geom_bodyid[g]).name: int(model.geom_bodyid[g]) for g in np.flatnonzero(is_object)
     }
     still: Mapping[str, BodyMesh] = {}
-    if task.sampled_bodies:
+    if not task.has_shipped_meshes:
         full = env.sim.model._model
         paint_objects(model, full, {names[g]: int(g) for g in np.flatnonzero(is_object)})
         still = scenery(full, frozenset(bodies))

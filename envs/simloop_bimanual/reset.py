@@ -62,6 +62,8 @@ class StartState:
             for arm in range(NUM_ARMS):
                 data.qpos[c["finger_qpos"][arm]] = model.finger_rest_qpos[arm]
         self._task.place(values, data.qpos)
+        if self._task.is_driven:
+            self._task.drive(data, 0)
         mujoco.mj_forward(mj_model, data)
         for arm in range(NUM_ARMS):
             site = model.grip_sites[arm]

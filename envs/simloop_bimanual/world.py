@@ -230,7 +230,10 @@ class BimanualWorld(World):
         first = self._positions.count
         action, arguments = self._action, self._step_arguments
         is_period_start = self._now_ns % CONTROL_PERIOD_NS == 0
+        drive = self._task.drive if self._task.is_driven else None
         for i in range(count):
+            if drive is not None:
+                drive(data, (number + i) * PHYSICS_PERIOD_NS)
             step1(model, data)
             substep(
                 record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i]

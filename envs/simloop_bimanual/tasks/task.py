@@ -48,6 +48,7 @@ class Task(ABC):
     Attributes:
         name: Name in scenarios, for example ``"two_arm_lift"``.
         stock_name: robosuite's environment.
+        stock_module: Module that defines that environment, where it is not robosuite's own; imported after robosuite.
         stock_options: Arguments that robosuite's environment takes besides the world's own.
         has_grippers: Whether the arms carry grippers; without them actions have no ``grip`` entries.
         free_bodies: Body of every object that moves by itself, by the object's name; points of the ``motion`` table.
@@ -64,10 +65,13 @@ class Task(ABC):
         camera_subject: What it sees besides the arms.
         start_overlap_m: Overlap of an object with anything else from which a start is refused.
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
+        has_shipped_meshes: Whether every visible triangle of the scene ships with the package.
+        is_driven: Whether ``drive`` is called before every physics step.
     """
 
     name: ClassVar[str]
     stock_name: ClassVar[str]
+    stock_module: ClassVar[str] = ""
     stock_options: ClassVar[Mapping[str, Any]] = {}
     has_grippers: ClassVar[bool] = True
     free_bodies: ClassVar[Mapping[str, str]]
@@ -85,6 +89,8 @@ class Task(ABC):
     front_camera_target_m: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.88)
     camera_subject: ClassVar[str]
     num_geometry_draws: ClassVar[int] = 0
+    has_shipped_meshes: ClassVar[bool] = False
+    is_driven: ClassVar[bool] = False
     start_overlap_m: ClassVar[float] = START_OVERLAP_M
     scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
 
@@ -150,6 +156,12 @@ class Task(ABC):
     @abstractmethod
     def place(self, values: Mapping[str, float], qpos: FloatArray) -> None:
         """Writes where the objects start."""
+
+    def drive(self, data: Any, now_ns: int) -> None:
+        """Writes what the scene moves by itself, such as a belt, as it is at an instant.
+
+        Called before every physics step, and once at reset with 0, of tasks with ``is_driven``.
+        """
 
     @abstractmethod
     def measure(self, data: Any) -> Judgement:
