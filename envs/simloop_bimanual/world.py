@@ -29,6 +29,7 @@ from simloop.world import (
 )
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.kernel import gripper_jacobians, substep
+from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
 from simloop_bimanual.recording import TABLES, Rows, motion_columns
 from simloop_bimanual.reset import StartState
@@ -129,13 +130,14 @@ class BimanualWorld(World):
                 camera_width_px=camera_width_px,
                 period_ns=CONTROL_PERIOD_NS,
             ),
-            tables={**TABLES, "task": chosen.table},
+            tables={**TABLES, "links": LINKS, "task": chosen.table},
             motion_points=("left_gripper", "right_gripper", *chosen.free_bodies),
             max_interleaved=4,
             versions=_versions(),
         )
         self._task = chosen(self._model)
         self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
+        self._links = LinkRecorder(self._model)
         self._start = StartState(self._model, self._task)
         self._stock: StockController | None = None
         if controller == "stock":
@@ -201,6 +203,7 @@ class BimanualWorld(World):
         self._has_fresh_kinematics = False
         self._is_reset = True
         self._contacts.clear()
+        self._links.clear()
         for rows in (self._positions, self._velocities, self._joints, self._progress):
             rows.take()
         self._judge()
@@ -272,6 +275,7 @@ class BimanualWorld(World):
     def _judge(self) -> None:
         self._refresh()
         self._progress.append((self._now_ns, *self._task.judge(self._data)))
+        self._links.record(self._data, self._now_ns)
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
@@ -317,7 +321,7 @@ class BimanualWorld(World):
         return self._task.outcome
 
     def drain(self) -> Mapping[str, Columns]:
-        """Returns and forgets the rows of ``motion``, ``contacts``, ``joints`` and ``task``."""
+        """Returns and forgets the rows of ``motion``, ``contacts``, ``joints``, ``links`` and ``task``."""
         positions, velocities = self._positions.take(), self._velocities.take()
         t_ns = self._motion_start_ns + PHYSICS_PERIOD_NS * np.arange(len(positions), dtype=np.int64)
         self._motion_start_ns = self._now_ns
@@ -332,11 +336,16 @@ class BimanualWorld(World):
                 "joint_velocity_radps": joints[:, 15:29],
                 "joint_torque_nm": joints[:, 29:43],
             },
+            "links": self._links.drain(),
             "task": {
                 column.name: task[:, number].astype(column.dtype)
                 for number, column in enumerate(self._spec.tables["task"].columns)
             },
         }
+
+    def log_attributes(self) -> Mapping[str, Any]:
+        """Returns ``links``, ``shapes`` and ``faces``, which the table ``links`` is drawn with."""
+        return self._links.attributes()
 
 
 def _same(array: FloatArray) -> FloatArray:
