@@ -146,12 +146,15 @@ class Embodiment:
         observations: Names of the sensors that it reads.
         dimensions: Names of the action's entries, in order; empty means any.
         optional_observations: Names of the sensors that it reads where a world has them and does without elsewhere.
+        shapes: Shapes of a sensor's array that it understands, by sensor name; any shape of sensors left out. What a
+            sensor holds may differ from scene to scene (ground truth of other objects), which its shape tells.
     """
 
     action_space: str
     observations: tuple[str, ...]
     dimensions: tuple[str, ...] = ()
     optional_observations: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) 
 
     Raises:
         IncompatibleAgentError: Action space, dimensions, sensors, chunk length, action period, calls or a capability
-            that the strategy needs do not fit; the message says which and what would.
+            that the strategy needs do not fit, or a sensor's array has a shape that the agent does not know; the
+            message says which and what would.
     """
     offered = {e.action_space: e for e in agent.embodiments}
     embodiment = offered.get(world.action.name)
@@ -38,13 +39,20 @@ def matching_embodiment(agent: AgentSpec, world: WorldSpec, strategy: Strategy) 
             f"Agent {agent.name!r} answers {embodiment.dimensions} in {world.action.name!r}; world {world.name!r} "
             f"expects {names}."
         )
-    sensors = {s.name for s in world.sensors}
-    missing = sorted(set(embodiment.observations) - sensors)
+    sensors = {s.name: s for s in world.sensors}
+    missing = sorted(set(embodiment.observations) - set(sensors))
     if missing:
         raise IncompatibleAgentError(
             f"Agent {agent.name!r} reads {', '.join(missing)}, which world {world.name!r} does not have; it has: "
             f"{', '.join(sorted(sensors))}."
         )
+    for name, shapes in embodiment.shapes.items():
+        if name in sensors and sensors[name].shape not in shapes:
+            raise IncompatibleAgentError(
+                f"Agent {agent.name!r} does not know what {name!r} holds in this scene: world {world.name!r} gives "
+                f"shape {sensors[name].shape}, in {world.action.name!r} the agent knows "
+                f"{', '.join(map(str, shapes))}. Choose a scenario that it was made for, or another agent."
+            )
     if agent.action_period_ns != world.control_period_ns:
         _check_other_period(agent, world, strategy)
     check_agent(strategy, agent)

@@ -9,6 +9,7 @@ import pytest
 
 from simloop.agent import AgentSpec, Embodiment, InferenceRequest
 from simloop.compatibility import matching_embodiment
+from simloop.errors import IncompatibleAgentError
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.testing import DelayedIntegrator, ScriptedAgent, play, toy_case
 from simloop.timing.settings import Timing
@@ -72,3 +73,22 @@ def test_an_agent_gets_the_optional_sensors_that_the_world_has(
     assert len(seen) > 1
     for request in seen:
         assert set(request.observation) == set(request.age_ns) == names
+
+
+@pytest.mark.parametrize(
+    ("shapes", "known"),
+    [({"gauge": ((1,), (4,))}, True), ({"gauge": ((2,), (4, 1))}, False), ({"lidar": ((9,),)}, True)],
+)
+def test_an_agent_is_refused_where_a_sensor_has_a_shape_that_it_does_not_know(
+    shapes: dict[str, tuple[tuple[int, ...], ...]], known: bool
+) -> None:
+    world = WithGauge()
+    spec = _spec(world.spec)
+    told = dataclasses.replace(spec, embodiments=(dataclasses.replace(spec.embodiments[0], shapes=shapes),))
+    if known:
+        assert set(matching_embodiment(told, world.spec, NaiveAsync()).observations) == {"state", "gauge"}
+        return
+    with pytest.raises(
+        IncompatibleAgentError, match=r"what 'gauge' holds .*gives shape \(1,\).*knows \(2,\), \(4, 1\)"
+    ):
+        matching_embodiment(told, world.spec, NaiveAsync())
