@@ -39,6 +39,7 @@ EMBODIMENTS = (
         optional_observations=("road_ahead", "controls", "conflicts"),
     ),
     Embodiment(action_space="two_arm_delta", observations=("robot_state", "object_state")),
+    Embodiment(action_space="two_arm_pose_delta", observations=("robot_state", "object_state")),
 )
 
 
@@ -60,15 +61,15 @@ def _make_planner(action_space: str) -> Planner:
         from simloop_agents.experts.driving_acceleration import AccelerationExpert
 
         return AccelerationExpert(horizon=HORIZON)
-    if action_space == "two_arm_delta":
-        from simloop_agents.experts.bimanual import BimanualExpert
+    if action_space in ("two_arm_delta", "two_arm_pose_delta"):
+        from simloop_agents.experts.two_arm.planner import TwoArmExpert
 
-        return BimanualExpert(horizon=HORIZON)
+        return TwoArmExpert(action_space, horizon=HORIZON)
     raise UnknownNameError("action space of the expert", action_space, (e.action_space for e in EMBODIMENTS))
 
 
 class ExpertAgent(Agent):
-    """Answers by the driving or the bimanual expert, whichever the request's embodiment asks for.
+    """Answers by the driving or the two-arm expert, whichever the request's embodiment asks for.
 
     Both plan a chunk by rolling out their own closed loop, so that a chunk stays plausible when it arrives late,
     and continue committed actions. There is nothing random and no state between calls.

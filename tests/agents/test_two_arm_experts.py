@@ -1,4 +1,4 @@
-"""The scripted two-arm expert: it lifts, it keeps committed actions, it remembers nothing."""
+"""The scripted two-arm experts: they do their tasks, keep committed actions, remember nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from simloop.agent import Call, Conditioning, InferenceRequest
 from simloop.errors import AgentError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
-from simloop_agents.experts.bimanual import HORIZON, OBSERVATIONS, BimanualExpert
+from simloop_agents.experts.two_arm.planner import HORIZON, MODULES, OBSERVATIONS, TwoArmExpert
+from simloop_bimanual.tasks import TASKS
 from simloop_bimanual.world import BimanualWorld
 
 PERIOD_NS = 50_000_000
@@ -51,7 +52,7 @@ def _prefix(plan: dict[int, npt.NDArray[np.float64]], tick: int, count: int) -> 
 
 
 def _episode(
-    world: BimanualWorld, expert: BimanualExpert, seed: int, delay_ticks: int = 0
+    world: BimanualWorld, expert: TwoArmExpert, seed: int, delay_ticks: int = 0
 ) -> tuple[bool, float]:
     """Plays an episode that asks every eight ticks and gets the chunk ``delay_ticks`` later, with a clean prefix."""
     world.reset(load_family("two_arm_lift").scenario(seed), seed)
@@ -72,19 +73,19 @@ def _episode(
 
 
 def test_it_lifts_the_pot_within_seven_seconds(world: BimanualWorld) -> None:
-    results = [_episode(world, BimanualExpert(), seed) for seed in range(1000, 1024)]
+    results = [_episode(world, TwoArmExpert(), seed) for seed in range(1000, 1024)]
     assert np.mean([is_success for is_success, _ in results]) >= 0.95
     assert np.mean([duration_s for _, duration_s in results]) < 7.0
 
 
 def test_with_a_clean_prefix_it_lifts_under_delay(world: BimanualWorld) -> None:
-    results = [_episode(world, BimanualExpert(), seed, delay_ticks=6) for seed in range(20)]
+    results = [_episode(world, TwoArmExpert(), seed, delay_ticks=6) for seed in range(20)]
     assert np.mean([is_success for is_success, _ in results]) >= 0.9
 
 
 def test_committed_rows_come_back_bit_for_bit_and_change_the_rest(world: BimanualWorld) -> None:
     world.reset(load_family("two_arm_lift").scenario(0), 0)
-    expert = BimanualExpert()
+    expert = TwoArmExpert()
     free = expert.chunk(_request(world))
     rng = np.random.default_rng(0)
     for count in (1, 5, HORIZON):
@@ -97,7 +98,7 @@ def test_committed_rows_come_back_bit_for_bit_and_change_the_rest(world: Bimanua
 
 def test_replies_depend_on_the_request_only(world: BimanualWorld) -> None:
     family = load_family("two_arm_lift")
-    expert = BimanualExpert()
+    expert = TwoArmExpert()
     world.reset(family.scenario(2), 2)
     request = _request(world)
     first = expert.chunk(request)
@@ -105,7 +106,7 @@ def test_replies_depend_on_the_request_only(world: BimanualWorld) -> None:
     assert np.abs(first).max() <= 1.0 + 1e-12
     world.reset(family.scenario(3), 3)
     assert not np.array_equal(expert.chunk(_request(world)), first)
-    assert np.array_equal(BimanualExpert().chunk(request), first)
+    assert np.array_equal(TwoArmExpert().chunk(request), first)
 
 
 def test_the_plan_foresees_where_the_grippers_go(world: BimanualWorld) -> None:
@@ -114,7 +115,7 @@ def test_the_plan_foresees_where_the_grippers_go(world: BimanualWorld) -> None:
     nearest = []
     for seed in range(20):
         world.reset(load_family("two_arm_lift").scenario(seed), seed)
-        chunk = BimanualExpert().chunk(_request(world))
+        chunk = TwoArmExpert().chunk(_request(world))
         for tick, action in enumerate(chunk):
             world.actuate(action)
             world.advance((tick + 1) * PERIOD_NS)
@@ -125,17 +126,25 @@ def test_the_plan_foresees_where_the_grippers_go(world: BimanualWorld) -> None:
     assert np.median(nearest) < 0.06
 
 
-def test_it_refuses_the_ground_truth_of_other_tasks() -> None:
-    family = load_family("two_arm_handover")
-    world = BimanualWorld(**family.world_config)
-    world.reset(family.scenario(0), 0)
-    with pytest.raises(AgentError, match="Play the family two_arm_lift"):
-        BimanualExpert().chunk(_request(world))
+def test_every_task_has_a_ground_truth_of_its_own_size() -> None:
+    sizes = [task.object_state_size for task in TASKS.values()]
+    assert len(set(sizes)) == len(sizes)
+    assert set(MODULES) <= set(sizes)
+
+
+def test_it_refuses_a_ground_truth_that_it_does_not_know(world: BimanualWorld) -> None:
+    world.reset(load_family("two_arm_lift").scenario(0), 0)
+    request = _request(world)
+    with pytest.raises(AgentError, match="no plan for an object_state of 32 entries in 'two_arm_pose_delta'"):
+        TwoArmExpert("two_arm_pose_delta").chunk(request)
+    request.observation = {**request.observation, "object_state": np.zeros(31)}
+    with pytest.raises(AgentError, match=r"31 entries.*knows the tasks.*lift \(32\)"):
+        TwoArmExpert().chunk(request)
 
 
 def test_it_does_not_need_the_simulator() -> None:
     code = (
-        "import sys, simloop_agents.experts.bimanual\n"
+        "import sys, simloop_agents.experts.two_arm.lift\n"
         "print(sorted({'mujoco', 'robosuite', 'torch', 'simloop_bimanual'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,1 @@
+"""Scripted experts for the two-arm tasks: one module a task, chosen by what the ground truth looks like."""
