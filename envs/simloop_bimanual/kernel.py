@@ -57,6 +57,7 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("grip_site", i, (a,)),
             ("grip_root", i, (a,)),
             ("base_site", i, (a,)),
+            ("base_dof", i, (a, 2)),
             ("dof_to_joint", i, (a, num_dofs)),
             ("dof_inertia", i, (num_dofs,)),
             ("dof_parent", i, (num_dofs,)),
@@ -67,6 +68,8 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             # state
             ("goal_position", f, (a, 3)),
             ("goal_rotation", f, (a, 3, 3)),
+            ("goal_in_base", f, (a, 3)),
+            ("turn_in_base", f, (a, 3, 3)),
             ("gripper_command", f, (a, 2)),
             ("rest_qpos", f, (a, n)),
             ("first_inertia", f, (a, n, n)),
@@ -139,7 +142,11 @@ def _solve(matrix: Any, size: int, lower: Any, right: Any, out: Any) -> None:
 
 @numba.njit(cache=True, error_model="numpy")
 def gripper_jacobians(c: Any, site_xpos: Any, cdof: Any, subtree_com: Any, qvel: Any) -> None:
-    """Writes each gripper's Jacobian (6, 7) and velocity (linear, angular) in the world frame."""
+    """Writes each gripper's Jacobian (6, 7) and velocity (linear, angular), along the world's axes.
+
+    The velocity is the one that the arm's own joints give, relative to a base that slides. robosuite's controller
+    subtracts the base's velocity from the gripper's, which is the same.
+    """
     for arm in range(NUM_ARMS):
         site, root = c.grip_site[arm], c.grip_root[arm]
         rx = site_xpos[site, 0] - subtree_com[root, 0]
@@ -211,6 +218,22 @@ def _rotation_of(x: float, y: float, z: float, out: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
+def goal_to_world(c: Any, arm: int, site_xpos: Any, site_xmat: Any) -> None:
+    """Places an arm's goal, kept in the frame of its base, where the base is now."""
+    base = c.base_site[arm]
+    for i in range(3):
+        total = 0.0
+        for k in range(3):
+            total += site_xmat[base, 3 * i + k] * c.goal_in_base[arm, k]
+        c.goal_position[arm, i] = site_xpos[base, i] + total
+        for j in range(3):
+            total = 0.0
+            for k in range(3):
+                total += site_xmat[base, 3 * i + k] * c.turn_in_base[arm, k, j]
+            c.goal_rotation[arm, i, j] = total
+
+
+@numba.njit(cache=True, error_model="numpy")
 def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
     """Turns a (14,) action, (12,) without grippers, into goals relative to the pose that each gripper has now."""
     delta = np.empty((3, 3))
@@ -237,15 +260,10 @@ def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
                 in_base[i, j] = total
         turned = delta @ in_base
         for i in range(3):
-            total = 0.0
-            for k in range(3):
-                total += site_xmat[base, 3 * i + k] * c.block[0, k]
-            c.goal_position[arm, i] = site_xpos[base, i] + total
+            c.goal_in_base[arm, i] = c.block[0, i]
             for j in range(3):
-                total = 0.0
-                for k in range(3):
-                    total += site_xmat[base, 3 * i + k] * turned[k, j]
-                c.goal_rotation[arm, i, j] = total
+                c.turn_in_base[arm, i, j] = turned[i, j]
+        goal_to_world(c, arm, site_xpos, site_xmat)
         grip = action[first + 6] if c.num_fingers > 0 else 0.0
         sign = 1.0 if grip > 0.0 else (-1.0 if grip < 0.0 else 0.0)
         c.gripper_command[arm, 0] = min(max(c.gripper_command[arm, 0] - GRIPPER_STEP * sign, -1.0), 1.0)
@@ -357,11 +375,18 @@ def substep(
     gripper_jacobians(c, site_xpos, cdof, subtree_com, qvel)
     if is_new_action:
         set_goal(c, action, site_xpos, site_xmat)
+    else:
+        for arm in range(NUM_ARMS):
+            if c.base_dof[arm, 0] >= 0:
+                goal_to_world(c, arm, site_xpos, site_xmat)
     control(c, qpos, qvel, site_xpos, site_xmat, packed_inertia, bias, ctrl)
     for i in range(3):
         for arm in range(NUM_ARMS):
             positions[arm, i] = site_xpos[c.grip_site[arm], i]
             velocities[arm, i] = c.velocity[arm, i]
+            for dof in c.base_dof[arm]:
+                if dof >= 0:
+                    velocities[arm, i] += cdof[dof, 3 + i] * qvel[dof]
         for number in range(c.num_objects):
             positions[2 + number, i] = xpos[c.object_body[number], i]
             velocities[2 + number, i] = qvel[c.object_dof[number] + i]

@@ -106,7 +106,9 @@ def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **option
     }
     chosen = TASKS[task]
     if chosen.stock_module:
-        importlib.import_module(chosen.stock_module)  # robosuite registers environments as their classes are made
+        importlib.import_module(
+            chosen.stock_module
+        )  # robosuite registers environments as their classes are made
     return robosuite.make(chosen.stock_name, **(settings | dict(chosen.stock_options) | options))
 
 
@@ -207,7 +209,7 @@ def _check_controller(controller: Any) -> None:
 def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, Any]) -> TwoArmModel:
     controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
     c = controller[0]
-    c["dof_to_joint"] = -1
+    c["dof_to_joint"] = c["base_dof"] = -1
     c["dof_inertia"] = model.dof_Madr
     c["dof_parent"] = model.dof_parentid
     rest, fingers, cameras = np.zeros((2, NUM_JOINTS)), np.zeros((2, 2)), []
@@ -227,6 +229,8 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         c["grip_site"][arm] = model.site(part.ref_name).id
         c["grip_root"][arm] = model.body_rootid[model.site_bodyid[c["grip_site"][arm]]]
         c["base_site"][arm] = model.site(f"{part.naming_prefix}right_center").id
+        slides = [model.joint(name).dofadr[0] for name in task.base_joints[arm]]
+        c["base_dof"][arm, : len(slides)] = slides
         c["dof_to_joint"][arm, c["arm_dof"][arm]] = np.arange(NUM_JOINTS)
         rest[arm] = robot.init_qpos
         cameras.append(_wrist_camera(env, f"robot{arm}_eye_in_hand"))

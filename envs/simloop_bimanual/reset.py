@@ -69,3 +69,7 @@ class StartState:
             site = model.grip_sites[arm]
             c["goal_position"][arm] = data.site_xpos[site]
             c["goal_rotation"][arm] = data.site_xmat[site].reshape(3, 3)
+            base = model.base_sites[arm]
+            to_base = data.site_xmat[base].reshape(3, 3).T
+            c["goal_in_base"][arm] = to_base @ (data.site_xpos[site] - data.site_xpos[base])
+            c["turn_in_base"][arm] = to_base @ c["goal_rotation"][arm]

@@ -67,6 +67,7 @@ class Task(ABC):
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
         has_shipped_meshes: Whether every visible triangle of the scene ships with the package.
         is_driven: Whether ``drive`` is called before every physics step.
+        base_joints: Names of the slide joints, at most two, on which the base of each arm is moved.
     """
 
     name: ClassVar[str]
@@ -91,6 +92,7 @@ class Task(ABC):
     num_geometry_draws: ClassVar[int] = 0
     has_shipped_meshes: ClassVar[bool] = False
     is_driven: ClassVar[bool] = False
+    base_joints: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
     start_overlap_m: ClassVar[float] = START_OVERLAP_M
     scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
 

@@ -1,0 +1,1 @@
+"""Scenes of our own on robosuite's arms."""

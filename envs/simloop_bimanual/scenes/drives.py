@@ -1,0 +1,112 @@
+"""What moves a scene by itself: a conveyor belt, and gusts of air on a ball. Used by the world and by robosuite alike.
+
+Both follow a course that is drawn at the start of an episode from the Philox stream of a parameter ``..._id``: the same
+id gives the same course, and nothing in the observations tells it beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.randomness import generator, stream_key
+
+FloatArray = npt.NDArray[np.float64]
+
+SUBSTEP_S = 0.002
+SUBSTEP_NS = 2_000_000
+COURSE_S = 60.0
+"""How long a course is; it ends in its last value."""
+
+BELT_ACCELERATION_MPS2 = 1.0
+"""A belt changes its speed at this rate; a pot on it, with friction 1, does not slip up to 9.8 m/s^2."""
+HELD_SPEED_S = (0.3, 0.9)
+"""For how long a belt keeps a speed."""
+
+GUST_S = 0.1
+"""How long one gust pushes."""
+GUST_PAUSE_S = (0.35, 0.85)
+"""Time from one gust to the next."""
+
+
+class BeltDrive:
+    """Moves a belt along its slide joint.
+
+    The belt is one slab whose surface runs at the belt's speed and that is put back before every physics step, as the
+    upper run of a real belt stays where it is; its slide joint is so heavy (``BELT_INERTIA_KG``) that no load slows it.
+
+    Args:
+        qpos: Address of the slide joint in qpos.
+        dof: Address of the slide joint in qvel.
+    """
+
+    def __init__(self, qpos: int, dof: int) -> None:
+        self._qpos, self._dof = qpos, dof
+        self._speeds_mps: FloatArray = np.zeros(1)
+
+    def start(self, *, speed_mps: float, change_ratio: float, course_id: float) -> None:
+        """Draws the course of an episode.
+
+        Args:
+            speed_mps: Mean speed, and speed at the start.
+            change_ratio: Every new speed is within this part of the mean.
+            course_id: Its whole part says which course it is.
+        """
+        rng = generator(stream_key("belt", int(course_id)))
+        times, speeds = [0.0], [speed_mps]
+        while times[-1] < COURSE_S:
+            held = times[-1] + rng.uniform(*HELD_SPEED_S)
+            wanted = speed_mps * (1.0 + change_ratio * rng.uniform(-1.0, 1.0))
+            reached = held + max(abs(wanted - speeds[-1]) / BELT_ACCELERATION_MPS2, SUBSTEP_S)
+            times += [held, reached]
+            speeds += [speeds[-1], wanted]
+        self._speeds_mps = np.interp(np.arange(0.0, COURSE_S, SUBSTEP_S), times, speeds)
+
+    def speed_mps(self, now_ns: int) -> float:
+        """Returns the belt's speed at an instant."""
+        return float(self._speeds_mps[min(now_ns // SUBSTEP_NS, len(self._speeds_mps) - 1)])
+
+    def apply(self, data: Any, now_ns: int) -> None:
+        """Writes place and speed of the belt as they are at an instant."""
+        data.qpos[self._qpos] = 0.0
+        data.qvel[self._dof] = self.speed_mps(now_ns)
+
+
+class GustDrive:
+    """Pushes a ball sideways, in gusts of random strength and direction.
+
+    Args:
+        dof: First address of the ball's free joint in qvel.
+        mass_kg: Of the ball.
+    """
+
+    def __init__(self, dof: int, mass_kg: float) -> None:
+        self._dof, self._mass_kg = dof, mass_kg
+        self._forces_n: FloatArray = np.zeros((1, 2))
+
+    def start(self, *, gust_mps: float, start_s: float, course_id: float) -> None:
+        """Draws the course of an episode.
+
+        Args:
+            gust_mps: Speed that the strongest gust would give to the ball if it slid without friction.
+            start_s: When the first gust may come.
+            course_id: Its whole part says which course it is.
+        """
+        rng = generator(stream_key("gusts", int(course_id)))
+        forces = np.zeros((round(COURSE_S / SUBSTEP_S), 2))
+        length = round(GUST_S / SUBSTEP_S)
+        now_s = start_s
+        while now_s < COURSE_S - GUST_S:
+            first = round(now_s / SUBSTEP_S)
+            heading, strength = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(0.5, 1.0)
+            push = self._mass_kg * gust_mps * strength / GUST_S
+            forces[first : first + length] = push * np.cos(heading), push * np.sin(heading)
+            now_s += rng.uniform(*GUST_PAUSE_S)
+        self._forces_n = forces
+
+    def apply(self, data: Any, now_ns: int) -> None:
+        """Writes the force on the ball as it is at an instant."""
+        row = self._forces_n[min(now_ns // SUBSTEP_NS, len(self._forces_n) - 1)]
+        data.qfrc_applied[self._dof : self._dof + 2] = row
