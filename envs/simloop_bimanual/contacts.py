@@ -1,25 +1,50 @@
-"""Who touches whom, seen at every physics substep: onsets of contact between classes of geoms."""
+"""Who touches whom, how hard and for how long, seen at every physics substep."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ctypes
 from typing import Any
 
-import numba
 import numpy as np
+import numpy.typing as npt
 
-from simloop.log import Columns
-from simloop_bimanual.model import TwoArmModel
+from simloop.errors import WorldError
+from simloop.log import CONTACTS, Column, Columns, TableSchema
+from simloop_bimanual.contact_kernel import (
+    CAPACITY,
+    NEVER,
+    close_contact,
+    contact_dtype,
+    observe,
+    state_dtype,
+)
+from simloop_bimanual.grasps import pad_geom_names
+from simloop_bimanual.model import TwoArmModel, geom_class_name
 from simloop_bimanual.robosuite_import import load_mujoco
+from simloop_bimanual.tasks import TASKS
 
 HYSTERESIS_NS = 50_000_000
 """Touches of a pair less than this apart are one contact."""
 
-_NEVER = np.int64(-(2**40))
+CONTACTS_WITH_FORCES = TableSchema(
+    columns=(
+        *CONTACTS.columns,
+        Column(
+            name="peak_normal_force_n",
+            description="largest normal force in one substep, summed over the points of contact",
+        ),
+        Column(
+            name="impulse_newton_s", description="integral of that force over the contact, newton seconds"
+        ),
+        Column(name="max_penetration_m", description="how deep the two were in each other at most"),
+    ),
+    description=CONTACTS.description,
+)
+"""The shared ``contacts`` table and what MuJoCo's solver knows besides: forces and depths."""
 
 
-class _ClassPairs:
-    """The pairs of classes of a model's geoms: what a pair is called, and whether the task asks for it.
+class _Classes:
+    """The classes of what can touch: names, pairs of them, and what the task allows.
 
     Args:
         model: The physics model.
@@ -27,18 +52,20 @@ class _ClassPairs:
     """
 
     def __init__(self, model: TwoArmModel, allowed: frozenset[frozenset[str]]) -> None:
-        names = model.class_names
-        self._names = names
+        names = self._names = model.class_names
         pairs = [(i, j) for i in range(len(names)) for j in range(i, len(names))]
         number = np.zeros((len(names),) * 2, dtype=np.int64)
         for pair, (i, j) in enumerate(pairs):
             number[i, j] = number[j, i] = pair
-        self.of_geoms = number[np.ix_(model.geom_class, model.geom_class)]
+        self.of_things = np.concatenate([model.geom_class, _flex_classes(model)])
+        self.pair_of = number[np.ix_(self.of_things, self.of_things)]
         self.labels = [self._label(names[i], names[j]) for i, j in pairs]
-        self.is_allowed = [
-            frozenset({names[i], names[j]}) in allowed or (i == j and names[i].endswith("_fingers"))
-            for i, j in pairs
-        ]
+        self.is_allowed = np.array(
+            [
+                frozenset({names[i], names[j]}) in allowed or (i == j and names[i].endswith("_fingers"))
+                for i, j in pairs
+            ]
+        )
 
     def _label(self, *groups: str) -> str:
         """Names of two classes in the model's order; fingers count as their gripper."""
@@ -47,31 +74,13 @@ class _ClassPairs:
         )
 
 
-@numba.njit(cache=True)
-def _touching_pairs(
-    contact_geoms: Any, pair_of_geoms: Any, substep: int, gap: int, last: Any, before: Any, started: Any
-) -> int:
-    """Updates the last touch of every pair, and writes the pairs whose contact starts; returns how many."""
-    count = 0
-    for i in range(contact_geoms.shape[0]):
-        pair = pair_of_geoms[contact_geoms[i, 0], contact_geoms[i, 1]]
-        previous = last[pair]
-        if previous == substep:
-            continue
-        last[pair] = substep
-        if substep - previous > gap:
-            before[pair] = previous
-            started[count] = pair
-            count += 1
-    return count
-
-
-@dataclass(slots=True, kw_only=True)
-class _Contact:
-    pair: int
-    start: int
-    last: int
-    impact_speed_mps: float
+def _flex_classes(model: TwoArmModel) -> npt.NDArray[np.int64]:
+    """Classes of the model's deformable bodies, by their names as those of geoms."""
+    prefixes = TASKS[model.task].object_prefixes
+    names = [model.mj_model.flex(i).name for i in range(model.mj_model.nflex)]
+    return np.array(
+        [model.class_names.index(geom_class_name(name, prefixes)) for name in names], dtype=np.int64
+    )
 
 
 class ContactRecorder:
@@ -81,75 +90,93 @@ class ContactRecorder:
         model: The physics model.
         allowed: Pairs of ``model.class_names`` whose contact the task asks for; every other one is a collision.
         physics_period_ns: Length of a substep.
+
+    Attributes:
+        state: The (1,) record that ``contact_kernel.observe`` works in.
+        object_names: Classes of the task's objects, as ``holders`` numbers them.
     """
 
     def __init__(
         self, model: TwoArmModel, allowed: frozenset[frozenset[str]], physics_period_ns: int
     ) -> None:
-        self._pairs = _ClassPairs(model, allowed)
-        self._pair_of_geoms = self._pairs.of_geoms
-        num_pairs = len(self._pairs.labels)
+        classes = self._classes = _Classes(model, allowed)
+        self.object_names = tuple(dict.fromkeys(TASKS[model.task].object_prefixes.values()))
+        num_things, num_pairs = len(classes.of_things), len(classes.labels)
         self._period_ns = physics_period_ns
-        self._gap = HYSTERESIS_NS // physics_period_ns
-        self._mj_model = model.mj_model
-        self._mujoco = load_mujoco()
-        self._started = np.zeros(num_pairs, dtype=np.int64)
-        self._last = np.full(num_pairs, _NEVER)
-        self._before = np.full(num_pairs, _NEVER)
-        self._open: dict[int, _Contact] = {}
-        self._rows: list[_Contact] = []
+        self.state = np.zeros(1, dtype=state_dtype(num_things, num_pairs, max(1, len(self.object_names))))
+        s = self.state[0]
+        s["num_geoms"] = len(model.geom_class)
+        s["is_pyramidal"] = model.mj_model.opt.cone == load_mujoco().mjtCone.mjCONE_PYRAMIDAL
+        s["gap"] = HYSTERESIS_NS // physics_period_ns
+        s["pair_of"], s["pad_of"], s["object_of"] = classes.pair_of, -1, -1
+        for pad, names in enumerate(pad_geom_names()):
+            for name in names:
+                if name in model.geom_names:
+                    s["pad_of"][model.geom_names.index(name)] = pad
+        for number, name in enumerate(self.object_names):
+            s["object_of"][classes.of_things == model.class_names.index(name)] = number
+        self._dtype = contact_dtype()
+        self._ended: list[npt.NDArray[Any]] = []
+        self.clear()
 
     def clear(self) -> None:
         """Forgets everything, for the next episode."""
-        self._last[:] = _NEVER
-        self._open.clear()
-        self._rows.clear()
+        s = self.state[0]
+        s["is_open"], s["last"], s["pad_touch"], s["num_ended"] = 0, NEVER, NEVER, 0
+        self._ended.clear()
 
     def observe(self, data: Any, substep: int) -> None:
-        """Looks at the contacts of one substep, between ``mj_step1`` and ``mj_step2``."""
-        geoms = data.contact.geom
-        if not len(geoms):
+        """Looks at the contacts of one substep, after ``mj_step2``."""
+        count = data.ncon
+        if count == 0:
             return
-        count = _touching_pairs(
-            geoms, self._pair_of_geoms, substep, self._gap, self._last, self._before, self._started
-        )
-        for pair in self._started[:count]:
-            self._start(int(pair), data, substep)
+        address = data.contact.dist.__array_interface__["data"][0]
+        memory = (ctypes.c_char * (count * self._dtype.itemsize)).from_address(address)
+        contacts = np.frombuffer(memory, dtype=self._dtype)
+        observe(self.state, contacts, data.efc_force, data.efc_vel, substep)
 
-    def _start(self, pair: int, data: Any, substep: int) -> None:
-        ended = self._open.pop(pair, None)
-        if ended is not None:
-            ended.last = int(self._before[pair])
-            self._rows.append(ended)
-        contacts = [i for i, (a, b) in enumerate(data.contact.geom) if self._pair_of_geoms[a, b] == pair]
-        closing = max(_closing_speed(self._mujoco, self._mj_model, data, i) for i in contacts)
-        self._open[pair] = _Contact(pair=pair, start=substep, last=substep, impact_speed_mps=closing)
+    def collect(self) -> None:
+        """Makes room for more contacts to end; called whenever few of them can have ended since the last time.
+
+        Raises:
+            WorldError: Too many have.
+        """
+        count = int(self.state[0]["num_ended"])
+        if count > CAPACITY:
+            raise WorldError(f"{count} contacts ended between two collections; there is room for {CAPACITY}.")
+        if count:
+            self._ended.append(self.state[0]["ended"][:count].copy())
+            self.state[0]["num_ended"] = 0
+
+    def holders(self, substep: int) -> npt.NDArray[np.int64]:
+        """Returns for each arm the number of the object that both its finger pads have touched of late; -1 for none.
+
+        Args:
+            substep: Number of the substep that comes next.
+        """
+        s = self.state[0]
+        held = (substep - s["pad_touch"] <= s["gap"]).reshape(2, 2, -1).all(axis=1)
+        return np.where(held.any(axis=1), held.argmax(axis=1), -1)
 
     def drain(self, substep: int, *, is_over: bool) -> Columns:
         """Returns and forgets the contacts that have ended by ``substep``, and all of them if the episode is over."""
-        rows, self._rows = self._rows, []
-        for pair, contact in list(self._open.items()):
-            contact.last = int(self._last[pair])
-            if is_over or substep - contact.last > self._gap:
-                rows.append(self._open.pop(pair))
-        rows.sort(key=lambda contact: (contact.start, contact.pair))
-        allowed = [self._pairs.is_allowed[contact.pair] for contact in rows]
+        s = self.state[0]
+        for pair in np.flatnonzero(s["is_open"] & (is_over | (substep - s["last"] > s["gap"]))):
+            close_contact(self.state, pair)
+        self.collect()
+        rows = np.concatenate(self._ended) if self._ended else s["ended"][:0]
+        self._ended.clear()
+        rows = rows[np.lexsort((rows["pair"], rows["start"]))]
+        pairs, period_s = rows["pair"], self._period_ns * 1e-9
+        is_collision = ~self._classes.is_allowed[pairs]
         return {
-            "t_ns": np.array([contact.start * self._period_ns for contact in rows], dtype=np.int64),
-            "class_pair": [self._pairs.labels[contact.pair] for contact in rows],
-            "is_collision": np.array([not one for one in allowed], dtype=bool),
-            "impact_speed_mps": np.array([contact.impact_speed_mps for contact in rows], dtype=np.float64),
-            "is_at_fault": np.array([not one for one in allowed], dtype=bool),
-            "duration_s": np.array([(c.last - c.start + 1) * self._period_ns * 1e-9 for c in rows]),
+            "t_ns": rows["start"] * self._period_ns,
+            "class_pair": [self._classes.labels[pair] for pair in pairs],
+            "is_collision": is_collision,
+            "impact_speed_mps": rows["impact_speed_mps"],
+            "is_at_fault": is_collision,
+            "duration_s": (rows["last"] - rows["start"] + 1) * period_s,
+            "peak_normal_force_n": rows["peak_n"],
+            "impulse_newton_s": rows["force_sum_n"] * period_s,
+            "max_penetration_m": rows["depth_m"],
         }
-
-
-def _closing_speed(mujoco: Any, model: Any, data: Any, index: int) -> float:
-    """Speed at which the two bodies of a contact approach each other along its normal, m/s, never negative."""
-    contact = data.contact[index]
-    jacobian = np.zeros((3, model.nv))
-    speed = 0.0
-    for geom, sign in ((contact.geom1, 1.0), (contact.geom2, -1.0)):
-        mujoco.mj_jac(model, data, jacobian, None, contact.pos, model.geom_bodyid[geom])
-        speed += sign * float(np.dot(contact.frame[:3], jacobian @ data.qvel))
-    return max(speed, 0.0)

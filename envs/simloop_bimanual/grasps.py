@@ -25,6 +25,13 @@ def _touching(contact_geoms: Any, role: Any, out: Any) -> None:
             out[b, a] = True
 
 
+def pad_geom_names() -> tuple[tuple[str, ...], ...]:
+    """Returns the names of the geoms of each finger pad."""
+    return tuple(
+        (f"gripper{arm}_right_finger{finger}_pad_collision",) for arm in range(2) for finger in (1, 2)
+    )
+
+
 class Touches:
     """Tells which groups of geoms touch each other.
 
@@ -34,11 +41,8 @@ class Touches:
     """
 
     def __init__(self, geom_names: Sequence[str], *groups: Sequence[str]) -> None:
-        pads = [
-            (f"gripper{arm}_right_finger{finger}_pad_collision",) for arm in range(2) for finger in (1, 2)
-        ]
         self._role = np.full(len(geom_names), -1, dtype=np.int64)
-        for number, names in enumerate((*pads, *groups)):
+        for number, names in enumerate((*pad_geom_names(), *groups)):
             for name in names:
                 if name in geom_names:
                     self._role[geom_names.index(name)] = number

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.log import CONTACTS, MOTION, Column, Columns, TableSchema
+from simloop.log import MOTION, Column, Columns, TableSchema
+from simloop_bimanual.contacts import CONTACTS_WITH_FORCES
 
 JOINTS = TableSchema(
     description="One row a control period: both arms' joints, left arm first (seven joints each).",
@@ -19,7 +20,7 @@ JOINTS = TableSchema(
     ),
 )
 
-TABLES = {"motion": MOTION, "contacts": CONTACTS, "joints": JOINTS}
+TABLES = {"motion": MOTION, "contacts": CONTACTS_WITH_FORCES, "joints": JOINTS}
 """Tables of every task; each task adds its own ``task`` table."""
 
 

@@ -247,8 +247,9 @@ class BimanualWorld(World):
             if is_period_start:
                 self._record_joints()
                 is_period_start = False
-            observe(data, number + i)
             step2(model, data)
+            observe(data, number + i)
+        self._contacts.collect()
         self._positions.count += count
         self._velocities.count += count
         self._now_ns = until_ns
