@@ -198,3 +198,22 @@ def keep_committed(row: int, committed: Any, num_committed: int, action: Any) ->
     if row < num_committed:
         for i in range(len(action)):
             action[i] = committed[row, i]
+
+
+@numba.njit(cache=True)
+def turn_between_bases(first: Any, second: Any, other_first: Any, other_second: Any) -> tuple[float, float]:
+    """Returns cosine and sine of the turn about z that takes directions from one base's frame to another's.
+
+    Both bases stand upright; two directions given in both frames tell how they are turned to each other.
+
+    Args:
+        first, second: (3,) unit vectors in the one frame; at least one of them is not vertical.
+        other_first, other_second: The same two in the other frame.
+    """
+    cosine, sine = 0.0, 0.0
+    for i in range(2):
+        here, there = (first, other_first) if i == 0 else (second, other_second)
+        cosine += here[0] * there[0] + here[1] * there[1]
+        sine += here[0] * there[1] - here[1] * there[0]
+    norm = math.sqrt(cosine**2 + sine**2)
+    return (1.0, 0.0) if norm < 1e-9 else (cosine / norm, sine / norm)
