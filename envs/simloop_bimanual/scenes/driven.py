@@ -1,4 +1,4 @@
-"""What an environment of robosuite needs to move parts of its scene by itself, at the instants at which the world does."""
+"""A robosuite environment that moves parts of its scene by itself, at the instants at which the world does."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
 
     _substep = 0
 
+    def __init__(self, robots: Any, *, initialization_noise: Any = "default", **options: Any) -> None:
+        super().__init__(robots, initialization_noise=initialization_noise, **options)
+
+    @property
+    def mj_model(self) -> Any:
+        """MuJoCo's model under robosuite's wrapper."""
+        return self.sim.model._model
+
     def drive(self, data: Any, now_ns: int) -> None:
         """Writes what the scene moves by itself, as it is at an instant of the episode."""
         raise NotImplementedError
@@ -24,10 +32,10 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
     def _initialize_sim(self, xml_string: str | None = None) -> None:
         super()._initialize_sim(xml_string)
         sim = self.sim
-        first_half = sim.step1
+        data, first_half = sim.data._data, sim.step1
 
         def step1() -> None:
-            self.drive(sim.data._data, self._substep * PHYSICS_PERIOD_NS)
+            self.drive(data, self._substep * PHYSICS_PERIOD_NS)
             self._substep += 1
             first_half()
 
@@ -40,7 +48,5 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
         self.drive(self.sim.data._data, 0)
 
     def _place_objects(self) -> None:
-        if self.deterministic_reset:
-            return
-        for position, quaternion, model in self.placement_initializer.sample().values():
-            self.sim.data.set_joint_qpos(model.joints[0], [*position, *quaternion])
+        """Draws where the objects start and how the scene moves, and writes the positions."""
+        raise NotImplementedError

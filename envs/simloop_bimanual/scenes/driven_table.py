@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from robosuite.models.arenas import TableArena
@@ -18,7 +18,15 @@ TABLE_TOP_M = 0.8
 
 
 class DrivenTable(DrivenTwoArmEnv):
-    """What robosuite's hard reset does in our scenes on a table; the reward is 1 where the goal is met."""
+    """What robosuite's hard reset does in our scenes on a table; the reward is 1 where the goal is met.
+
+    Attributes:
+        table_size_m: Full size of the table top.
+        table_centre_m: Centre of its upper side.
+    """
+
+    table_size_m: ClassVar[tuple[float, float, float]] = TABLE_SIZE_M
+    table_centre_m: ClassVar[tuple[float, float, float]] = (0.0, 0.0, TABLE_TOP_M)
 
     @abstractmethod
     def make_objects(self) -> list[Any]:
@@ -42,7 +50,7 @@ class DrivenTable(DrivenTwoArmEnv):
                     model.set_base_ori(turn)
                 else:
                     model.set_base_xpos(at + np.array((0.0, -0.25 if number == 0 else 0.25, 0.0)))
-        arena = TableArena(table_full_size=TABLE_SIZE_M, table_offset=np.array((0.0, 0.0, TABLE_TOP_M)))
+        arena = TableArena(table_full_size=self.table_size_m, table_offset=np.array(self.table_centre_m))
         arena.set_origin([0, 0, 0])
         self.model = ManipulationTask(
             mujoco_arena=arena, mujoco_robots=robots, mujoco_objects=self.make_objects()
