@@ -77,7 +77,10 @@ class _Classes:
 def _flex_classes(model: TwoArmModel) -> npt.NDArray[np.int64]:
     """Classes of the model's deformable bodies, by their names as those of geoms."""
     prefixes = TASKS[model.task].object_prefixes
-    names = [model.mj_model.flex(i).name for i in range(model.mj_model.nflex)]
+    mujoco = load_mujoco()
+    names = [
+        mujoco.mj_id2name(model.mj_model, mujoco.mjtObj.mjOBJ_FLEX, i) for i in range(model.mj_model.nflex)
+    ]
     return np.array(
         [model.class_names.index(geom_class_name(name, prefixes)) for name in names], dtype=np.int64
     )
