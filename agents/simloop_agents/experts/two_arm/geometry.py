@@ -106,6 +106,21 @@ def top_down_grasp(bar_x: float, bar_y: float, out: Any) -> None:
 
 
 @numba.njit(cache=True)
+def leaning_grasp(heading: float, lean: float, out: Any) -> None:
+    """Writes the (3, 3) rotation of a gripper that leans forward from pointing down.
+
+    Args:
+        heading: Direction of the lean and of the site's y axis in the horizontal plane, radians from the base's x.
+        lean: Angle between the hand's direction and straight down, radians; 0 is a top-down grasp.
+        out: (3, 3), written.
+    """
+    c, s, up, down = math.cos(heading), math.sin(heading), math.sin(lean), -math.cos(lean)
+    out[0, 0], out[1, 0], out[2, 0] = -s, c, 0.0
+    out[0, 1], out[1, 1], out[2, 1] = -c * down, -s * down, up
+    out[0, 2], out[1, 2], out[2, 2] = c * up, s * up, down
+
+
+@numba.njit(cache=True)
 def read_arms(robot: Any, position: Any, rotation: Any, linear: Any, angular: Any, opening: Any) -> None:
     """Takes ``robot_state`` (32,) apart.
 
@@ -217,3 +232,24 @@ def turn_between_bases(first: Any, second: Any, other_first: Any, other_second: 
         sine += here[0] * there[1] - here[1] * there[0]
     norm = math.sqrt(cosine**2 + sine**2)
     return (1.0, 0.0) if norm < 1e-9 else (cosine / norm, sine / norm)
+
+
+@numba.njit(cache=True)
+def carry_direction(direction: Any, rotation: Any, turned: Any) -> None:
+    """Turns a direction (3,), in place, that is fixed to a hand which turned from (3, 3) ``rotation`` to ``turned``."""
+    x, y, z = direction[0], direction[1], direction[2]
+    a = rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z
+    b = rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z
+    c = rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z
+    for i in range(3):
+        direction[i] = turned[i, 0] * a + turned[i, 1] * b + turned[i, 2] * c
+
+
+@numba.njit(cache=True)
+def carry_point(point: Any, position: Any, rotation: Any, moved: Any, turned: Any) -> None:
+    """Moves a point (3,), in place, that is fixed to a hand which went from ``position`` (3,) to ``moved`` (3,)."""
+    for i in range(3):
+        point[i] -= position[i]
+    carry_direction(point, rotation, turned)
+    for i in range(3):
+        point[i] += moved[i]

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from simloop_agents.experts.two_arm.geometry import (
+    carry_point,
     keep_committed,
     predict_arm,
     read_arms,
@@ -43,14 +44,12 @@ _BACK_BY_OFFSET, _BACK_BY_ANGLE_M = 6.0, 0.5
 
 
 @numba.njit(cache=True)
-def _decide(
-    position: Any, rotation: Any, peg: Any, axis: Any, hole: Any, hole_right: Any, action: Any
-) -> None:
+def _decide(rotation: Any, peg: Any, hole: Any, hole_right: Any, action: Any) -> None:
     """Writes the (12,) action for a state.
 
     Args:
-        position, rotation: (2, 3) and (2, 3, 3) of the hands, each in the frame of its arm's base.
-        peg, axis, hole: (3,) peg's centre and axis, hole's centre, in the frame of the left arm's base.
+        rotation: (2, 3, 3) of the hands, each in the frame of its arm's base.
+        peg, hole: (3,) peg's and hole's centre in the frame of the left arm's base.
         hole_right: (3,) hole's centre in the frame of the right arm's base.
         action: (12,), written.
     """
@@ -91,22 +90,6 @@ def _decide(
 
 
 @numba.njit(cache=True)
-def _to_hand(vector: Any, origin: Any, rotation: Any, out: Any) -> None:
-    for i in range(3):
-        out[i] = 0.0
-        for k in range(3):
-            out[i] += rotation[k, i] * (vector[k] - origin[k])
-
-
-@numba.njit(cache=True)
-def _to_base(vector: Any, origin: Any, rotation: Any, out: Any) -> None:
-    for i in range(3):
-        out[i] = origin[i]
-        for k in range(3):
-            out[i] += rotation[i, k] * vector[k]
-
-
-@numba.njit(cache=True)
 def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any) -> None:
     """Fills the (H, 12) chunk ``out``: committed rows as they are, then the rule on the predicted state."""
     position, rotation = np.empty((2, 3)), np.empty((2, 3, 3))
@@ -117,25 +100,22 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
     cosine, sine = turn_between_bases(
         right[_AXIS : _AXIS + 3], right[_NORMAL:], left[_AXIS : _AXIS + 3], left[_NORMAL:]
     )
-    nowhere = np.zeros(3)
-    peg_in_hand, axis_in_hand, hole_in_hand = np.empty(3), np.empty(3), np.empty(3)
-    _to_hand(left[_PEG:], position[0], rotation[0], peg_in_hand)
-    _to_hand(left[_AXIS:], nowhere, rotation[0], axis_in_hand)
-    _to_hand(right[_HOLE:], position[1], rotation[1], hole_in_hand)
-    peg, axis, hole, hole_right = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    peg, hole, hole_right = left[_PEG : _PEG + 3].copy(), np.empty(3), right[_HOLE : _HOLE + 3].copy()
     start, start_right = left[_HOLE : _HOLE + 3], right[_HOLE : _HOLE + 3]
+    before, turned_from = np.empty((2, 3)), np.empty((2, 3, 3))
     action, gone = np.empty(12), np.empty(3)
     for row in range(len(out)):
-        _to_base(peg_in_hand, position[0], rotation[0], peg)
-        _to_base(axis_in_hand, nowhere, rotation[0], axis)
-        _to_base(hole_in_hand, position[1], rotation[1], hole_right)
         x, y = hole_right[0] - start_right[0], hole_right[1] - start_right[1]
         hole[0] = start[0] + cosine * x - sine * y
         hole[1] = start[1] + sine * x + cosine * y
         hole[2] = start[2] + hole_right[2] - start_right[2]
-        _decide(position, rotation, peg, axis, hole, hole_right, action)
+        _decide(rotation, peg, hole, hole_right, action)
         keep_committed(row, committed, num_committed, action)
         for i in range(12):
             out[row, i] = action[i]
+        before[:] = position
+        turned_from[:] = rotation
         for arm in range(2):
             predict_arm(action[6 * arm :], position[arm], rotation[arm], linear[arm], angular[arm], gone)
+        carry_point(peg, before[0], turned_from[0], position[0], rotation[0])
+        carry_point(hole_right, before[1], turned_from[1], position[1], rotation[1])
