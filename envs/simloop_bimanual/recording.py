@@ -1,4 +1,4 @@
-"""What the two-arm world records besides contacts: motion at the physics rate, joints and task at the control rate."""
+"""What the two-arm world records besides contacts: motion and joints at 500 Hz, the task at the control rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simloop.log import MOTION, Column, Columns, TableSchema
 from simloop_bimanual.contacts import CONTACTS_WITH_FORCES
 
 JOINTS = TableSchema(
-    description="One row a control period: both arms' joints, left arm first (seven joints each).",
+    description="One row a physics step: both arms' joints, left arm first (seven joints each).",
     columns=(
         Column(name="t_ns", dtype="int64", description="virtual instant"),
         Column(name="joint_position_rad", width=14),

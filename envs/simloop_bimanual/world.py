@@ -28,13 +28,14 @@ from simloop.world import (
     WorldSpec,
 )
 from simloop_bimanual.contacts import ContactRecorder
-from simloop_bimanual.kernel import gripper_jacobians, substep
+from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
 from simloop_bimanual.recording import TABLES, Rows, motion_columns
 from simloop_bimanual.reset import StartState
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
+from simloop_bimanual.stepping import Stepper
 from simloop_bimanual.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -144,9 +145,16 @@ class BimanualWorld(World):
             from simloop_bimanual.stock_controller import StockController
 
             self._stock = StockController(self._model, self._data)
-        num_points = len(self._spec.motion_points)
-        self._positions, self._velocities = Rows((num_points, 3), 6000), Rows((num_points, 3), 6000)
-        self._joints, self._progress = Rows((43,), 256), Rows((len(chosen.table.columns),), 256)
+        self._stepper = Stepper(
+            model=self._model,
+            data=self._data,
+            record=self._record,
+            task=self._task,
+            contacts=self._contacts,
+            physics_period_ns=PHYSICS_PERIOD_NS,
+            stock=self._stock,
+        )
+        self._progress = Rows((len(chosen.table.columns),), 256)
         self._motion_start_ns = 0
         self._action = np.zeros(space.size)
         self._is_new_action = False
@@ -155,28 +163,11 @@ class BimanualWorld(World):
         self._time_limit_ns = 0
         self._is_reset = False
         self._view: TwoArmView | None = None
-        self._step_arguments = self._views()
 
     @property
     def spec(self) -> WorldSpec:
         """The world's fixed properties."""
         return self._spec
-
-    def _views(self) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:
-        """Views of MjData that the kernel reads; they stay valid as long as the data lives."""
-        d = self._data
-        return (
-            d.qpos,
-            d.qvel,
-            d.site_xpos,
-            d.site_xmat,
-            d.cdof,
-            d.subtree_com,
-            d.qM,
-            d.qfrc_bias,
-            d.ctrl,
-            d.xpos,
-        )
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Places arms and objects.
@@ -204,12 +195,17 @@ class BimanualWorld(World):
         self._is_reset = True
         self._contacts.clear()
         self._links.clear()
-        for rows in (self._positions, self._velocities, self._joints, self._progress):
-            rows.take()
+        self._stepper.clear()
+        self._progress.take()
         self._judge()
 
     def advance(self, until_ns: int) -> None:
-        """Steps the physics; at every whole control period the task is judged and joints are recorded."""
+        """Steps the physics; at every whole control period the task is judged.
+
+        Raises:
+            ValueError: The instant is past or not a multiple of the physics period.
+            WorldError: The world was not reset, or its physics diverged.
+        """
         if not self._is_reset:
             raise WorldError("advance was called before reset; call reset(scenario, seed) first.")
         if until_ns % PHYSICS_PERIOD_NS or until_ns < self._now_ns:
@@ -223,46 +219,13 @@ class BimanualWorld(World):
                 self._judge()
 
     def _step(self, until_ns: int) -> None:
-        model, data, record = self._model.mj_model, self._data, self._record
-        step1, step2, observe = self._mujoco.mj_step1, self._mujoco.mj_step2, self._contacts.observe
         count = (until_ns - self._now_ns) // PHYSICS_PERIOD_NS
         if count == 0:
             return
-        number = self._now_ns // PHYSICS_PERIOD_NS
-        positions, velocities = self._positions.reserve(count), self._velocities.reserve(count)
-        first = self._positions.count
-        action, arguments = self._action, self._step_arguments
-        is_period_start = self._now_ns % CONTROL_PERIOD_NS == 0
-        drive = self._task.drive if self._task.is_driven else None
-        for i in range(count):
-            if drive is not None:
-                drive(data, (number + i) * PHYSICS_PERIOD_NS)
-            step1(model, data)
-            substep(
-                record, action, self._is_new_action, *arguments, positions[first + i], velocities[first + i]
-            )
-            if self._stock is not None:
-                self._stock.write_torques(action, is_new_action=self._is_new_action)
-            self._is_new_action = False
-            if is_period_start:
-                self._record_joints()
-                is_period_start = False
-            step2(model, data)
-            observe(data, number + i)
-        self._contacts.collect()
-        self._positions.count += count
-        self._velocities.count += count
+        first, is_new_action = self._now_ns // PHYSICS_PERIOD_NS, self._is_new_action
+        self._is_new_action, self._has_fresh_kinematics = False, False
+        self._stepper.run(self._action, is_new_action=is_new_action, first=first, count=count)
         self._now_ns = until_ns
-        self._has_fresh_kinematics = False
-
-    def _record_joints(self) -> None:
-        c, data = self._record[0], self._data
-        row = np.empty(43)
-        row[0] = self._now_ns
-        row[1:15] = data.qpos[c["arm_qpos"].reshape(-1)]
-        row[15:29] = data.qvel[c["arm_dof"].reshape(-1)]
-        row[29:43] = data.ctrl[c["arm_actuator"].reshape(-1)]
-        self._joints.append(row)
 
     def _refresh(self) -> None:
         """Brings positions and Jacobians up to the present instant; the next physics step computes the same again."""
@@ -323,19 +286,19 @@ class BimanualWorld(World):
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows of ``motion``, ``contacts``, ``joints``, ``links`` and ``task``."""
-        positions, velocities = self._positions.take(), self._velocities.take()
+        positions, velocities = self._stepper.positions.take(), self._stepper.velocities.take()
         t_ns = self._motion_start_ns + PHYSICS_PERIOD_NS * np.arange(len(positions), dtype=np.int64)
         self._motion_start_ns = self._now_ns
         is_over = self._task.outcome.state is not OutcomeState.RUNNING or self._now_ns >= self._time_limit_ns
-        joints, task = self._joints.take(), self._progress.take()
+        joints, task = self._stepper.joints.take(), self._progress.take()
         return {
             "motion": motion_columns(t_ns, positions, velocities),
             "contacts": self._contacts.drain(self._now_ns // PHYSICS_PERIOD_NS, is_over=is_over),
             "joints": {
-                "t_ns": joints[:, 0].astype(np.int64),
-                "joint_position_rad": joints[:, 1:15],
-                "joint_velocity_radps": joints[:, 15:29],
-                "joint_torque_nm": joints[:, 29:43],
+                "t_ns": t_ns,
+                "joint_position_rad": joints[:, :14],
+                "joint_velocity_radps": joints[:, 14:28],
+                "joint_torque_nm": joints[:, 28:],
             },
             "links": self._links.drain(),
             "task": {

@@ -130,7 +130,7 @@ def test_a_singular_pose_gives_finite_torques(
         data.qpos[record[0]["arm_qpos"][arm]] = 0.0  # the stretched-out arm
     mujoco.mj_step1(world._model.mj_model, data)
     positions, velocities = np.zeros((3, 3)), np.zeros((3, 3))
-    substep(record, np.ones(14), True, *world._step_arguments, positions, velocities)
+    substep(record, np.ones(14), True, *world._stepper._views, positions, velocities)
     limits = world._model.mj_model.actuator_ctrlrange
     assert np.isfinite(data.ctrl).all()
     assert (data.ctrl >= limits[:, 0]).all() and (data.ctrl <= limits[:, 1]).all()
