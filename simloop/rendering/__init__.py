@@ -18,20 +18,23 @@ Example:
 from simloop.rendering import camera_frames, primitives
 from simloop.rendering.camera import Camera
 from simloop.rendering.image import BACKGROUND_ID, RangeScan, RenderedImage
-from simloop.rendering.lighting import Background, Light
+from simloop.rendering.lighting import Background, Lamp, Light
 from simloop.rendering.mesh import LevelOfDetail, Mesh
 from simloop.rendering.scene import Scene
+from simloop.rendering.texture import Texture
 
 __all__ = [
     "BACKGROUND_ID",
     "Background",
     "Camera",
+    "Lamp",
     "LevelOfDetail",
     "Light",
     "Mesh",
     "RangeScan",
     "RenderedImage",
     "Scene",
+    "Texture",
     "camera_frames",
     "primitives",
 ]

@@ -17,7 +17,7 @@ class Instances(NamedTuple):
         rotation: (num_instances, 3, 3) float64, world from mesh.
         scale: (num_instances, 3) float64, along the axes of the mesh frame.
         is_visible: (num_instances,) uint8.
-        has_colour: (num_instances,) uint8, whether `colour` replaces the colours of the mesh.
+        has_colour: (num_instances,) uint8, 1 where `colour` replaces the mesh's colours, 2 where it multiplies them.
         colour: (num_instances, 3) float32.
         semantic: (num_instances,) int32.
         instance: (num_instances,) int32.

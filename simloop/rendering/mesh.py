@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simloop.errors import ParameterError
 from simloop.rendering.clusters import MeshClusters, cluster_mesh
+from simloop.rendering.texture import Texture
 
 _GREY = (0.7, 0.7, 0.7)
 
@@ -28,6 +29,8 @@ class Mesh:
         is_double_sided: Whether the backs of the faces are drawn too.
         is_emissive: Whether the colours are shown as they are, without light (lamps, screens).
         smooth: Whether the light is computed from blended vertex normals; else each face is flat.
+        texture: A picture that multiplies the colours, or None.
+        texture_coordinates: (num_vertices, 2) float64, where 1 is the width or height of the picture, or None.
         levels_of_detail: Coarser stand-ins, finest first.
     """
 
@@ -41,6 +44,8 @@ class Mesh:
         "is_emissive",
         "levels_of_detail",
         "smooth",
+        "texture",
+        "texture_coordinates",
         "vertex_colours_rgb",
         "vertices_m",
     )
@@ -57,6 +62,8 @@ class Mesh:
         vertex_colours_rgb: npt.ArrayLike | None = None,
         levels_of_detail: Sequence[LevelOfDetail] = (),
         face_semantics: npt.ArrayLike | None = None,
+        texture: Texture | None = None,
+        texture_coordinates: npt.ArrayLike | None = None,
     ) -> None:
         """Check and copy the arrays.
 
@@ -70,6 +77,8 @@ class Mesh:
             vertex_colours_rgb: (num_vertices, 3), each 0..1, or None.
             levels_of_detail: Coarser stand-ins with strictly decreasing `below_diameter_px`.
             face_semantics: (num_faces,) integers, -1 for the instance's class, or None for that everywhere.
+            texture: A picture that multiplies the colours.
+            texture_coordinates: (num_vertices, 2), finite; needed with a texture, and with it only.
 
         Raises:
             ParameterError: A shape, an index or a colour is not as described.
@@ -88,6 +97,8 @@ class Mesh:
         self.face_semantics = (
             None if face_semantics is None else _checked_semantics(face_semantics, len(self.faces))
         )
+        self.texture = texture
+        self.texture_coordinates = _checked_coordinates(texture, texture_coordinates, len(self.vertices_m))
         self.is_double_sided = is_double_sided
         self.is_emissive = is_emissive
         self.smooth = smooth
@@ -100,6 +111,7 @@ class Mesh:
             raise ParameterError(msg)
         for array in (
             self.vertices_m, self.faces, self.face_colours_rgb, self.vertex_colours_rgb, self.face_semantics,
+            self.texture_coordinates,
         ):  # fmt: skip
             if array is not None:
                 array.setflags(write=False)
@@ -108,7 +120,7 @@ class Mesh:
     def clusters(self) -> MeshClusters:
         """The faces grouped for culling; computed at first use and kept."""
         if self._clusters is None:
-            is_plain = not self.smooth and self.vertex_colours_rgb is None
+            is_plain = not self.smooth and self.vertex_colours_rgb is None and self.texture is None
             self._clusters = cluster_mesh(
                 self.vertices_m, self.faces, is_welded=is_plain and not self._is_deformable
             )
@@ -125,6 +137,8 @@ class Mesh:
             smooth=self.smooth,
             vertex_colours_rgb=self.vertex_colours_rgb,
             face_semantics=self.face_semantics,
+            texture=self.texture,
+            texture_coordinates=self.texture_coordinates,
         )
         copy._is_deformable = True
         return copy
@@ -228,3 +242,18 @@ def _checked_semantics(classes: npt.ArrayLike, num_faces: int) -> npt.NDArray[np
         )
         raise ParameterError(msg)
     return array.astype(np.int32)
+
+
+def _checked_coordinates(
+    texture: Texture | None, coordinates: npt.ArrayLike | None, num_vertices: int
+) -> npt.NDArray[np.float64] | None:
+    if texture is None and coordinates is None:
+        return None
+    array = np.array(0.0 if coordinates is None else coordinates, dtype=np.float64)
+    if texture is None or array.shape != (num_vertices, 2) or not np.isfinite(array).all():
+        msg = (
+            f"A texture needs finite texture_coordinates of shape ({num_vertices}, 2), and they need a texture; got "
+            f"shape {array.shape} {'without' if texture is None else 'with'} a texture."
+        )
+        raise ParameterError(msg)
+    return array

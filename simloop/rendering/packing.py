@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from simloop.rendering.clusters import ClusterBounds, cluster_bounds
 from simloop.rendering.mesh import Mesh, vertex_normals
+from simloop.rendering.texture import Texture
 
 IS_DOUBLE_SIDED = 1
 IS_EMISSIVE = 2
 IS_SMOOTH = 4
 HAS_VERTEX_COLOURS = 8
+HAS_TEXTURE = 16
 
 
 class Geometry(NamedTuple):
@@ -26,6 +28,7 @@ class Geometry(NamedTuple):
         vertices_m: (3, num_vertices) float32, relative to the centre of their level.
         normals: (num_vertices, 3) float32, or (0, 3) when no level is smooth.
         vertex_colours: (num_vertices, 3) float32, or (0, 3) when no level has vertex colours.
+        vertex_textures: (num_vertices, 2) float32 texture coordinates, or (0, 2) when no level has a texture.
         face_corners: (num_faces, 3) uint8, indices into the vertices of the face's cluster.
         face_colours: (num_faces, 3) float32.
         face_semantic: (num_faces,) int32, class of the face, -1 for the instance's.
@@ -38,7 +41,13 @@ class Geometry(NamedTuple):
         level_cluster_start: (num_levels + 1,) int64.
         level_centre_m: (num_levels, 3) float64, in the mesh frame.
         level_limit_px: (num_levels,) float64, the level is meant for meshes that appear smaller than this.
-        level_flags: (num_levels,) int64, sum of IS_DOUBLE_SIDED, IS_EMISSIVE, IS_SMOOTH, HAS_VERTEX_COLOURS.
+        level_flags: (num_levels,) int64, sum of IS_DOUBLE_SIDED, IS_EMISSIVE, IS_SMOOTH, HAS_VERTEX_COLOURS,
+            HAS_TEXTURE.
+        level_texture: (num_levels,) int32, -1 for none.
+        texture_start: (num_textures + 1,) int64, first of each texture's pictures, largest first.
+        picture_start: (num_pictures + 1,) int64, first texel of each picture; a picture is square, its edge a power of
+            two.
+        texels: (num_texels, 3) uint8.
         mesh_level_start: (num_meshes + 1,) int64.
         mesh_sphere: (num_meshes, 4) float64, centre in the mesh frame and radius, around all levels.
     """
@@ -46,6 +55,7 @@ class Geometry(NamedTuple):
     vertices_m: npt.NDArray[np.float32]
     normals: npt.NDArray[np.float32]
     vertex_colours: npt.NDArray[np.float32]
+    vertex_textures: npt.NDArray[np.float32]
     face_corners: npt.NDArray[np.uint8]
     face_colours: npt.NDArray[np.float32]
     face_semantic: npt.NDArray[np.int32]
@@ -59,6 +69,10 @@ class Geometry(NamedTuple):
     level_centre_m: npt.NDArray[np.float64]
     level_limit_px: npt.NDArray[np.float64]
     level_flags: npt.NDArray[np.int64]
+    level_texture: npt.NDArray[np.int32]
+    texture_start: npt.NDArray[np.int64]
+    picture_start: npt.NDArray[np.int64]
+    texels: npt.NDArray[np.uint8]
     mesh_level_start: npt.NDArray[np.int64]
     mesh_sphere: npt.NDArray[np.float64]
 
@@ -83,10 +97,13 @@ def pack_meshes(meshes: Sequence[Mesh]) -> Geometry:
     cluster_vertex_start = _chained([group.vertex_start for group in clusters])
     has_normals = any(level.smooth for level in levels)
     has_colours = any(level.vertex_colours_rgb is not None for level in levels)
+    textures = list(dict.fromkeys(level.texture for level in levels if level.texture is not None))
+    pictures = [picture for texture in textures for picture in texture.levels]
     geometry = Geometry(
         vertices_m=np.empty((3, vertex_counts.sum()), dtype=np.float32),
         normals=np.zeros((vertex_counts.sum() if has_normals else 0, 3), dtype=np.float32),
         vertex_colours=np.zeros((vertex_counts.sum() if has_colours else 0, 3), dtype=np.float32),
+        vertex_textures=np.zeros((vertex_counts.sum() if textures else 0, 2), dtype=np.float32),
         face_corners=np.concatenate([group.face_corners for group in clusters]),
         face_colours=np.concatenate(
             [level.face_colours_rgb[group.face_order] for level, group in zip(levels, clusters, strict=True)]
@@ -104,6 +121,10 @@ def pack_meshes(meshes: Sequence[Mesh]) -> Geometry:
         level_centre_m=np.empty((len(levels), 3)),
         level_limit_px=np.array(limits_px),
         level_flags=np.array([_flags(level) for level in levels], dtype=np.int64),
+        level_texture=np.array([_texture_index(level, textures) for level in levels], dtype=np.int32),
+        texture_start=_starts([len(texture.levels) for texture in textures]),
+        picture_start=_starts([picture.shape[0] * picture.shape[1] for picture in pictures]),
+        texels=np.concatenate([np.empty((0, 3), dtype=np.uint8), *(p.reshape(-1, 3) for p in pictures)]),
         mesh_level_start=mesh_level_start,
         mesh_sphere=np.empty((len(meshes), 4)),
     )
@@ -152,6 +173,8 @@ def _write_level(
         geometry.normals[vertices] = vertex_normals(vertices_m, mesh.faces)[group.source_vertex]
     if mesh.vertex_colours_rgb is not None:
         geometry.vertex_colours[vertices] = mesh.vertex_colours_rgb[group.source_vertex]
+    if mesh.texture_coordinates is not None:
+        geometry.vertex_textures[vertices] = mesh.texture_coordinates[group.source_vertex]
     geometry.cluster_sphere[clusters, :3] = bounds.centre_m
     geometry.cluster_sphere[clusters, 3] = bounds.radius_m
     geometry.cluster_cone[clusters, :3] = bounds.cone_axis
@@ -179,7 +202,12 @@ def _flags(mesh: Mesh) -> int:
         + IS_EMISSIVE * mesh.is_emissive
         + IS_SMOOTH * mesh.smooth
         + HAS_VERTEX_COLOURS * (mesh.vertex_colours_rgb is not None)
+        + HAS_TEXTURE * (mesh.texture is not None)
     )
+
+
+def _texture_index(mesh: Mesh, textures: Sequence[Texture]) -> int:
+    return -1 if mesh.texture is None else textures.index(mesh.texture)
 
 
 def _starts(counts: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -11,12 +11,12 @@ from simloop.errors import ParameterError, UnknownNameError
 from simloop.rendering.camera import Camera
 from simloop.rendering.image import BACKGROUND_ID, OUTPUTS, RangeScan, RenderedImage
 from simloop.rendering.instances import empty_instances, first_rows, grown
-from simloop.rendering.lighting import Background, Light, checked_rgb
+from simloop.rendering.lighting import Background, Lamp, Light, checked_rgb
 from simloop.rendering.mesh import Mesh
 from simloop.rendering.packing import Geometry, move_vertices, pack_meshes
 from simloop.rendering.raster_kernel import rasterise
 from simloop.rendering.scan_kernel import scan
-from simloop.rendering.shade_kernel import shade
+from simloop.rendering.shade_kernel import TINTED, shade
 from simloop.rendering.view import View, Visibility, empty_visibility, view_of
 
 _FIRST_CAPACITY = 64
@@ -32,6 +32,7 @@ class Scene:
     Attributes:
         background: What is seen where no surface is; may be replaced at any time.
         light: The light; may be replaced at any time.
+        lamps: Further lights; may be replaced at any time.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Scene:
             background = Background.uniform(background)
         self.background = background
         self.light = Light() if light is None else light
+        self.lamps: Sequence[Lamp] = ()
         self._is_culling = is_culling
         self._meshes: list[Mesh] = []
         self._mesh_index: dict[Mesh, int] = {}
@@ -64,27 +66,33 @@ class Scene:
         self._table = empty_instances(_FIRST_CAPACITY)
         self._geometry: Geometry | None = None
         self._moved_vertices: dict[int, npt.NDArray[np.float64]] = {}
-        self._buffers: dict[tuple[int, int], Visibility] = {}
+        self._opacities: dict[int, float] = {}
+        self._buffers: dict[tuple[int, int, bool], Visibility] = {}
 
     @property
     def num_instances(self) -> int:
         """Number of instances; handles run from 0 to one below it."""
         return self._num_instances
 
-    def add(self, mesh: Mesh, *, semantic: int = 0, instance: int = 0) -> int:
+    def add(self, mesh: Mesh, *, semantic: int = 0, instance: int = 0, opacity: float = 1.0) -> int:
         """Add an instance at the world's origin, unrotated.
 
         Args:
             mesh: Its shape; the same Mesh object may be added any number of times and is stored once.
             semantic: Class in the semantic image, >= 0.
             instance: Id in the instance image, >= 0; several instances may share one (the parts of a car).
+            opacity: Below 1 the instance covers only that share of an image's samples, rounded, so that an RGB image
+                with supersampling shows what is behind it; otherwise it is drawn from one half on, as in depth and ids.
 
         Returns:
             The handle: 0 for the first instance, then counting up.
 
         Raises:
-            ParameterError: An id is negative (-1 means "no surface").
+            ParameterError: An id is negative (-1 means "no surface"), or the opacity is not above 0 and up to 1.
         """
+        if not 0.0 < opacity <= 1.0:
+            msg = f"opacity must be above 0 and up to 1, got {opacity}."
+            raise ParameterError(msg)
         if semantic < 0 or instance < 0:
             msg = f"semantic and instance must be >= 0 (-1 means no surface), got {semantic} and {instance}."
             raise ParameterError(msg)
@@ -95,6 +103,8 @@ class Scene:
         self._table.mesh[handle] = self._index_of(mesh)
         self._table.semantic[handle] = semantic
         self._table.instance[handle] = instance
+        if opacity < 1.0:
+            self._opacities[handle] = opacity
         return handle
 
     def set_pose(
@@ -190,6 +200,21 @@ class Scene:
         self._table.has_colour[handle] = colour_rgb is not None
         if colour_rgb is not None:
             self._table.colour[handle] = checked_rgb(colour_rgb, "colour_rgb")
+
+    def set_tint(self, handle: int, factors_rgb: npt.ArrayLike | None) -> None:
+        """Multiply the mesh's colours and texture for one instance, or None for the mesh's colours again.
+
+        Raises:
+            ParameterError: Unknown handle, or not three finite factors of 0 or more.
+        """
+        self._check_handle(handle)
+        self._table.has_colour[handle] = 0 if factors_rgb is None else TINTED
+        if factors_rgb is not None:
+            factors = _finite(factors_rgb, (3,), "factors_rgb")
+            if bool((factors < 0.0).any()):
+                msg = f"factors_rgb must be 0 or more, got {factors.tolist()}."
+                raise ParameterError(msg)
+            self._table.colour[handle] = factors
 
     def set_vertices(self, handle: int, vertices_m: npt.ArrayLike) -> None:
         """Deform one instance (cloth); other instances of the same mesh keep their shape.
@@ -318,15 +343,11 @@ class Scene:
             geometry, instances, position, rotation, float(max_range_m), elevations, float(azimuth_start_rad),
             float(step_rad), range_m, cosine, face, instance,
         )  # fmt: skip
-        colours = (
-            np.where(
-                instances.has_colour[instance, None] > 0,
-                instances.colour[instance],
-                geometry.face_colours[face],
-            )
-            if self._num_instances
-            else np.zeros((*shape, 3))
-        )
+        colours = np.zeros((*shape, 3))
+        if self._num_instances:
+            own, how = instances.colour[instance], instances.has_colour[instance, None]
+            colours = np.where(how == 1, own, geometry.face_colours[face])
+            colours = np.where(how == TINTED, np.minimum(colours * own, np.float32(1.0)), colours)
         return RangeScan(
             range_m=range_m,
             cosine=cosine,
@@ -345,20 +366,58 @@ class Scene:
 
     def _seen(self, camera: Camera, view: View, supersampling: int) -> Visibility:
         """Rasterise into the buffers kept for this image size."""
-        shape = (camera.height_px * supersampling, camera.width_px * supersampling)
-        seen = self._buffers.get(shape)
-        if seen is None:
-            seen = self._buffers[shape] = empty_visibility(*shape)
-        rasterise(self._packed(), first_rows(self._table, self._num_instances), view, seen)
+        seen = self._buffer(camera.height_px * supersampling, camera.width_px * supersampling)
+        instances = first_rows(self._table, self._num_instances)
+        if not self._opacities:
+            rasterise(self._packed(), instances, view, seen)
+            return seen
+        is_solid = instances.is_visible.copy()
+        for handle, opacity in self._opacities.items():
+            if supersampling > 1 or opacity < 0.5:
+                is_solid[handle] = 0
+        rasterise(self._packed(), instances._replace(is_visible=is_solid), view, seen)
+        if supersampling > 1:
+            self._add_see_through(camera, view, supersampling, seen)
         return seen
+
+    def _add_see_through(self, camera: Camera, view: View, supersampling: int, seen: Visibility) -> None:
+        """Draw what can be seen through into some of the samples of every pixel, others for each instance."""
+        s = supersampling
+        instances = first_rows(self._table, self._num_instances)
+        is_drawn = np.zeros((s * s, self._num_instances), dtype=np.uint8)
+        for number, (handle, opacity) in enumerate(self._opacities.items()):
+            for sample in range(max(1, round(opacity * s * s))):
+                is_drawn[(number + sample) % (s * s), handle] = instances.is_visible[handle]
+        part = self._buffer(camera.height_px, camera.width_px, is_part=True)
+        for sample in range(s * s):
+            if not is_drawn[sample].any():
+                continue
+            row, column = divmod(sample, s)
+            coarse = view._replace(
+                fx=view.fx / s,
+                fy=view.fy / s,
+                cx=(view.cx - 0.5 - column) / s + 0.5,
+                cy=(view.cy - 0.5 - row) / s + 0.5,
+            )
+            rasterise(self._packed(), instances._replace(is_visible=is_drawn[sample]), coarse, part)
+            is_nearer = part.inverse_depth > seen.inverse_depth[row::s, column::s]
+            for target, source in zip(seen, part, strict=True):
+                np.copyto(target[row::s, column::s], source, where=is_nearer)
+
+    def _buffer(self, height: int, width: int, *, is_part: bool = False) -> Visibility:
+        key = (height, width, is_part)
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            buffer = self._buffers[key] = empty_visibility(height, width)
+        return buffer
 
     def _coloured(
         self, camera: Camera, view: View, supersampling: int, samples: Visibility
     ) -> npt.NDArray[np.uint8]:
         rgb = np.empty((camera.height_px, camera.width_px, 3), dtype=np.uint8)
         instances = first_rows(self._table, self._num_instances)
-        light, background = self.light.packed(), self.background.packed()
-        shade(self._packed(), instances, view, light, background, supersampling, samples, rgb)
+        light = np.concatenate([self.light.packed(), *(lamp.packed(view.position_m) for lamp in self.lamps)])
+        shade(self._packed(), instances, view, light, self.background.packed(), supersampling, samples, rgb)
         return rgb
 
     def _packed(self) -> Geometry:
