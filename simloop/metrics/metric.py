@@ -14,6 +14,9 @@ from simloop.log import EpisodeLog
 MISSING_TABLE = "the log has no table"
 """How the reason begins when a metric is for another world."""
 
+MOTION_TABLES = ("world.motion", "world.joints", "world.links")
+"""Tables of how things moved."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
@@ -46,6 +49,7 @@ class Metric(ABC):
         tables: Tables of the log that it reads; without them the value is not valid.
         higher_is_better: Direction, or None if there is none.
         thresholds: Values that a reader compares with, by a short name with its source; reports draw them.
+        is_motion: Set for a metric of motion that reads none of ``MOTION_TABLES``, such as one of the actions alone.
     """
 
     name: str
@@ -55,6 +59,13 @@ class Metric(ABC):
     tables: tuple[str, ...] = ()
     higher_is_better: bool | None = None
     thresholds: ClassVar[Mapping[str, float]] = MappingProxyType({})
+
+    is_motion: ClassVar[bool] = False
+
+    @property
+    def is_about_motion(self) -> bool:
+        """Whether it judges how something moved: it says so, or reads one of ``MOTION_TABLES``."""
+        return self.is_motion or any(table in MOTION_TABLES for table in self.tables)
 
     def evaluate(self, log: EpisodeLog) -> MetricValue:
         """Returns the value, or an invalid one with its reason when the log lacks a table."""

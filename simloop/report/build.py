@@ -11,6 +11,7 @@ from typing import Any
 
 from simloop.preventability import ArmLabels, label_rows
 from simloop.report.cells import Rows, is_judged, is_success, shared_rows
+from simloop.report.contact_table import CONTACTS_NAME, Contacts, contacts_csv, read_contacts
 from simloop.report.heat_map import HeatMap, heat_maps
 from simloop.report.heat_map_svg import figure_svg as heat_map_svg
 from simloop.report.junit import build_junit
@@ -54,6 +55,8 @@ class ReportFiles:
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
+    Where anything touched anything also ``contacts.csv``, one line a cell and pair of classes.
+
     With reference agents also ``labels.csv``, one line a labelled case; where two parameters vary also
     ``heat_map_1.svg`` and so on, one an arm that is judged. For a sweep also ``sweep.svg`` (``sweep_1.svg`` and so on
     for several scenarios or agents), ``sweep.csv``, ``sweep.parquet`` and the CSV files of what else it found.
@@ -81,7 +84,9 @@ def build_report(run_dir: Path) -> ReportFiles:
         else heat_maps(rows, labels, store.manifest.reference, store.manifest.heat_map)
     )
     _write_label_files(store, rows, labels, maps)
-    write_atomically(page, build_page(store, rows, verdict, swept, labels, maps).encode())
+    contacts = read_contacts(store, rows)
+    _write_contacts(store, contacts)
+    write_atomically(page, build_page(store, rows, verdict, contacts, swept, labels, maps).encode())
     videos = _write_videos(store, rows)
     _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
     return ReportFiles(
@@ -103,6 +108,13 @@ def _write_label_files(
         write_atomically(store.path / LABELS_NAME, labels_csv(rows, labels).encode())
     for number, heat_map in enumerate([m for m in maps if not m.is_reference], 1):
         write_atomically(store.path / f"heat_map_{number}.svg", heat_map_svg(heat_map).encode())
+
+
+def _write_contacts(store: RunStore, contacts: Contacts) -> None:
+    path = store.path / CONTACTS_NAME
+    path.unlink(missing_ok=True)
+    if contacts.pairs:
+        write_atomically(path, contacts_csv(contacts).encode())
 
 
 def _write_figures(store: RunStore, groups: Sequence[SweepGroup]) -> None:

@@ -1,4 +1,4 @@
-"""Distributions of the metrics that have thresholds: how many episodes came how near, scenario by scenario."""
+"""Cumulative distributions of metrics, scenario by scenario, with the thresholds of those that have some."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CriticalityPanel:
     Attributes:
         title: Metric and scenario.
         svg: The chart.
-        shares: In words: the share of each agent's episodes beyond each threshold.
+        shares: In words: the share of each agent's episodes beyond each threshold; without thresholds, quantiles.
     """
 
     title: str
@@ -48,11 +48,11 @@ class CriticalityPanel:
 def criticality_panels(
     rows: Rows, thresholds: Mapping[str, Mapping[str, Any]], agents: Sequence[str]
 ) -> list[CriticalityPanel]:
-    """Returns a panel for each scenario and metric with thresholds whose values differ.
+    """Returns a panel for each scenario and metric whose values differ.
 
     Args:
         rows: Rows of a run.
-        thresholds: ``Manifest.metric_thresholds``.
+        thresholds: By metric what ``Manifest.metric_thresholds`` holds; ``limits`` may be empty.
         agents: Names of all agents of the run; their order picks the colours.
     """
     scenarios: dict[str, dict[str, list[Mapping[str, object]]]] = {}
@@ -73,9 +73,7 @@ def _panel(
 ) -> CriticalityPanel:
     limits: Mapping[str, float] = facts["limits"]
     every = np.concatenate(list(values.values()))
-    largest = max(limits.values())
-    low = min(0.0, float(every.min()))
-    high = max(min(float(np.percentile(every, _TAIL)), _BEYOND * largest), 1.2 * largest)
+    low, high = _span(every, limits)
     top = _TOP + _LINE * len(limits)
     span_x, span_y = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     height = top + span_y + _BOTTOM
@@ -117,7 +115,9 @@ def _panel(
         parts.append(f'<g class="series {colour}"><title>{text}</title><path class="ecdf" d="{path}"/></g>')
     is_low_critical, word = facts["higher_is_better"], "below" if facts["higher_is_better"] else "above"
     shares = tuple(
-        f"{agent}: "
+        f"{agent}: " + _quantiles(sample)
+        if not limits
+        else f"{agent}: "
         + ", ".join(
             f"{np.mean(sample < limit if is_low_critical else sample > limit):.1%} {word} {limit:g}"
             for limit in limits.values()
@@ -125,6 +125,21 @@ def _panel(
         for agent, sample in values.items()
     )
     return CriticalityPanel(title=", ".join(names), svg="".join([*parts, "</svg>"]), shares=shares)
+
+
+def _span(every: FloatArray, limits: Mapping[str, float]) -> tuple[float, float]:
+    """Returns the ends of the axis; without thresholds those of nearly all values."""
+    if not limits:
+        low, high = (float(v) for v in np.percentile(every, (100.0 - _TAIL, _TAIL)))
+        return (low, high) if high > low else (float(every.min()), float(every.max()))
+    largest = max(limits.values())
+    high = max(min(float(np.percentile(every, _TAIL)), _BEYOND * largest), 1.2 * largest)
+    return min(0.0, float(every.min())), high
+
+
+def _quantiles(sample: FloatArray) -> str:
+    low, middle, high = (float(v) for v in np.percentile(sample, (5.0, 50.0, 95.0)))
+    return f"median {middle:.3g}, 5 to 95 % {low:.3g} to {high:.3g}, n = {len(sample)}"
 
 
 def _steps(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
+from simloop.report.arms import arms_view
 from simloop.report.scene import Scene, read_scene
 from simloop.traces import Trace, TraceFunction, read_traces
 
@@ -96,6 +97,8 @@ def _scene_view(scene: Scene) -> dict[str, Any]:
             }
             for signal in scene.signals
         ]
+    elif scene.arms is not None:
+        view["arms"] = arms_view(scene.arms)
     else:
         view["points"] = [
             {"name": name, **{axis: _plain(track[:, i], 4) for i, axis in enumerate("xyz")}}

@@ -16,7 +16,8 @@ from simloop.plugins import load_traces
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
 from simloop.report.cells import CELL_COLUMNS, Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
-from simloop.report.criticality import criticality_panels
+from simloop.report.contact_table import MAX_LOGS, Contacts, contact_tables
+from simloop.report.criticality import CriticalityPanel, criticality_panels
 from simloop.report.episode_view import episode_view
 from simloop.report.heat_map import HeatMap
 from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
@@ -25,6 +26,7 @@ from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
+from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus
 from simloop.store.run_store import RunStore
 from simloop.sweep.results import SweepResult
@@ -33,9 +35,10 @@ MAX_EMBEDDED_FAILURES = 20
 MAX_EMBEDDED = 44
 MAX_EMBEDDED_BYTES = 2_500_000
 MAX_LISTED = 4_000
+NUM_OPEN_MOTION = 9
 MAX_TRACE_CHARACTERS = 6_000
 _LIST_COLUMNS = ("episode", "status", "reason", "scenario", "agent", "timing", "strategy", "seed", "label")
-_SCRIPTS = ("start", "pictures", "timeline", "traces", "heat", "episode", "list")
+_SCRIPTS = ("start", "pictures", "arms", "timeline", "traces", "heat", "episode", "list")
 """Parts of the page's script, in one scope."""
 _OPEN_METRICS = (
     "min_ttc_s",
@@ -162,6 +165,7 @@ def build_page(
     store: RunStore,
     rows: Rows,
     verdict: Verdict,
+    contacts: Contacts,
     swept: SweepResult | None = None,
     arms: Sequence[ArmLabels] = (),
     maps: Sequence[HeatMap] = (),
@@ -196,10 +200,12 @@ def build_page(
         fails=preventable_fails(rows, labels),
         max_fails=MAX_FAILS_SHOWN,
         maps=[_map_view(heat_map, number) for number, heat_map in enumerate(maps)],
-        criticality=[
-            {"title": p.title, "svg": Markup(p.svg), "shares": p.shares}
-            for p in criticality_panels(rows, manifest.metric_thresholds, agents)
-        ],
+        criticality=_panels(criticality_panels(rows, manifest.metric_thresholds, agents)),
+        motion=_panels(criticality_panels(rows, _without_limits(manifest), agents)),
+        contacts=contact_tables(contacts),
+        num_left_out=contacts.num_left_out,
+        max_contact_logs=MAX_LOGS,
+        num_open_motion=NUM_OPEN_MOTION,
         sweep=None if swept is None else _sweep_groups(swept),
         has_latency=len({(r["timing"], r["strategy"]) for r in rows}) > 1,
         latency=[]
@@ -221,6 +227,16 @@ def build_page(
             }
         ),
     )
+
+
+def _panels(panels: Sequence[CriticalityPanel]) -> list[dict[str, Any]]:
+    return [{"title": p.title, "svg": Markup(p.svg), "shares": p.shares} for p in panels]
+
+
+def _without_limits(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The motion metrics that are not shown with their thresholds already."""
+    names = [name for name in manifest.motion_metrics if name not in manifest.metric_thresholds]
+    return {name: {"limits": {}, "higher_is_better": True} for name in names}
 
 
 def _map_view(heat_map: HeatMap, number: int) -> dict[str, Any]:

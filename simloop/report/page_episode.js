@@ -69,6 +69,7 @@ addEventListener("keydown", (event) => {
   const moves = { ArrowLeft: -shown.log.period, ArrowRight: shown.log.period, Home: -Infinity, End: Infinity };
   if (event.key === " ") setPlaying(!playing);
   else if (event.key === "+" || event.key === "=") { zoom = Math.min(zoom * 2, 64); draw(); }
+  else if ((event.key === "[" || event.key === "]") && hasArms()) lookFrom(event.key === "[" ? -0.15 : 0.15, 0);
   else if (event.key === "-") { zoom = Math.max(zoom / 2, 1); draw(); }
   else if (event.key in moves) { now = Math.min(Math.max(now + moves[event.key], 0), shown.end); draw(); }
   else return;

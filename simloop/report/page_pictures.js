@@ -24,7 +24,8 @@ function mix(values, f) {
 function drawScene(canvas, scene, t, compact) {
   const [g, width, height] = fit(canvas);
   if (!scene) { g.fillStyle = color("--soft"); g.fillText("This world records nothing that can be drawn.", 16, 26); return; }
-  if (scene.actors) drawRoadScene(g, width, height, scene, t, compact);
+  if (scene.arms) drawArmScene(g, width, height, scene, t, compact);
+  else if (scene.actors) drawRoadScene(g, width, height, scene, t, compact);
   else drawPointScene(g, width, height, scene, t, compact);
 }
 function drawRoadScene(g, width, height, scene, t, compact) {

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
+from simloop.report.arms import LINKS_TABLE, ArmScene, read_arms
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,6 +84,7 @@ class Scene:
         signals: Traffic lights and signs.
         stop_lines: Stop lines.
         points: (T, 3) positions in metres, world frame, by point name; empty for a scene of footprints.
+        arms: Links and shapes of arms and objects, where they are recorded.
     """
 
     t_s: FloatArray
@@ -92,6 +94,7 @@ class Scene:
     signals: tuple[Signal, ...] = ()
     stop_lines: tuple[StopLine, ...] = ()
     points: tuple[tuple[str, FloatArray], ...] = ()
+    arms: ArmScene | None = None
 
     @property
     def course_rad(self) -> float:
@@ -219,7 +222,8 @@ def simplify(line: FloatArray, tolerance_m: float) -> FloatArray:
 def _read_points(log: EpisodeLog, max_frames: int) -> Scene:
     t_ns, point = log.column(MOTION_TABLE, "t_ns"), log.column(MOTION_TABLE, "point")
     position = log.column(MOTION_TABLE, "position_m")
-    frames = _frames(t_ns, max_frames)
+    links = log.tables.get(LINKS_TABLE, {})
+    frames = _frames(links["t_ns"] if len(links.get("t_ns", ())) else t_ns, max_frames)
     names = list(log.attributes.get("motion_points", ()))
     points = []
     for index in np.unique(point):
@@ -228,4 +232,4 @@ def _read_points(log: EpisodeLog, max_frames: int) -> Scene:
         track[np.searchsorted(frames, t_ns[rows])] = position[rows]
         name = str(names[index]) if index < len(names) else f"point {index}"
         points.append((name, track))
-    return Scene(t_s=frames * 1e-9, points=tuple(points))
+    return Scene(t_s=frames * 1e-9, points=tuple(points), arms=read_arms(log, frames))

@@ -57,6 +57,7 @@ def run_manifest(
             for m in load_metrics(metrics)
             if m.thresholds
         },
+        motion_metrics=[m.name for m in load_metrics(metrics) if m.is_about_motion],
         config={
             "command": command,
             "words": list(words),

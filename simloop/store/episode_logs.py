@@ -105,6 +105,16 @@ def _plain(value: Any) -> Any:
     )
 
 
+def read_log_table(folder: Path, table: str) -> dict[str, ColumnArray] | None:
+    """Reads one table of a log; None if the log has no such table.
+
+    Raises:
+        LogError: The file does not follow its schema.
+    """
+    path = folder / f"{table}.parquet"
+    return table_from_arrow(pq.read_table(path), str(path))[1] if path.is_file() else None
+
+
 def read_log(folder: Path) -> EpisodeLog:
     """Reads a log that ``write_log`` wrote; attributes come back as JSON has them (tuples as lists).
 

@@ -34,6 +34,7 @@ class Manifest:
         heat_map: Scenario parameters on the axes of the report's heat maps; empty if the report shall choose.
         metric_thresholds: By metric the named values that reports draw, ``limits`` (see ``Metric.thresholds``), and
             whether ``higher_is_better``.
+        motion_metrics: Metrics of how things moved, whose distributions reports draw (see ``Metric.is_about_motion``).
         num_planned: Episodes that the run shall have when it is complete.
         config: ``words`` of the command line, and what was composed from them: each distinct agent, timing, strategy
             and world, and the runner.
@@ -60,6 +61,7 @@ class Manifest:
     reference: Mapping[str, Any] = field(default_factory=dict)
     heat_map: Mapping[str, str] = field(default_factory=dict)
     metric_thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    motion_metrics: Sequence[str] = ()
     num_planned: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

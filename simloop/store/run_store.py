@@ -20,9 +20,9 @@ import duckdb
 import pyarrow as pa
 
 from simloop.errors import ResultsError
-from simloop.log import EpisodeLog
+from simloop.log import ColumnArray, EpisodeLog
 from simloop.store.atomic_file import write_atomically
-from simloop.store.episode_logs import is_sampled, read_log, write_log
+from simloop.store.episode_logs import is_sampled, read_log, read_log_table, write_log
 from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.parts import list_parts, part_number, read_part, set_aside_torn, write_part
 from simloop.store.row import EpisodeStatus, rows_to_table
@@ -168,6 +168,10 @@ class RunStore:
     def read_episode_log(self, episode_id: str) -> EpisodeLog:
         """Reads the log of an episode; ResultsError if it was not kept."""
         return read_log(self.log_folder(episode_id))
+
+    def read_log_table(self, episode_id: str, table: str) -> dict[str, ColumnArray] | None:
+        """Reads one table of the log of an episode; None if the log, or the table in it, was not kept."""
+        return read_log_table(self.log_folder(episode_id), table)
 
     def read_rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Returns one row an episode, in the order of recording; columns that a part lacks are null.

@@ -14,6 +14,7 @@ from simloop.log import CONTACTS, MOTION, Column, EpisodeLog, TableSchema
 from simloop.loop_tables import loop_schemas
 from simloop.metrics.core_metrics import core_metrics
 from simloop.metrics.evaluate import evaluate, metric_versions, unevaluated
+from simloop.report.contact_table import FORCE_COLUMNS
 from simloop.spec import Case, Component, EpisodeSpec, Scenario
 from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus, episode_row
@@ -177,6 +178,56 @@ def _arm_tables(num_ticks: int, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+LINKS = TableSchema(
+    columns=(
+        Column(name="t_ns", dtype="int64"),
+        Column(name="link", dtype="int64"),
+        Column(name="position_m", width=3),
+        Column(name="quaternion", width=4),
+    )
+)
+FORCE_CONTACTS = TableSchema(
+    columns=(*CONTACTS.columns, *(Column(name=name) for name in FORCE_COLUMNS)),
+)
+
+
+def _links(num_ticks: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A fixed base, a hand that swings around it, a box that turns: rows of ``world.links``, and log attributes."""
+    t = np.arange(num_ticks + 1) * 0.05
+    nothing = np.zeros_like(t)
+    position = np.stack(
+        [
+            np.stack([nothing, nothing - 0.5, nothing + 0.9], axis=1),
+            np.stack([0.3 * np.sin(t), -0.2 + nothing, 1.0 + 0.1 * np.cos(t)], axis=1),
+            np.stack([nothing, nothing, nothing + 0.85], axis=1),
+        ],
+        axis=1,
+    )
+    level = np.stack([nothing + 1.0, nothing, nothing, nothing], axis=1)
+    spin = np.stack([np.cos(t / 2), nothing, nothing, np.sin(t / 2)], axis=1)
+    shape = {"kind": "box", "position_m": [0.0] * 3, "quaternion": [1.0, 0.0, 0.0, 0.0]}
+    table = {
+        "t_ns": np.repeat(np.arange(len(t)) * TICK_NS, 3),
+        "link": np.tile(np.arange(3), len(t)),
+        "position_m": position.reshape(-1, 3),
+        "quaternion": np.stack([level, level, spin], axis=1).reshape(-1, 4),
+    }
+    attributes = {
+        "links": [
+            {"name": "base", "group": "left_arm", "parent": -1},
+            {"name": "hand", "group": "left_gripper", "parent": 0},
+            {"name": "pot_root", "group": HOSTILE, "parent": -1},
+        ],
+        "shapes": [
+            {**shape, "link": -1, "group": "table", "half_size_m": [0.4, 0.4, 0.02]},
+            {**shape, "link": 2, "group": HOSTILE, "half_size_m": [0.05, 0.05, 0.05], "kind": "cylinder"},
+            {**shape, "link": 2, "group": HOSTILE, "half_size_m": [0.02, 0.02, 0.02], "kind": "sphere"},
+        ],
+        "faces": [[0, 1, 2]],
+    }
+    return table, attributes
+
+
 def episode_log(world: str, status: EpisodeStatus, reason: str, delay: int, seed: int) -> EpisodeLog:
     rng = np.random.Generator(np.random.Philox(seed))
     num_ticks = 120 if status is EpisodeStatus.SUCCESS else 90
@@ -187,7 +238,22 @@ def episode_log(world: str, status: EpisodeStatus, reason: str, delay: int, seed
         tables |= _driving_tables(num_ticks, rng, has_crash=reason == "collision")
     else:
         tables |= _arm_tables(num_ticks, rng)
-    if reason == "collision":
+    links: dict[str, Any] = {}
+    if world == "arms":
+        schemas |= {"world.links": LINKS, "world.contacts": FORCE_CONTACTS}
+        tables["world.links"], links = _links(num_ticks)
+        tables["world.contacts"] = {
+            "t_ns": [TICK_NS, 3 * TICK_NS, 9 * TICK_NS],
+            "class_pair": [f"left_gripper-{HOSTILE}", "left_arm-right_arm", f"left_gripper-{HOSTILE}"],
+            "is_collision": [False, True, False],
+            "impact_speed_mps": [0.25, 0.5, 0.125],
+            "is_at_fault": [False, True, False],
+            "duration_s": [0.25, 0.5, 1.0],
+            "peak_normal_force_n": [10.0 + seed, 40.0, 20.0 + seed],
+            "impulse_n_s": [2.0, 4.0, 6.0],
+            "max_penetration_m": [0.001, 0.002, 0.0005],
+        }
+    if reason == "collision" and world != "arms":
         tables["world.contacts"] = {
             "t_ns": [(num_ticks - 2) * TICK_NS],
             "class_pair": ["ego-car" if world == "driving" else "left_arm-right_arm"],
@@ -197,6 +263,7 @@ def episode_log(world: str, status: EpisodeStatus, reason: str, delay: int, seed
             "duration_s": [0.1],
         }
     attributes = {
+        **links,
         "world": world,
         "control_period_ns": TICK_NS,
         "action_dimensions": ["a", "b"],
