@@ -14,7 +14,7 @@ from simloop.store.run_store import RunStore
 CONTACTS_TABLE = "world.contacts"
 CONTACTS_NAME = "contacts.csv"
 MAX_LOGS = 2_000
-FORCE_COLUMNS = ("peak_normal_force_n", "impulse_n_s", "max_penetration_m")
+FORCE_COLUMNS = ("peak_normal_force_n", "impulse_newton_s", "max_penetration_m")
 """Columns that not every world records; a pair without them has no such figures."""
 
 
@@ -31,7 +31,7 @@ class ContactPair:
         duration_s: Sum of their durations.
         impact_speed_mps: Largest closing speed at an onset.
         peak_normal_force_n: Largest normal force, None where it is not recorded.
-        impulse_n_s: Sum of the normal impulses, None where it is not recorded.
+        impulse_newton_s: Sum of the normal impulses, None where it is not recorded.
         max_penetration_m: Deepest overlap, None where it is not recorded.
         hardest_episode: Episode of the largest force, or of the fastest onset where forces are not recorded.
     """
@@ -44,7 +44,7 @@ class ContactPair:
     duration_s: float = 0.0
     impact_speed_mps: float = 0.0
     peak_normal_force_n: float | None = None
-    impulse_n_s: float | None = None
+    impulse_newton_s: float | None = None
     max_penetration_m: float | None = None
     hardest_episode: str = ""
 
@@ -58,7 +58,7 @@ class ContactPair:
         if all(name in contact for name in FORCE_COLUMNS):
             force, impulse, depth = (contact[name] for name in FORCE_COLUMNS)
             self.peak_normal_force_n = max(self.peak_normal_force_n or 0.0, force)
-            self.impulse_n_s = (self.impulse_n_s or 0.0) + impulse
+            self.impulse_newton_s = (self.impulse_newton_s or 0.0) + impulse
             self.max_penetration_m = max(self.max_penetration_m or 0.0, depth)
         if not self.hardest_episode or self.hardness > before:
             self.hardest_episode = episode_id
@@ -113,7 +113,7 @@ def _join(total: ContactPair, pair: ContactPair) -> None:
     total.impact_speed_mps = max(total.impact_speed_mps, pair.impact_speed_mps)
     if pair.peak_normal_force_n is not None:
         total.peak_normal_force_n = max(total.peak_normal_force_n or 0.0, pair.peak_normal_force_n)
-        total.impulse_n_s = (total.impulse_n_s or 0.0) + (pair.impulse_n_s or 0.0)
+        total.impulse_newton_s = (total.impulse_newton_s or 0.0) + (pair.impulse_newton_s or 0.0)
         total.max_penetration_m = max(total.max_penetration_m or 0.0, pair.max_penetration_m or 0.0)
 
 
@@ -174,7 +174,7 @@ def contact_tables(contacts: Contacts) -> list[dict[str, Any]]:
                 "duration": f"{pair.duration_s:.2f}",
                 "speed": f"{pair.impact_speed_mps:.2f}",
                 "force": _text(pair.peak_normal_force_n, 1.0),
-                "impulse": _text(pair.impulse_n_s, 1.0),
+                "impulse": _text(pair.impulse_newton_s, 1.0),
                 "depth": _text(pair.max_penetration_m, 1e3),
                 "hardest": pair.hardest_episode,
             }

@@ -250,7 +250,7 @@ def episode_log(world: str, status: EpisodeStatus, reason: str, delay: int, seed
             "is_at_fault": [False, True, False],
             "duration_s": [0.25, 0.5, 1.0],
             "peak_normal_force_n": [10.0 + seed, 40.0, 20.0 + seed],
-            "impulse_n_s": [2.0, 4.0, 6.0],
+            "impulse_newton_s": [2.0, 4.0, 6.0],
             "max_penetration_m": [0.001, 0.002, 0.0005],
         }
     if reason == "collision" and world != "arms":

@@ -48,7 +48,7 @@ def test_figures_of_a_pair(report: ReportFiles, rows: Rows, hostile_name: str) -
     # Six episodes with two such contacts each; episode number n has forces of 10 + n and 20 + n newton.
     assert (grasp.num_contacts, len(grasp.episodes)) == (12, 6)
     assert grasp.duration_s == pytest.approx(6 * 1.25)
-    assert grasp.impulse_n_s == pytest.approx(6 * 8.0)
+    assert grasp.impulse_newton_s == pytest.approx(6 * 8.0)
     assert (grasp.peak_normal_force_n, grasp.max_penetration_m) == (25.0, 0.001)
     hardest = next(row for row in rows if row["episode_id"] == grasp.hardest_episode)
     assert (hardest["timing"], hardest["seed"]) == ("pi05_4090_mobile", 1)
@@ -69,7 +69,7 @@ def test_a_softer_contact_does_not_take_over() -> None:
     pair = ContactPair(key={}, class_pair="a-b", is_collision=True)
     for episode, speed in (("first", 1.0), ("second", 3.0), ("third", 2.0)):
         pair.add(episode, {"duration_s": 0.1, "impact_speed_mps": speed})
-    assert (pair.hardest_episode, pair.impact_speed_mps, pair.impulse_n_s) == ("second", 3.0, None)
+    assert (pair.hardest_episode, pair.impact_speed_mps, pair.impulse_newton_s) == ("second", 3.0, None)
 
 
 def test_the_page_and_the_file_say_the_same(report: ReportFiles, hostile_name: str) -> None:
@@ -85,7 +85,7 @@ def test_the_page_and_the_file_say_the_same(report: ReportFiles, hostile_name: s
     assert [line["timing"] for line in grasps] == sorted(line["timing"] for line in grasps)
     assert sum(int(line["num_contacts"]) for line in grasps) == 12
     assert max(float(line["peak_normal_force_n"]) for line in grasps) == 25.0
-    assert [line["impulse_n_s"] for line in lines if line["scenario"] == "cut_in"] == [""]
+    assert [line["impulse_newton_s"] for line in lines if line["scenario"] == "cut_in"] == [""]
 
 
 def test_distributions_without_thresholds_say_quantiles(rows: Rows) -> None:
