@@ -11,6 +11,7 @@ IDS = {
     "simloop/TwoArmHandover-v0": "two_arm_handover",
     "simloop/TwoArmPegInHole-v0": "two_arm_peg_in_hole",
     "simloop/TwoArmTransport-v0": "two_arm_transport",
+    "simloop/TwoArmConveyorLift-v0": "two_arm_conveyor_lift",
 }
 """Scenario family by Gymnasium id."""
 

@@ -71,11 +71,24 @@ def _transport(rng: np.random.Generator) -> dict[str, ParameterValue]:
     return values
 
 
+def _conveyor_lift(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    rng.standard_normal(14)
+    return {
+        "pot_x_m": rng.uniform(-0.26, -0.22),
+        "pot_y_m": rng.uniform(-0.02, 0.02),
+        "pot_yaw_rad": rng.uniform(-0.35, 0.35),
+        "belt_speed_mps": rng.uniform(0.06, 0.09),
+        "belt_speed_change_ratio": rng.uniform(0.5, 0.9),
+        "belt_course_id": rng.uniform(0.0, 1e6),
+    }
+
+
 _DRAWS = {
     LIFT: _lift,
     "two_arm_handover": _handover,
     "two_arm_peg_in_hole": _peg_in_hole,
     "two_arm_transport": _transport,
+    "two_arm_conveyor_lift": _conveyor_lift,
 }
 
 

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from robosuite.models.objects import CompositeObject, PotWithHandlesObject
 
-from simloop_bimanual.scenes.drives import BeltDrive
 from simloop_bimanual.scenes.driven_table import DrivenTable
+from simloop_bimanual.scenes.drives import BELT_INERTIA_KG, BELT_TOP_M, BeltDrive
 
 BELT_HALF_SIZE_M = (0.42, 0.13, 0.01)
-BELT_GAP_M = 0.003
-"""Between the table top and the belt's lower side."""
-BELT_INERTIA_KG = 100.0
-BELT_TOP_M = 0.8 + BELT_GAP_M + 2 * BELT_HALF_SIZE_M[2]
+"""Its lower side is 3 mm over the table top."""
 POT_HALF_HEIGHT_M = 0.07
 LIFT_M = 0.10
 

@@ -20,6 +20,10 @@ SUBSTEP_NS = 2_000_000
 COURSE_S = 60.0
 """How long a course is; it ends in its last value."""
 
+BELT_TOP_M = 0.823
+"""Height of the belt's surface over the floor, 23 mm over the table top."""
+BELT_INERTIA_KG = 100.0
+"""What a load has to slow down on the belt's joint."""
 BELT_ACCELERATION_MPS2 = 1.0
 """A belt changes its speed at this rate; a pot on it, with friction 1, does not slip up to 9.8 m/s^2."""
 HELD_SPEED_S = (0.3, 0.9)

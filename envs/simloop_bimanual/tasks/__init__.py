@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simloop_bimanual.tasks.conveyor_lift import ConveyorLiftTask
 from simloop_bimanual.tasks.handover import HandoverTask
 from simloop_bimanual.tasks.lift import LiftTask
 from simloop_bimanual.tasks.peg_in_hole import PegInHoleTask
@@ -13,6 +14,6 @@ from simloop_bimanual.tasks.transport import TransportTask
 __all__ = ["TASKS", "Task"]
 
 TASKS: Mapping[str, type[Task]] = {
-    task.name: task for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask)
+    task.name: task for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask, ConveyorLiftTask)
 }
 """Every task, by its name."""

@@ -79,6 +79,7 @@ class LiftTask(Task):
         "of the arm's base: position of its handle (3, m), unit vector along the handle's bar (3), pot axis (3)"
     )
     scene_keys = ("task", "num_held_steps", "tilt_limit_rad")
+    support_height_m: ClassVar[float] = TABLE_TOP_M
 
     def __init__(self, model: TwoArmModel) -> None:
         super().__init__(model)
@@ -103,7 +104,11 @@ class LiftTask(Task):
         """Puts the pot on the table."""
         half = (math.pi + values["pot_yaw_rad"]) / 2.0
         pot = self._pot.qpos
-        qpos[pot : pot + 3] = (values["pot_x_m"], values["pot_y_m"], TABLE_TOP_M + POT_HALF_HEIGHT_M)
+        qpos[pot : pot + 3] = (
+            values["pot_x_m"],
+            values["pot_y_m"],
+            self.support_height_m + POT_HALF_HEIGHT_M,
+        )
         qpos[pot + 3 : pot + 7] = (math.cos(half), 0.0, 0.0, math.sin(half))
 
     def measure(self, data: Any) -> Judgement:
@@ -115,7 +120,7 @@ class LiftTask(Task):
         ]
         self._touches.update(data)
         grasped = [self._touches.is_grasped(arm, arm) for arm in range(2)]
-        clearance = float(data.xpos[pot, 2]) - POT_HALF_HEIGHT_M - TABLE_TOP_M
+        clearance = float(data.xpos[pot, 2]) - POT_HALF_HEIGHT_M - self.support_height_m
         tilt = math.acos(min(max(float(data.xmat[pot, 8]), -1.0), 1.0))
         is_goal_met = clearance > LIFT_M and tilt <= self._tilt_limit_rad
         stage = 0
@@ -139,7 +144,7 @@ class LiftTask(Task):
         out[0:3], out[3:7] = data.xpos[pot], data.xquat[pot]
         out[7:10] = data.qvel[dof : dof + 3]
         out[10:13] = rotation @ data.qvel[dof + 3 : dof + 6]
-        out[13] = data.xpos[pot][2] - POT_HALF_HEIGHT_M - TABLE_TOP_M
+        out[13] = data.xpos[pot][2] - POT_HALF_HEIGHT_M - self.support_height_m
         for arm in range(2):
             base = model.base_sites[arm]
             to_base = data.site_xmat[base].reshape(3, 3).T
