@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ from simloop_bimanual.contact_kernel import (
     CAPACITY,
     NEVER,
     close_contact,
-    contact_dtype,
-    observe,
     state_dtype,
 )
 from simloop_bimanual.grasps import pad_geom_names
@@ -118,7 +115,6 @@ class ContactRecorder:
                     s["pad_of"][model.geom_names.index(name)] = pad
         for number, name in enumerate(self.object_names):
             s["object_of"][classes.of_things == model.class_names.index(name)] = number
-        self._dtype = contact_dtype()
         self._ended: list[npt.NDArray[Any]] = []
         self.clear()
 
@@ -127,16 +123,6 @@ class ContactRecorder:
         s = self.state[0]
         s["is_open"], s["last"], s["pad_touch"], s["num_ended"] = 0, NEVER, NEVER, 0
         self._ended.clear()
-
-    def observe(self, data: Any, substep: int) -> None:
-        """Looks at the contacts of one substep, after ``mj_step2``."""
-        count = data.ncon
-        if count == 0:
-            return
-        address = data.contact.dist.__array_interface__["data"][0]
-        memory = (ctypes.c_char * (count * self._dtype.itemsize)).from_address(address)
-        contacts = np.frombuffer(memory, dtype=self._dtype)
-        observe(self.state, contacts, data.efc_force, data.efc_vel, substep)
 
     def collect(self) -> None:
         """Makes room for more contacts to end; called whenever few of them can have ended since the last time.

@@ -58,6 +58,7 @@ class TwoArmModel:
 
     Attributes:
         task: Name of the task.
+        robots: robosuite's names of the robots.
         mj_model: The ``mujoco.MjModel`` without anything visual. Where a task samples geometry, every world has a copy
             of its own.
         controller: (1,) array of ``kernel.state_dtype`` with the constants filled in.
@@ -75,6 +76,7 @@ class TwoArmModel:
     """
 
     task: str
+    robots: tuple[str, ...]
     mj_model: Any
     controller: npt.NDArray[Any]
     arm_rest_qpos: FloatArray
@@ -266,6 +268,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         still = scenery(full, frozenset(bodies))
     return TwoArmModel(
         task=task.name,
+        robots=tuple(robot.name for robot in env.robots),
         mj_model=model,
         controller=controller,
         arm_rest_qpos=rest,

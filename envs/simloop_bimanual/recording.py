@@ -20,7 +20,27 @@ JOINTS = TableSchema(
     ),
 )
 
-TABLES = {"motion": MOTION, "contacts": CONTACTS_WITH_FORCES, "joints": JOINTS}
+ARMS = TableSchema(
+    description="One row a control period, from t = 0: what the grippers do, left arm first.",
+    columns=(
+        Column(name="t_ns", dtype="int64", description="virtual instant"),
+        Column(name="gripper_opening_m", width=2, description="between the fingers; 0 without gripper"),
+        Column(
+            name="held_object",
+            dtype="int64",
+            width=2,
+            description="index into the log attribute object_classes: what both finger pads touched within the last "
+            "50 ms; -1 for nothing",
+        ),
+        Column(
+            name="least_arm_distance_m",
+            description="least distance of the two arms' moving collision geometry so far, at most 1 m; 0 or less: "
+            "they touched",
+        ),
+    ),
+)
+
+TABLES = {"motion": MOTION, "contacts": CONTACTS_WITH_FORCES, "joints": JOINTS, "arms": ARMS}
 """Tables of every task; each task adds its own ``task`` table."""
 
 

@@ -27,6 +27,7 @@ from simloop.world import (
     World,
     WorldSpec,
 )
+from simloop_bimanual.arm_recording import ArmRecorder
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
@@ -139,6 +140,7 @@ class BimanualWorld(World):
         self._task = chosen(self._model)
         self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
         self._links = LinkRecorder(self._model)
+        self._arms = ArmRecorder(self._model, self._contacts, chosen.stages)
         self._start = StartState(self._model, self._task)
         self._stock: StockController | None = None
         if controller == "stock":
@@ -195,6 +197,7 @@ class BimanualWorld(World):
         self._is_reset = True
         self._contacts.clear()
         self._links.clear()
+        self._arms.clear()
         self._stepper.clear()
         self._progress.take()
         self._judge()
@@ -240,6 +243,7 @@ class BimanualWorld(World):
         self._refresh()
         self._progress.append((self._now_ns, *self._task.judge(self._data)))
         self._links.record(self._data, self._now_ns)
+        self._arms.record(self._data, self._now_ns, self._now_ns // PHYSICS_PERIOD_NS)
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
@@ -285,7 +289,7 @@ class BimanualWorld(World):
         return self._task.outcome
 
     def drain(self) -> Mapping[str, Columns]:
-        """Returns and forgets the rows of ``motion``, ``contacts``, ``joints``, ``links`` and ``task``."""
+        """Returns and forgets the rows of ``motion``, ``contacts``, ``joints``, ``links``, ``arms`` and ``task``."""
         positions, velocities = self._stepper.positions.take(), self._stepper.velocities.take()
         t_ns = self._motion_start_ns + PHYSICS_PERIOD_NS * np.arange(len(positions), dtype=np.int64)
         self._motion_start_ns = self._now_ns
@@ -301,6 +305,7 @@ class BimanualWorld(World):
                 "joint_torque_nm": joints[:, 28:],
             },
             "links": self._links.drain(),
+            "arms": self._arms.drain(),
             "task": {
                 column.name: task[:, number].astype(column.dtype)
                 for number, column in enumerate(self._spec.tables["task"].columns)
@@ -308,8 +313,8 @@ class BimanualWorld(World):
         }
 
     def log_attributes(self) -> Mapping[str, Any]:
-        """Returns ``links``, ``shapes`` and ``faces``, which the table ``links`` is drawn with."""
-        return self._links.attributes()
+        """Returns what the table ``links`` is drawn with, and what metrics of the arms need besides tables."""
+        return {**self._links.attributes(), **self._arms.attributes()}
 
 
 def _same(array: FloatArray) -> FloatArray:
