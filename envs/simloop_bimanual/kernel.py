@@ -79,7 +79,7 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("inertia", f, (a, n, n)),
             ("velocity", f, (a, 6)),
             ("lower", f, (n, n)),
-            ("solved", f, (6, n)),
+            ("solved", f, (n, 6)),
             ("mobility", f, (6, 6)),
             ("block", f, (3, 3)),
             ("task", f, (6,)),
@@ -120,6 +120,25 @@ def _substitute(lower: Any, size: int, right: Any, out: Any) -> None:
         for k in range(i + 1, size):
             total -= lower[k, i] * out[k]
         out[i] = total / lower[i, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _substitute_rows(lower: Any, right: Any, out: Any) -> None:
+    """Solves for all rows of ``right`` (6, 7) at once, side by side, as columns of ``out`` (7, 6)."""
+    for i in range(NUM_JOINTS):
+        for row in range(6):
+            out[i, row] = right[row, i]
+        for k in range(i):
+            for row in range(6):
+                out[i, row] -= lower[i, k] * out[k, row]
+        for row in range(6):
+            out[i, row] /= lower[i, i]
+    for i in range(NUM_JOINTS - 1, -1, -1):
+        for k in range(i + 1, NUM_JOINTS):
+            for row in range(6):
+                out[i, row] -= lower[k, i] * out[k, row]
+        for row in range(6):
+            out[i, row] /= lower[i, i]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -306,14 +325,13 @@ def control(
             c.task[i] = GAIN_PER_S2 * offset - DAMPING_PER_S * c.velocity[arm, i]
             c.task[3 + i] = GAIN_PER_S2 * 0.5 * error - DAMPING_PER_S * c.velocity[arm, 3 + i]
         _cholesky(inertia, NUM_JOINTS, c.lower)
-        for row in range(6):
-            _substitute(c.lower, NUM_JOINTS, jacobian[row], c.solved[row])
+        _substitute_rows(c.lower, jacobian, c.solved)
         for i in range(6):
             for j in range(6):
-                total = 0.0
-                for k in range(NUM_JOINTS):
-                    total += jacobian[i, k] * c.solved[j, k]
-                c.mobility[i, j] = total
+                c.mobility[i, j] = 0.0
+            for k in range(NUM_JOINTS):
+                for j in range(6):
+                    c.mobility[i, j] += jacobian[i, k] * c.solved[k, j]
         for half in range(2):
             for i in range(3):
                 for j in range(3):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
-from simloop_bimanual.model import TwoArmModel
 from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -74,20 +74,34 @@ def sensor_specs(
     )
 
 
-def robot_state(model: TwoArmModel, data: Any, velocities: FloatArray) -> FloatArray:
-    """Returns the ``robot_state`` array; ``velocities`` is (2, 6), linear and angular, world frame."""
+def robot_state(record: npt.NDArray[Any], data: Any) -> FloatArray:
+    """Returns the ``robot_state`` array; positions and velocities in ``data`` and the record are fresh.
+
+    Args:
+        record: (1,) array of ``kernel.state_dtype``.
+        data: MjData.
+    """
     out = np.empty((2, ARM_STATE_SIZE))
-    c = model.controller[0]
-    fingers = c["finger_qpos"]
-    for arm in range(2):
-        base, site = model.base_sites[arm], model.grip_sites[arm]
-        to_base = data.site_xmat[base].reshape(3, 3).T
-        rotation = to_base @ data.site_xmat[site].reshape(3, 3)
-        out[arm, 0:3] = to_base @ (data.site_xpos[site] - data.site_xpos[base])
-        out[arm, 3:6], out[arm, 6:9] = rotation[:, 0], rotation[:, 1]
-        out[arm, 9:12] = to_base @ velocities[arm, :3]
-        out[arm, 12:15] = to_base @ velocities[arm, 3:]
-        out[arm, 15] = (
-            0.0 if c["num_fingers"] == 0 else data.qpos[fingers[arm, 0]] - data.qpos[fingers[arm, 1]]
-        )
+    _write_arms(record, data.qpos, data.site_xpos, data.site_xmat, out)
     return out.reshape(-1)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _write_arms(record: Any, qpos: Any, site_xpos: Any, site_xmat: Any, out: Any) -> None:
+    c = record[0]
+    for arm in range(2):
+        base, site = c.base_site[arm], c.grip_site[arm]
+        for i in range(3):
+            position, first, second, linear, angular = 0.0, 0.0, 0.0, 0.0, 0.0
+            for k in range(3):
+                axis = site_xmat[base, 3 * k + i]
+                position += axis * (site_xpos[site, k] - site_xpos[base, k])
+                first += axis * site_xmat[site, 3 * k]
+                second += axis * site_xmat[site, 3 * k + 1]
+                linear += axis * c.velocity[arm, k]
+                angular += axis * c.velocity[arm, 3 + k]
+            out[arm, i], out[arm, 3 + i], out[arm, 6 + i] = position, first, second
+            out[arm, 9 + i], out[arm, 12 + i] = linear, angular
+        out[arm, 15] = 0.0
+        if c.num_fingers > 0:
+            out[arm, 15] = qpos[c.finger_qpos[arm, 0]] - qpos[c.finger_qpos[arm, 1]]

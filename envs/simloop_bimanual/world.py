@@ -259,7 +259,7 @@ class BimanualWorld(World):
             )
         else:
             array = (
-                robot_state(self._model, self._data, self._record[0]["velocity"])
+                robot_state(self._record, self._data)
                 if sensor == "robot_state"
                 else self._task.object_state(self._data)
             )
