@@ -12,6 +12,7 @@ IDS = {
     "simloop/TwoArmPegInHole-v0": "two_arm_peg_in_hole",
     "simloop/TwoArmTransport-v0": "two_arm_transport",
     "simloop/TwoArmConveyorLift-v0": "two_arm_conveyor_lift",
+    "simloop/TwoArmMovingHandover-v0": "two_arm_moving_handover",
 }
 """Scenario family by Gymnasium id."""
 

@@ -83,12 +83,25 @@ def _conveyor_lift(rng: np.random.Generator) -> dict[str, ParameterValue]:
     }
 
 
+def _moving_handover(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    rng.standard_normal(14)
+    return {
+        "bar_x_m": rng.uniform(-0.03, 0.03),
+        "bar_y_m": rng.uniform(-0.02, 0.02),
+        "bar_yaw_rad": rng.uniform(-0.3, 0.3),
+        "drift_range_m": rng.uniform(0.08, 0.12),
+        "drift_speed_mps": rng.uniform(0.06, 0.1),
+        "drift_course_id": rng.uniform(0.0, 1e6),
+    }
+
+
 _DRAWS = {
     LIFT: _lift,
     "two_arm_handover": _handover,
     "two_arm_peg_in_hole": _peg_in_hole,
     "two_arm_transport": _transport,
     "two_arm_conveyor_lift": _conveyor_lift,
+    "two_arm_moving_handover": _moving_handover,
 }
 
 

@@ -47,7 +47,7 @@ def _course(rng: np.random.Generator, reach_m: float, speed_mps: float) -> Float
     positions = np.concatenate(
         [[0.0], np.cumsum((velocities + 0.5 * SUBSTEP_S * accelerations)[:-1]) * SUBSTEP_S]
     )
-    course = np.stack([positions, velocities, accelerations], axis=1)
+    course: FloatArray = np.stack([positions, velocities, accelerations], axis=1)
     course[-1, 1:] = 0.0
     return course
 
@@ -87,7 +87,8 @@ class BaseDrift:
 
     def at(self, now_ns: int) -> FloatArray:
         """Returns (3, 2): position (m), velocity (m/s) and acceleration (m/s^2) of both joints at an instant."""
-        return self._course[min(now_ns // SUBSTEP_NS, len(self._course) - 1)]
+        row: FloatArray = self._course[min(now_ns // SUBSTEP_NS, len(self._course) - 1)]
+        return row
 
     def apply(self, data: Any, now_ns: int) -> None:
         """Writes the base's motion as it is at an instant."""

@@ -61,7 +61,7 @@ class TwoArmMovingHandover(DrivenTable):
         self._drift = base_drift(self.mj_model)
         self._drift.start(
             range_m=self.rng.uniform(0.08, 0.12),
-            speed_mps=self.rng.uniform(0.1, 0.14),
+            speed_mps=self.rng.uniform(0.06, 0.1),
             course_id=self.rng.uniform(0.0, 1e6),
         )
 

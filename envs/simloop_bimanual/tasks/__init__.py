@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from simloop_bimanual.tasks.conveyor_lift import ConveyorLiftTask
 from simloop_bimanual.tasks.handover import HandoverTask
 from simloop_bimanual.tasks.lift import LiftTask
+from simloop_bimanual.tasks.moving_handover import MovingHandoverTask
 from simloop_bimanual.tasks.peg_in_hole import PegInHoleTask
 from simloop_bimanual.tasks.task import Task
 from simloop_bimanual.tasks.transport import TransportTask
@@ -14,6 +15,7 @@ from simloop_bimanual.tasks.transport import TransportTask
 __all__ = ["TASKS", "Task"]
 
 TASKS: Mapping[str, type[Task]] = {
-    task.name: task for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask, ConveyorLiftTask)
+    task.name: task
+    for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask, ConveyorLiftTask, MovingHandoverTask)
 }
 """Every task, by its name."""

@@ -56,7 +56,7 @@ class MovingHandoverTask(Task):
         "drift_speed_mps": (0.0, 0.3),
         "drift_course_id": (0.0, 1e6),
     }
-    defaults: ClassVar[Mapping[str, float]] = {"drift_range_m": 0.1, "drift_speed_mps": 0.12}
+    defaults: ClassVar[Mapping[str, float]] = {"drift_range_m": 0.1, "drift_speed_mps": 0.08}
     stages = ("approach", "left holds", "left lifted", "both hold", "right alone holds it up")
     table = TableSchema(
         description="One row a control period, from t = 0: how far the handover is.",
@@ -119,7 +119,8 @@ class MovingHandoverTask(Task):
     def _grasps(self, data: Any) -> FloatArray:
         """Returns the (2, 3) places at which the arms take the bar, world frame."""
         along = data.xmat[self._bar.body].reshape(3, 3)[:, 1]
-        return data.xpos[self._bar.body] + np.outer((-GRASP_M, GRASP_M), along)
+        places: FloatArray = data.xpos[self._bar.body] + np.outer((-GRASP_M, GRASP_M), along)
+        return places
 
     def measure(self, data: Any) -> Judgement:
         """Asks who holds the bar and how high it is."""
