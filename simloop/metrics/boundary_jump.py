@@ -1,8 +1,12 @@
-"""Jumps of the executed action where one chunk takes over from another, the number that latency makes worse."""
+"""Changes of the executed action: within chunks, and jumps where one chunk takes over from another.
+
+The jumps are the number that latency makes worse.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +21,19 @@ MODE_SWITCH_PERCENT = 99.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActionSteps:
-    """Norms of the change of action between neighbouring control ticks, each entry scaled to its range.
+    """Sizes of the change of action between neighbouring control ticks, each entry scaled to its range.
 
     Attributes:
-        seam: (S,) changes where another chunk takes over.
-        within: (W,) changes inside a chunk.
+        seam: (S,) Euclidean norms of the changes where another chunk takes over.
+        within: (W,) the same inside a chunk.
+        seam_sum: (S,) sums of absolute entries of the changes where another chunk takes over.
+        within_sum: (W,) the same inside a chunk.
     """
 
     seam: FloatArray
     within: FloatArray
+    seam_sum: FloatArray
+    within_sum: FloatArray
 
 
 def action_steps(
@@ -44,9 +52,13 @@ def action_steps(
         change[:, is_angle] = (change[:, is_angle] + np.pi) % (2.0 * np.pi) - np.pi
     change /= span
     size = np.sqrt(np.einsum("ij,ij->i", change, change))
+    total = np.abs(change).sum(axis=1)
     before, after = request[:-1], request[1:]
     is_chunk = (before >= 0) & (after >= 0)
-    return ActionSteps(seam=size[is_chunk & (before != after)], within=size[is_chunk & (before == after)])
+    is_seam, is_within = is_chunk & (before != after), is_chunk & (before == after)
+    return ActionSteps(
+        seam=size[is_seam], within=size[is_within], seam_sum=total[is_seam], within_sum=total[is_within]
+    )
 
 
 def read_action_steps(log: EpisodeLog) -> ActionSteps | MetricValue:
@@ -66,20 +78,34 @@ def read_action_steps(log: EpisodeLog) -> ActionSteps | MetricValue:
     if not (np.isfinite(span) & (span > 0.0)).all():
         return MetricValue.invalid("an action entry has no finite range")
     is_angle = np.array([str(name).endswith("yaw_rad") for name in names])
-    steps = action_steps(actions, log.column("ticks", "request"), span, is_angle)
-    return steps if len(steps.seam) else MetricValue.invalid("no chunk took over from another")
+    return action_steps(actions, log.column("ticks", "request"), span, is_angle)
 
 
-def _mean_jump(steps: ActionSteps) -> float:
-    return float(steps.seam.mean())
+_NO_SEAM = "no chunk took over from another"
 
 
-def _max_jump(steps: ActionSteps) -> float:
-    return float(steps.seam.max())
+def _mean_jump(steps: ActionSteps) -> float | MetricValue:
+    return float(steps.seam.mean()) if len(steps.seam) else MetricValue.invalid(_NO_SEAM)
+
+
+def _max_jump(steps: ActionSteps) -> float | MetricValue:
+    return float(steps.seam.max()) if len(steps.seam) else MetricValue.invalid(_NO_SEAM)
+
+
+def _variation(part: str, steps: ActionSteps) -> float | MetricValue:
+    count = len(steps.seam) + len(steps.within)
+    if not count:
+        return MetricValue.invalid(
+            "no chunk acted for two control ticks in a row, and none took over from another"
+        )
+    changes: FloatArray = getattr(steps, f"{part}_sum")
+    return float(changes.sum()) / count
 
 
 def jump_ratio(steps: ActionSteps) -> float | MetricValue:
     """Returns the mean step at the seams over the median step within a chunk."""
+    if not len(steps.seam):
+        return MetricValue.invalid(_NO_SEAM)
     median = percentile(steps.within, 50.0) if len(steps.within) else 0.0
     if median <= 0.0:
         return MetricValue.invalid("the action does not change within a chunk")
@@ -88,6 +114,8 @@ def jump_ratio(steps: ActionSteps) -> float | MetricValue:
 
 def mode_switch_ratio(steps: ActionSteps) -> float | MetricValue:
     """Returns the share of seams whose step is above the 99 % quantile of the steps within a chunk."""
+    if not len(steps.seam):
+        return MetricValue.invalid(_NO_SEAM)
     if not len(steps.within):
         return MetricValue.invalid("no chunk acted for two control ticks in a row")
     threshold = percentile(steps.within, MODE_SWITCH_PERCENT)
@@ -127,4 +155,18 @@ BOUNDARY_JUMP = (
         tables=("ticks",),
         higher_is_better=False,
     ),
+)
+
+ACTION_VARIATION = tuple(
+    Reduction(
+        name=f"action_variation_{part}",
+        description=f"Total variation of the action {where}: sum of absolute changes, each entry divided by its "
+        "range, over the number of all steps.",
+        read=read_action_steps,
+        reduce=partial(_variation, part),
+        tables=("ticks",),
+        higher_is_better=False,
+        is_motion=True,
+    )
+    for part, where in (("within", "within chunks"), ("seam", "where chunks change"))
 )

@@ -1,7 +1,8 @@
 """Jerk of the recorded points: RMS and the log dimensionless jerk.
 
-Jerk is the second forward difference of the recorded velocity vector at the log's own (physics) rate, unfiltered.
-Values from different rates or filters are not comparable; the control rate would mostly show aliasing.
+Jerk is the second forward difference of the recorded velocity vector at the log's own (physics) rate, unfiltered unless
+a metric names its filter. Values from different rates or filters are not comparable; the control rate would mostly show
+aliasing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from simloop.metrics.kinematics import FloatArray, MotionMetric, PointMotion
 from simloop.metrics.metric import MetricValue
 
 MIN_SAMPLES = 4
+FILTER_CUTOFF_HZ = 10.0
+FILTER_ORDER = 4
+"""Order of the low-pass, which runs forwards and backwards. Its cutoff is that of SPARC (``sparc.CUTOFF_HZ``)."""
+FILTER_MIN_SAMPLES = 32
 
 
 def jerk_mps3(velocity_mps: FloatArray, sample_period_s: float) -> FloatArray:
@@ -26,6 +31,20 @@ def jerk_mps3(velocity_mps: FloatArray, sample_period_s: float) -> FloatArray:
 def jerk_rms_mps3(velocity_mps: FloatArray, sample_period_s: float) -> float:
     """Returns sqrt(mean |jerk|^2) of an evenly sampled (N, D) velocity, N >= 3."""
     return float(np.sqrt((jerk_mps3(velocity_mps, sample_period_s) ** 2).sum(axis=1).mean()))
+
+
+def low_pass(velocity_mps: FloatArray, sample_period_s: float) -> FloatArray:
+    """Returns an evenly sampled (N, D) velocity after a Butterworth low-pass of 10 Hz without phase shift.
+
+    Args:
+        velocity_mps: N >= ``FILTER_MIN_SAMPLES``.
+        sample_period_s: Below 50 ms, so that there is something to filter.
+    """
+    import scipy.signal  # takes a third of a second to import
+
+    sections = scipy.signal.butter(FILTER_ORDER, FILTER_CUTOFF_HZ, fs=1.0 / sample_period_s, output="sos")
+    filtered: FloatArray = scipy.signal.sosfiltfilt(sections, velocity_mps, axis=0)
+    return filtered
 
 
 def log_dimensionless_jerk(velocity_mps: FloatArray, sample_period_s: float) -> float:
@@ -54,6 +73,30 @@ class JerkRms(MotionMetric):
     def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
         """Takes the maximum over the points."""
         return MetricValue(value=max(jerk_rms_mps3(m.velocity_mps, m.sample_period_s) for m in motions))
+
+
+class FilteredJerkRms(MotionMetric):
+    """RMS jerk below 10 Hz of the worst motion point: hardly depends on the physics rate."""
+
+    name = "jerk_rms_10hz_mps3"
+    unit = "m/s^3"
+    description = (
+        "RMS jerk at the physics rate, after a Butterworth low-pass of 10 Hz (4th order, forwards and backwards), of "
+        "the motion point where it is largest."
+    )
+    min_samples = FILTER_MIN_SAMPLES
+    higher_is_better = False
+
+    def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
+        """Takes the maximum over the points."""
+        period_s = motions[0].sample_period_s
+        if 2.0 * FILTER_CUTOFF_HZ * period_s >= 1.0:
+            return MetricValue.invalid(
+                f"motion is sampled every {1e3 * period_s:g} ms; a low-pass of 10 Hz needs less than 50 ms"
+            )
+        return MetricValue(
+            value=max(jerk_rms_mps3(low_pass(m.velocity_mps, period_s), period_s) for m in motions)
+        )
 
 
 class LogDimensionlessJerk(MotionMetric):

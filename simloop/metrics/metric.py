@@ -60,7 +60,7 @@ class Metric(ABC):
     higher_is_better: bool | None = None
     thresholds: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
-    is_motion: ClassVar[bool] = False
+    is_motion: bool = False
 
     @property
     def is_about_motion(self) -> bool:

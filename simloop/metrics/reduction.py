@@ -34,6 +34,7 @@ class Reduction(Metric):
         tables: As in ``Metric``.
         higher_is_better: As in ``Metric``.
         version: As in ``Metric``.
+        is_motion: As in ``Metric``.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Reduction(Metric):
         tables: tuple[str, ...] = (),
         higher_is_better: bool | None = None,
         version: int = 1,
+        is_motion: bool = False,
     ) -> None:
+        self.is_motion = is_motion
         self.name, self.description, self.unit = name, description, unit
         self.tables, self.higher_is_better, self.version = tables, higher_is_better, version
         self.read, self._reduce = read, reduce

@@ -109,6 +109,17 @@ def test_boundary_jump_is_scaled_by_the_range_and_wraps_angles(values: Values) -
     assert got["boundary_jump"] == pytest.approx((0.4 + wrapped) / 2.0)
     assert got["boundary_jump_max"] == pytest.approx(0.4)
     assert got["boundary_jump_ratio"] == pytest.approx((0.4 + wrapped) / 2.0 / 0.05)
+    # Steps to a hold count nowhere: four steps remain.
+    assert got["action_variation_within"] == pytest.approx((0.05 + 0.05) / 4)
+    assert got["action_variation_seam"] == pytest.approx((0.4 + wrapped) / 4)
+
+
+def test_action_variation_adds_the_entries(values: Values) -> None:
+    got, why = values(ticks=ticks([(0, (0.0, 0.0), 0), (0, (0.5, -1.5), 0)]))
+    assert got["action_variation_within"] == pytest.approx(0.5 / 2.0 + 1.5 / 6.0)
+    assert got["action_variation_seam"] == 0.0
+    _, why = values(ticks=ticks([(-1, (0.0, 0.0), 0), (-1, (0.5, 0.0), 0)]))
+    assert "no chunk acted" in why["action_variation_within"]
 
 
 def test_boundary_jump_says_why_it_is_missing(values: Values) -> None:

@@ -9,8 +9,15 @@ import numpy.typing as npt
 import pytest
 
 from simloop.log import MOTION, EpisodeLog
-from simloop.metrics.jerk import JerkRms, LogDimensionlessJerk, jerk_rms_mps3, log_dimensionless_jerk
-from simloop.metrics.path_length import PathLength
+from simloop.metrics.jerk import (
+    FilteredJerkRms,
+    JerkRms,
+    LogDimensionlessJerk,
+    jerk_rms_mps3,
+    log_dimensionless_jerk,
+)
+from simloop.metrics.path_length import PathLength, PathRatio
+from simloop.metrics.reaches import ReachLogDimensionlessJerk, ReachSparc, reaches
 from simloop.metrics.sparc import Sparc, spectral_arc_length
 
 FloatArray = npt.NDArray[np.float64]
@@ -139,3 +146,76 @@ def test_points_at_rest_and_constant_velocities_have_no_smoothness() -> None:
     assert LogDimensionlessJerk().evaluate(still).reason == "no motion point moves"
     assert Sparc().evaluate(still).reason == "no motion point moves"
     assert LogDimensionlessJerk().evaluate(steady).reason == "the velocity is constant"
+
+
+def test_a_step_of_velocity_has_the_jerk_of_its_two_differences() -> None:
+    # One step of height v: the second differences are v and -v, nothing else.
+    rate_hz, num, height = 500.0, 1001, 0.4
+    velocity = np.where(np.arange(num) < 500, 0.0, height)[:, None]
+    expected = height * rate_hz**2 * math.sqrt(2.0 / (num - 2))
+    assert jerk_rms_mps3(velocity, 1.0 / rate_hz) == pytest.approx(expected)
+    assert log_dimensionless_jerk(velocity, 1.0 / rate_hz) == pytest.approx(-math.log(2.0 * num**3))
+
+
+@pytest.mark.parametrize("rate_hz", [100, 500])
+def test_filtered_jerk_sees_the_movement_and_not_the_chatter(rate_hz: int) -> None:
+    # 1 Hz passes the filter (gain above 0.9999), 40 Hz does not (below 1e-4).
+    t = np.arange(0.0, 10.0, 1.0 / rate_hz)
+    omega, amplitude = 2.0 * math.pi, 0.3
+    velocity = amplitude * omega * np.cos(omega * t)
+    chatter = velocity + 0.05 * np.sin(2.0 * math.pi * 40.0 * t)
+    log = motion_log(round(1e9 / rate_hz), (amplitude * np.sin(omega * t), chatter))
+    expected = amplitude * omega**3 / math.sqrt(2.0)
+    assert FilteredJerkRms().evaluate(log).value == pytest.approx(expected, rel=0.02)
+    assert JerkRms().evaluate(log).value > 10.0 * expected
+
+
+def test_filtered_jerk_needs_more_samples_than_its_cutoff() -> None:
+    log = motion_log(50_000_000, (np.arange(40) * 0.05, np.ones(40)))
+    assert "needs less than 50 ms" in FilteredJerkRms().evaluate(log).reason
+
+
+def _three_reaches(rate_hz: int) -> tuple[FloatArray, FloatArray]:
+    position, velocity = minimum_jerk(rate_hz)
+    rest = np.zeros(rate_hz // 2)
+    positions = [np.concatenate([position + i, rest + i + 1.0]) for i in range(3)]
+    return np.concatenate(positions), np.concatenate([velocity, rest] * 3)
+
+
+def test_reaches_are_judged_one_by_one() -> None:
+    # The part of a minimum-jerk reach above 5 % of its peak, from s0 to 1 - s0; jerk 60 - 360 s + 360 s^2.
+    s0 = next(s for s in np.linspace(0.0, 0.2, 200_001) if 30 * s**2 - 60 * s**3 + 30 * s**4 > 0.05 * 1.875)
+    s = np.linspace(s0, 1.0 - s0, 100_001)
+    integral = float(((60.0 - 360.0 * s + 360.0 * s**2) ** 2).mean() * (1.0 - 2.0 * s0))
+    expected = -math.log((1.0 - 2.0 * s0) ** 3 / 1.875**2 * integral)
+    x, v = _three_reaches(500)
+    log = motion_log(2_000_000, (x, v))
+    assert len(reaches(v, 0.002)) == 3
+    assert ReachLogDimensionlessJerk().evaluate(log).value == pytest.approx(expected, abs=0.02)
+    assert ReachSparc().evaluate(log).value == pytest.approx(-1.40, abs=0.03)
+    # As one movement the pauses count as roughness.
+    assert Sparc().evaluate(log).value < ReachSparc().evaluate(log).value - 1.0
+    assert LogDimensionlessJerk().evaluate(log).value < expected - 2.0
+
+
+def test_twitches_and_rest_are_no_reaches() -> None:
+    twitch = np.zeros(500)
+    twitch[100:150] = 0.5  # 0.1 s
+    log = motion_log(2_000_000, (np.cumsum(twitch) * 0.002, twitch), (np.zeros(500), np.zeros(500)))
+    assert ReachSparc().evaluate(log).reason == "no motion point reaches anywhere"
+    assert ReachLogDimensionlessJerk().evaluate(log).reason == "no motion point reaches anywhere"
+
+
+def test_path_ratio_of_a_line_is_one_and_of_a_way_there_and_half_back_three() -> None:
+    line = np.linspace(0.0, 1.0, 101)
+    back = np.concatenate([line, np.linspace(1.0, 0.5, 51)[1:]])
+    speed = np.full(101, 1.0)
+    rest = (np.zeros(101), np.zeros(101))
+    assert PathRatio().evaluate(motion_log(10_000_000, (line, speed), rest)).value == pytest.approx(1.0)
+    assert PathRatio().evaluate(motion_log(10_000_000, (back, np.full(151, 1.0)))).value == pytest.approx(3.0)
+
+
+def test_a_way_that_ends_where_it_began_has_no_ratio() -> None:
+    loop = np.concatenate([np.linspace(0.0, 1.0, 51), np.linspace(1.0, 0.0, 51)])
+    log = motion_log(10_000_000, (loop, np.ones(102)))
+    assert "ended elsewhere" in PathRatio().evaluate(log).reason
