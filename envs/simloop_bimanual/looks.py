@@ -32,10 +32,20 @@ PARAMETERS: Final[Mapping[str, tuple[float, float, float]]] = {
 """Lowest, highest and neutral value of each parameter.
 
 ``light_azimuth_rad`` turns the scene's lights about the vertical through the world's origin, ``light_tilt_rad`` then
-tilts them about the world's x axis, ``light_intensity_ratio`` scales all light. ``..._camera_shift_*_m`` moves a camera
-along its own axes (x right, y up, z backward), ``..._camera_turn_*_rad`` then turns it about them (the rotation vector);
-both wrist cameras share theirs. ``table_*_ratio``, ``object_*_ratio`` and ``floor_*_ratio`` multiply base colours.
+tilts them about the world's x axis, ``light_intensity_ratio`` scales all light. ``..._camera_shift_*_m`` moves a
+camera along its own axes (x right, y up, z backward), ``..._camera_turn_*_rad`` then turns it about them (the rotation
+vector); both wrist cameras share theirs. ``table_*_ratio``, ``object_*_ratio`` and ``floor_*_ratio`` multiply base
+colours.
 """
+
+
+def coloured_part(body: str, geom: str) -> str:
+    """Returns which of ``COLOURED`` a geom of a body belongs to, by their names, or nothing for robots and walls."""
+    if body.startswith(("robot", "gripper", "fixed_mount")):
+        return ""
+    if body == "world":
+        return "floor" if geom.startswith("floor") else ""
+    return "table" if body.startswith("table") else "object"
 
 
 def neutral(name: str) -> float:

@@ -21,9 +21,8 @@ from simloop.errors import WorldError
 from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS, state_dtype
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
 from simloop_bimanual.sampled_geometry import lone_body
-from simloop_bimanual.scene_meshes import paint_objects, scenery
+from simloop_bimanual.scene_meshes import Scenery, scenery
 from simloop_bimanual.tasks import TASKS, Task
-from simloop_bimanual.visual_meshes import BodyMesh
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,7 +70,7 @@ class TwoArmModel:
         geom_class: (num_geoms,) indices into ``class_names``.
         wrist_cameras: One camera an arm.
         object_bodies: Bodies of the task's objects, by name, held ones too.
-        scenery: Triangles of what stands still, by body name; empty for tasks whose whole scene ships as triangles.
+        scenery: What is seen besides the arms.
         lone_bodies: ``MjSpec`` of each body whose geometry the task samples, by its name.
     """
 
@@ -90,7 +89,7 @@ class TwoArmModel:
     geom_class: npt.NDArray[np.int64]
     wrist_cameras: tuple[WristCamera, WristCamera]
     object_bodies: Mapping[str, int]
-    scenery: Mapping[str, BodyMesh]
+    scenery: Scenery
     lone_bodies: Mapping[str, Any]
 
 
@@ -261,11 +260,6 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
     bodies = {
         model.body(model.geom_bodyid[g]).name: int(model.geom_bodyid[g]) for g in np.flatnonzero(is_object)
     }
-    still: Mapping[str, BodyMesh] = {}
-    if not task.has_shipped_meshes:
-        full = env.sim.model._model
-        paint_objects(model, full, {names[g]: int(g) for g in np.flatnonzero(is_object)})
-        still = scenery(full, frozenset(bodies))
     return TwoArmModel(
         task=task.name,
         robots=tuple(robot.name for robot in env.robots),
@@ -282,7 +276,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         geom_class=geom_classes,
         wrist_cameras=(cameras[0], cameras[1]),
         object_bodies=bodies,
-        scenery=still,
+        scenery=scenery(env.sim.model._model, model, [robot.name for robot in env.robots]),
         lone_bodies=lone_bodies,
     )
 

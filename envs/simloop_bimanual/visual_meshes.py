@@ -22,7 +22,7 @@ _MESH_FILE = "two_arm_lift_meshes.npz"
 _VISUAL_GROUP = 1
 _FLOOR_M = 12.0
 _WELD_M, _REDUCED_WELD_M = 1e-5, 1e-3
-_PLANE, _CYLINDER, _BOX, _MESH = 0, 5, 6, 7
+_PLANE, _SPHERE, _CYLINDER, _BOX, _MESH = 0, 2, 5, 6, 7
 _ROBOT_PREFIX = re.compile(r"^(robot|gripper|fixed_mount)[01]_")
 
 FACES_PER_BODY = {
@@ -97,22 +97,25 @@ def _geom_mesh(mj_model: Any, geom: int) -> BodyMesh:
     else:
         if kind == _BOX:
             shape = primitives.box(tuple(float(2 * s) for s in size))
+        elif kind == _SPHERE:
+            shape = primitives.sphere(float(size[0]), num_segments=16)
         elif kind == _CYLINDER:
             shape = primitives.cylinder(float(size[0]), float(2 * size[1]), num_segments=16)
         elif kind == _PLANE:
             shape = primitives.plane((_FLOOR_M, _FLOOR_M))
         else:
             raise ValueError(
-                f"Geom {mj_model.geom(geom).name!r} has type {kind}; allowed: plane, cylinder, box, mesh."
+                f"Geom {mj_model.geom(geom).name!r} has type {kind}; allowed: plane, sphere, cylinder, box, mesh."
             )
         vertices, faces = np.array(shape.vertices_m), np.array(shape.faces)
-    rotation = _rotation_of(mj_model.geom_quat[geom])
+    rotation = rotation_of(mj_model.geom_quat[geom])
     vertices, faces = _welded(vertices @ rotation.T + mj_model.geom_pos[geom], faces)
     colours = np.broadcast_to(geom_colour(mj_model, geom), (len(faces), 3)).astype(np.float32)
     return BodyMesh(vertices_m=vertices, faces=faces, face_colours_rgb=colours)
 
 
-def _rotation_of(quaternion_wxyz: Any) -> npt.NDArray[np.float64]:
+def rotation_of(quaternion_wxyz: Any) -> npt.NDArray[np.float64]:
+    """Returns the matrix (3, 3) of a unit quaternion w x y z."""
     w, x, y, z = (float(q) for q in quaternion_wxyz)
     return np.array(
         [
@@ -163,8 +166,10 @@ def _joined(meshes: Iterable[BodyMesh]) -> BodyMesh:
     )
 
 
-def reduced(mesh: BodyMesh, num_faces: int) -> BodyMesh:
+def reduced(mesh: BodyMesh, num_faces: int, weld_m: float = _REDUCED_WELD_M) -> BodyMesh:
     """Returns a coarser mesh of about ``num_faces`` faces, each part of one colour reduced by itself.
+
+    Vertices are first merged on a grid of ``weld_m``.
 
     Quadric error collapse (Garland & Heckbert 1997, SIGGRAPH) by the ``fast-simplification`` package.
     """
@@ -179,7 +184,7 @@ def reduced(mesh: BodyMesh, num_faces: int) -> BodyMesh:
         faces = index.reshape(-1, 3).astype(np.int32)
         wanted = max(24, math.ceil(share * len(faces)))
         if wanted < len(faces):
-            vertices, faces = _welded(vertices, faces, _REDUCED_WELD_M)
+            vertices, faces = _welded(vertices, faces, weld_m)
             simplified: Any = fast_simplification.simplify(
                 np.asarray(vertices, dtype=np.float64), faces, target_count=wanted, agg=4
             )

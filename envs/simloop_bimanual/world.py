@@ -33,6 +33,7 @@ from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
 from simloop_bimanual.recording import TABLES, Rows, motion_columns
+from simloop_bimanual.render_options import checked_rendering
 from simloop_bimanual.reset import StartState
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
@@ -40,7 +41,7 @@ from simloop_bimanual.stepping import Stepper
 from simloop_bimanual.tasks import TASKS
 
 if TYPE_CHECKING:
-    from simloop_bimanual.rendering import TwoArmView
+    from simloop_bimanual.rendering import View
     from simloop_bimanual.stock_controller import StockController
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,13 +83,19 @@ class BimanualWorld(World):
         action: Name of the action space: ``"two_arm_delta"``, or ``"two_arm_pose_delta"`` where arms have no grippers.
         controller: ``"fast"`` for the compiled controller, ``"stock"`` for robosuite's own in Python, several times
             slower.
+        render: ``"software"``, or ``"gl"`` (MuJoCo's own renderer by OpenGL, without reflections, shadows and
+            multisampling) or ``"gl_full"`` (with them).
+        appearance: What the software renderer draws: ``"plain"`` (flat colours under one light, for the lift with
+            Pandas only), ``"detailed"`` (materials, textures and lights of robosuite's scene), or ``"auto"``: plain
+            where there is such a picture, detailed otherwise.
         camera_height_px: Height of the images of all cameras.
         camera_width_px: Width of the images of all cameras.
 
     Raises:
-        ConfigurationError: The task is unknown, the action space is not that of the task, or an image size is out of
-            range.
-        MissingDependencyError: robosuite or a MuJoCo that it runs on is not installed.
+        ConfigurationError: The task is unknown, the action space is not that of the task, an image size is out of
+            range, or the way to draw is unknown.
+        MissingDependencyError: robosuite or a MuJoCo that it runs on is not installed, or OpenGL is asked for and its
+            library is not there.
     """
 
     def __init__(
@@ -97,6 +104,8 @@ class BimanualWorld(World):
         task: str = "two_arm_lift",
         action: str = "two_arm_delta",
         controller: str = "fast",
+        render: str = "software",
+        appearance: str = "auto",
         camera_height_px: int = 96,
         camera_width_px: int = 128,
     ) -> None:
@@ -119,6 +128,8 @@ class BimanualWorld(World):
         self._model = two_arm_model(task)
         if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
             self._model = dataclasses.replace(self._model, mj_model=copy.copy(self._model.mj_model))
+        self._render = render
+        self._appearance = checked_rendering(task, self._model.robots, render, appearance)
         self._data = self._mujoco.MjData(self._model.mj_model)
         self._record = self._model.controller.copy()
         self._spec = WorldSpec(
@@ -164,7 +175,7 @@ class BimanualWorld(World):
         self._now_ns = 0
         self._time_limit_ns = 0
         self._is_reset = False
-        self._view: TwoArmView | None = None
+        self._view: View | None = None
 
     @property
     def spec(self) -> WorldSpec:
@@ -253,9 +264,9 @@ class BimanualWorld(World):
             if self._view is None:
                 from simloop_bimanual.rendering import two_arm_view
 
-                self._view = two_arm_view(self._model)
+                self._view = two_arm_view(self._model, self._render, self._appearance)
             render: Callable[[], npt.NDArray[Any]] = self._view.freeze(
-                sensor, self._data.xpos, self._data.xmat, height_px=spec.shape[0], width_px=spec.shape[1]
+                sensor, self._data, height_px=spec.shape[0], width_px=spec.shape[1]
             )
         else:
             array = (

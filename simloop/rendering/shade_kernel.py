@@ -312,7 +312,7 @@ def _shade_row(
                 if flags & HAS_TEXTURE:
                     depth = 1.0 / np.float64(seen.inverse_depth[y, (start + stop) // 2])
                     texture = int(geometry.level_texture[level])
-                    picture = _chosen_picture(geometry, texture, face, first_vertex, points, view, depth)
+                    picture = _chosen_picture(geometry, texture, face, first_vertex, points, view, float(depth))
                     for corner in range(3):
                         vertex = first_vertex + geometry.face_corners[face, corner]
                         uv[corner, 0] = geometry.vertex_textures[vertex, 0]
