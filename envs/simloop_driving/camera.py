@@ -27,7 +27,7 @@ MOUNT_FORWARD_M, MOUNT_HEIGHT_M = 0.6, 1.35
 """Where the camera sits: behind the windscreen, relative to the centre of the ego's footprint on the ground."""
 PITCH_DOWN_RAD = math.radians(3.0)
 
-_PAINTS: tuple[Rgb, ...] = (
+PAINTS: tuple[Rgb, ...] = (
     (0.72, 0.08, 0.08),
     (0.10, 0.22, 0.60),
     (0.85, 0.85, 0.87),
@@ -35,8 +35,8 @@ _PAINTS: tuple[Rgb, ...] = (
     (0.45, 0.47, 0.50),
     (0.08, 0.40, 0.22),
 )
-NUM_PAINTS = len(_PAINTS)
-"""Number of paints; trucks wear theirs on the cab."""
+NUM_PAINTS = len(PAINTS)
+"""Number of paints of ``PAINTS``; trucks wear theirs on the cab."""
 _LAMP_RGB: Rgb = (0.42, 0.02, 0.02)
 _BRAKE_LAMP_RGB: Rgb = (1.0, 0.22, 0.12)
 GROUND_RGB: Rgb = (0.38, 0.48, 0.27)
@@ -186,7 +186,7 @@ class CameraScene:
         if look not in self._handles:
             name = ACTOR_CLASSES[look.actor_class]
             semantic = semantics.FIRST_ACTOR + look.actor_class
-            self._handles[look] = (self.scene.add(body_mesh(name, _PAINTS[look.paint]), semantic=semantic),)
+            self._handles[look] = (self.scene.add(body_mesh(name, PAINTS[look.paint]), semantic=semantic),)
             if name in CLASSES_WITH_LAMPS:
                 self._handles[look] += (self.scene.add(tail_lamp_mesh(name), semantic=semantic),)
         return self._handles[look]

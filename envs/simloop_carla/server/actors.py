@@ -1,0 +1,160 @@
+"""The actors of an episode and their rows of the snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop_carla.server.blueprints import Body
+from simloop_carla.server.lights import Light
+from simloop_carla.wire.streams import ACTOR_RECORD
+from simloop_carla.wire.structs import (
+    IDENTITY,
+    ORIGIN,
+    Actor,
+    ActorDescription,
+    BoundingBox,
+    Rotation,
+    Transform,
+    Vector3,
+    VehicleControl,
+    WalkerControl,
+)
+
+REST = VehicleControl(0.0, 0.0, 0.0, False, False, False, 0)
+"""The controls of a vehicle that nobody drives."""
+STANDING = WalkerControl(ORIGIN, 0.0, False)
+NO_BOX = BoundingBox(ORIGIN, ORIGIN, Rotation(0.0, 0.0, 0.0), 0)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ServerActor:
+    """An actor as the server keeps it.
+
+    Attributes:
+        id: Never used twice by a server.
+        description: What it was spawned from.
+        parent: The actor it is attached to, or None.
+        relative: Pose relative to the parent.
+        pose: World pose of what does not move by itself.
+        box: Bounding box in its own frame.
+        body: What stands on the road, or None.
+        number: Row of ``Bodies``, -1 without a body.
+        stream: Stream of a sensor, 0 otherwise.
+        token: Token of that stream.
+        light: The traffic light or sign that it is.
+        control: Last controls of a vehicle.
+        walk: Last control of a walker.
+        lights: Flags of a vehicle's lamps.
+        tags: Semantic tags.
+        mass_kg: Mass that ``apply_physics_control`` set, or its body's.
+    """
+
+    id: int
+    description: ActorDescription
+    parent: ServerActor | None = None
+    relative: Transform = IDENTITY
+    pose: Transform = IDENTITY
+    box: BoundingBox = NO_BOX
+    body: Body | None = None
+    number: int = -1
+    stream: int = 0
+    token: bytes = b""
+    light: Light | None = None
+    control: VehicleControl = REST
+    walk: WalkerControl = STANDING
+    lights: int = 0
+    tags: bytes = b""
+
+    @property
+    def type_id(self) -> str:
+        """Id of the blueprint."""
+        return self.description.id
+
+    @property
+    def is_vehicle(self) -> bool:
+        """Whether it is driven."""
+        return self.type_id.startswith("vehicle.")
+
+    @property
+    def is_walker(self) -> bool:
+        """Whether it walks."""
+        return self.type_id.startswith("walker.")
+
+    def on_wire(self) -> Actor:
+        """Returns the struct that the client caches."""
+        return Actor(
+            self.id,
+            self.parent.id if self.parent is not None else 0,
+            self.description,
+            self.box._replace(actor_id=self.id),
+            self.tags,
+            self.token,
+        )
+
+
+class Roster:
+    """Actors in the order in which they came, and their records in the same order."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, ServerActor] = {}
+        self.records: npt.NDArray[np.void] = np.zeros(0, dtype=ACTOR_RECORD)
+        self._rows: dict[int, int] = {}
+        self._kinds: dict[str, tuple[list[ServerActor], npt.NDArray[np.int64]]] = {}
+
+    def add(self, actor: ServerActor) -> None:
+        """Adds an actor; its record has its id and says that it is active."""
+        record = np.zeros(1, dtype=ACTOR_RECORD)
+        record["id"], record["state"] = actor.id, 1
+        self._rows[actor.id] = len(self.records)
+        self.records = np.concatenate([self.records, record])
+        self.by_id[actor.id] = actor
+        self._kinds.clear()
+
+    def remove(self, actor: ServerActor) -> None:
+        """Takes an actor out."""
+        self.records = np.delete(self.records, self._rows[actor.id])
+        del self.by_id[actor.id]
+        self._rows = {one: row for row, one in enumerate(self.by_id)}
+        self._kinds.clear()
+
+    def row(self, actor: ServerActor) -> int:
+        """Returns the row of an actor's record."""
+        return self._rows[actor.id]
+
+    def of_kind(self, kind: str) -> tuple[list[ServerActor], npt.NDArray[np.int64]]:
+        """Returns the actors of a kind and their rows.
+
+        Args:
+            kind: ``body`` (in the order of their numbers), ``vehicle``, ``walker``, ``light`` or ``sensor``.
+        """
+        if kind not in self._kinds:
+            actors = [actor for actor in self.by_id.values() if _is_of_kind(actor, kind)]
+            if kind == "body":
+                actors.sort(key=lambda actor: actor.number)
+            rows = np.array([self._rows[actor.id] for actor in actors], dtype=np.int64)
+            self._kinds[kind] = actors, rows
+        return self._kinds[kind]
+
+    def set_pose(self, actor: ServerActor) -> None:
+        """Copies the pose of an actor that does not move by itself to its record."""
+        row = self._rows[actor.id]
+        self.records["location"][row] = actor.pose.location
+        self.records["rotation"][row] = actor.pose.rotation
+
+    def pose(self, actor: ServerActor) -> Transform:
+        """Returns the pose that the last snapshot has for an actor."""
+        record = self.records[self._rows[actor.id]]
+        return Transform(Vector3(*map(float, record["location"])), Rotation(*map(float, record["rotation"])))
+
+
+def _is_of_kind(actor: ServerActor, kind: str) -> bool:
+    if kind == "body":
+        return actor.number >= 0
+    if kind == "light":
+        return actor.light is not None
+    if kind == "sensor":
+        return actor.type_id.startswith("sensor.")
+    return actor.is_vehicle if kind == "vehicle" else actor.is_walker

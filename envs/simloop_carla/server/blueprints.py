@@ -1,0 +1,313 @@
+"""The blueprint library: the vehicles, walkers, props and sensors that can be spawned.
+
+Ids and attributes are those of CARLA 0.9.16 (docs: carla.readthedocs.io/en/0.9.16/catalogue, ref_sensors), so that
+scripts find what they look for. Sizes and masses are typical of a class and not those of CARLA's meshes; all cars have
+the chassis of the embedded world's ``midsize_saloon``.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from simloop_carla.wire.structs import BOOL, FLOAT, INT, RGB_COLOUR, STRING, ActorAttribute, ActorDefinition
+
+TAG_CAR, TAG_TRUCK, TAG_BUS, TAG_MOTORCYCLE, TAG_BICYCLE, TAG_PEDESTRIAN, TAG_STATIC, TAG_DYNAMIC = (
+    14,
+    15,
+    16,
+    18,
+    19,
+    12,
+    20,
+    21,
+)
+"""Semantic tags of CARLA 0.9.16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What stands on the road for a blueprint.
+
+    Attributes:
+        length_m, width_m, height_m: Outer size.
+        mass_kg: Mass.
+        tag: Semantic tag.
+        actor_class: Name in the embedded world's ``ACTOR_CLASSES``: what cameras draw.
+        wheels: Number of wheels.
+        base_type: CARLA's word for the kind of vehicle.
+    """
+
+    length_m: float
+    width_m: float
+    height_m: float
+    mass_kg: float
+    tag: int
+    actor_class: str
+    wheels: int = 0
+    base_type: str = ""
+
+
+_CAR = Body(
+    length_m=4.70,
+    width_m=1.85,
+    height_m=1.46,
+    mass_kg=1573.0,
+    tag=TAG_CAR,
+    actor_class="car",
+    wheels=4,
+    base_type="car",
+)
+_VAN = Body(
+    length_m=5.9,
+    width_m=2.0,
+    height_m=2.5,
+    mass_kg=2500.0,
+    tag=TAG_TRUCK,
+    actor_class="truck",
+    wheels=4,
+    base_type="van",
+)
+_TRUCK = Body(
+    length_m=8.5,
+    width_m=2.5,
+    height_m=3.4,
+    mass_kg=12000.0,
+    tag=TAG_TRUCK,
+    actor_class="truck",
+    wheels=4,
+    base_type="truck",
+)
+_MOTORCYCLE = Body(
+    length_m=2.2,
+    width_m=0.85,
+    height_m=1.5,
+    mass_kg=300.0,
+    tag=TAG_MOTORCYCLE,
+    actor_class="motorcycle",
+    wheels=2,
+    base_type="motorcycle",
+)
+_BICYCLE = Body(
+    length_m=1.8,
+    width_m=0.6,
+    height_m=1.7,
+    mass_kg=90.0,
+    tag=TAG_BICYCLE,
+    actor_class="bicycle",
+    wheels=2,
+    base_type="bicycle",
+)
+_WALKER = Body(
+    length_m=0.5,
+    width_m=0.5,
+    height_m=1.8,
+    mass_kg=75.0,
+    tag=TAG_PEDESTRIAN,
+    actor_class="pedestrian",
+)
+_CONE = Body(length_m=0.4, width_m=0.4, height_m=0.75, mass_kg=5.0, tag=TAG_DYNAMIC, actor_class="cone")
+_BARRIER = Body(length_m=2.0, width_m=0.5, height_m=1.0, mass_kg=1e9, tag=TAG_STATIC, actor_class="barrier")
+
+BODIES: dict[str, Body] = {
+    **dict.fromkeys(
+        (
+            "vehicle.audi.a2",
+            "vehicle.audi.etron",
+            "vehicle.audi.tt",
+            "vehicle.bmw.grandtourer",
+            "vehicle.chevrolet.impala",
+            "vehicle.citroen.c3",
+            "vehicle.dodge.charger_2020",
+            "vehicle.dodge.charger_police",
+            "vehicle.ford.crown",
+            "vehicle.ford.mustang",
+            "vehicle.jeep.wrangler_rubicon",
+            "vehicle.lincoln.mkz_2017",
+            "vehicle.lincoln.mkz_2020",
+            "vehicle.mercedes.coupe",
+            "vehicle.mercedes.coupe_2020",
+            "vehicle.micro.microlino",
+            "vehicle.mini.cooper_s",
+            "vehicle.mini.cooper_s_2021",
+            "vehicle.nissan.micra",
+            "vehicle.nissan.patrol",
+            "vehicle.seat.leon",
+            "vehicle.tesla.model3",
+            "vehicle.toyota.prius",
+        ),
+        _CAR,
+    ),
+    **dict.fromkeys(("vehicle.ford.ambulance", "vehicle.mercedes.sprinter", "vehicle.volkswagen.t2"), _VAN),
+    **dict.fromkeys(
+        (
+            "vehicle.carlamotors.carlacola",
+            "vehicle.carlamotors.firetruck",
+            "vehicle.carlamotors.european_hgv",
+        ),
+        _TRUCK,
+    ),
+    **dict.fromkeys(
+        (
+            "vehicle.harley-davidson.low_rider",
+            "vehicle.kawasaki.ninja",
+            "vehicle.vespa.zx125",
+            "vehicle.yamaha.yzf",
+        ),
+        _MOTORCYCLE,
+    ),
+    **dict.fromkeys(
+        ("vehicle.bh.crossbike", "vehicle.diamondback.century", "vehicle.gazelle.omafiets"), _BICYCLE
+    ),
+    **{f"walker.pedestrian.{number:04d}": _WALKER for number in range(1, 53)},
+    "static.prop.trafficcone01": _CONE,
+    "static.prop.constructioncone": _CONE,
+    "static.prop.streetbarrier": _BARRIER,
+}
+"""Everything solid, by blueprint id."""
+
+SENSOR_PREFIX = "sensor."
+CAMERAS = (
+    "rgb",
+    "depth",
+    "semantic_segmentation",
+    "instance_segmentation",
+)
+"""Cameras that can be spawned: ``sensor.camera.<name>``."""
+
+_PAINTS = ("180,20,20", "25,55,150", "215,215,220", "215,150,20", "115,120,125", "20,100,55")
+
+_LENS = {
+    "image_size_x": (INT, "800"),
+    "image_size_y": (INT, "600"),
+    "fov": (FLOAT, "90.0"),
+    "lens_circle_falloff": (FLOAT, "5.0"),
+    "lens_circle_multiplier": (FLOAT, "0.0"),
+    "lens_k": (FLOAT, "-1.0"),
+    "lens_kcube": (FLOAT, "0.0"),
+    "lens_x_size": (FLOAT, "0.08"),
+    "lens_y_size": (FLOAT, "0.08"),
+}
+_RGB_ONLY = {
+    "gamma": (FLOAT, "2.2"),
+    "enable_postprocess_effects": (BOOL, "true"),
+    "motion_blur_intensity": (FLOAT, "0.45"),
+    "exposure_mode": (STRING, "histogram"),
+    "exposure_compensation": (FLOAT, "0.0"),
+    "shutter_speed": (FLOAT, "200.0"),
+    "iso": (FLOAT, "100.0"),
+    "fstop": (FLOAT, "1.4"),
+}
+_SWEEP = {
+    "channels": (INT, "32"),
+    "range": (FLOAT, "10.0"),
+    "points_per_second": (INT, "56000"),
+    "rotation_frequency": (FLOAT, "10.0"),
+    "upper_fov": (FLOAT, "10.0"),
+    "lower_fov": (FLOAT, "-30.0"),
+    "horizontal_fov": (FLOAT, "360.0"),
+}
+_LIDAR_ONLY = {
+    "atmosphere_attenuation_rate": (FLOAT, "0.004"),
+    "dropoff_general_rate": (FLOAT, "0.45"),
+    "dropoff_intensity_limit": (FLOAT, "0.8"),
+    "dropoff_zero_intensity": (FLOAT, "0.4"),
+    "noise_seed": (INT, "0"),
+    "noise_stddev": (FLOAT, "0.0"),
+}
+_SENSORS: dict[str, dict[str, tuple[int, str]]] = {
+    "sensor.camera.rgb": {**_LENS, **_RGB_ONLY},
+    "sensor.camera.depth": _LENS,
+    "sensor.camera.semantic_segmentation": _LENS,
+    "sensor.camera.instance_segmentation": _LENS,
+    "sensor.lidar.ray_cast": {**_SWEEP, **_LIDAR_ONLY},
+    "sensor.lidar.ray_cast_semantic": _SWEEP,
+    "sensor.other.radar": {
+        "horizontal_fov": (FLOAT, "30.0"),
+        "vertical_fov": (FLOAT, "30.0"),
+        "range": (FLOAT, "100.0"),
+        "points_per_second": (INT, "1500"),
+        "noise_seed": (INT, "0"),
+    },
+    "sensor.other.collision": {},
+    "sensor.other.lane_invasion": {},
+    "sensor.other.obstacle": {
+        "distance": (FLOAT, "5.0"),
+        "hit_radius": (FLOAT, "0.5"),
+        "only_dynamics": (BOOL, "false"),
+        "debug_linetrace": (BOOL, "false"),
+    },
+    "sensor.other.imu": {
+        "noise_seed": (INT, "0"),
+        **{f"noise_accel_stddev_{axis}": (FLOAT, "0.0") for axis in "xyz"},
+        **{f"noise_gyro_stddev_{axis}": (FLOAT, "0.0") for axis in "xyz"},
+        **{f"noise_gyro_bias_{axis}": (FLOAT, "0.0") for axis in "xyz"},
+    },
+    "sensor.other.gnss": {
+        "noise_seed": (INT, "0"),
+        **{
+            f"noise_{axis}_{kind}": (FLOAT, "0.0")
+            for axis in ("lat", "lon", "alt")
+            for kind in ("bias", "stddev")
+        },
+    },
+}
+
+
+def _fixed(name: str, kind: int, value: str) -> ActorAttribute:
+    return ActorAttribute(name, kind, value, [], False, False)
+
+
+def _free(name: str, kind: int, value: str, *recommended: str) -> ActorAttribute:
+    return ActorAttribute(name, kind, value, list(recommended), True, False)
+
+
+def _vehicle(body: Body) -> list[ActorAttribute]:
+    return [
+        _fixed("number_of_wheels", INT, str(body.wheels)),
+        _fixed("generation", INT, "1"),
+        _fixed("base_type", STRING, body.base_type),
+        _fixed("special_type", STRING, ""),
+        _fixed("object_type", STRING, ""),
+        _fixed("has_lights", BOOL, "true" if body.wheels == 4 else "false"),
+        _fixed("has_dynamic_doors", BOOL, "false"),
+        ActorAttribute("color", RGB_COLOUR, _PAINTS[0], list(_PAINTS), True, False),
+        _free("role_name", STRING, "autopilot", "autopilot", "scenario", "ego_vehicle"),
+        _free("sticky_control", BOOL, "true"),
+        _free("driver_id", INT, "0"),
+        _free("ros_name", STRING, ""),
+    ]
+
+
+def _walker() -> list[ActorAttribute]:
+    return [
+        _fixed("gender", STRING, "other"),
+        _fixed("age", STRING, "adult"),
+        _fixed("generation", INT, "2"),
+        _free("role_name", STRING, "pedestrian", "pedestrian"),
+        _free("is_invincible", BOOL, "true"),
+        _free("speed", FLOAT, "0.0", "0.0", "1.4", "2.9"),
+    ]
+
+
+def _sensor(own: dict[str, tuple[int, str]]) -> list[ActorAttribute]:
+    common = {"role_name": (STRING, "front"), "ros_name": (STRING, ""), "sensor_tick": (FLOAT, "0.0")}
+    return [_free(name, kind, value) for name, (kind, value) in {**common, **own}.items()]
+
+
+@functools.cache
+def definitions() -> dict[str, ActorDefinition]:
+    """Returns every blueprint by its id."""
+    attributes: dict[str, list[ActorAttribute]] = {}
+    for name, body in BODIES.items():
+        if name.startswith("vehicle."):
+            attributes[name] = _vehicle(body)
+        elif name.startswith("walker."):
+            attributes[name] = _walker()
+        else:
+            attributes[name] = [_free("role_name", STRING, "prop")]
+    attributes.update({name: _sensor(own) for name, own in _SENSORS.items()})
+    return {
+        name: ActorDefinition(uid, name, ",".join(name.split(".")), own)
+        for uid, (name, own) in enumerate(attributes.items(), start=1)
+    }

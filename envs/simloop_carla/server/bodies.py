@@ -1,0 +1,124 @@
+"""Everything solid of an episode in arrays: vehicles, walkers and props.
+
+Vehicles have the single-track dynamics of the embedded world (``simloop_driving.dynamics``): throttle and brake are
+shares of the largest acceleration and deceleration, steer is the share of the largest road-wheel angle, to the right.
+Everything here is in the embedded world's frame: y to the left, radians.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop_carla.server.body_kernel import NUM_COMMANDS, step_all
+from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD
+from simloop_driving.dynamics.vehicle import NUM_ENTRIES, VehicleParameters, load_vehicle
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def car_parameters(length_m: float, width_m: float, height_m: float, mass_kg: float) -> VehicleParameters:
+    """Returns the embedded saloon's parameters for a vehicle of another size; forces grow with the mass."""
+    base = load_vehicle("midsize_saloon")
+    heavier, longer = mass_kg / base.mass_kg, length_m / base.length_m
+    return dataclasses.replace(
+        base,
+        length_m=length_m,
+        width_m=width_m,
+        height_m=height_m,
+        mass_kg=mass_kg,
+        yaw_inertia_kgm2=base.yaw_inertia_kgm2 * heavier * longer**2,
+        front_axle_m=base.front_axle_m * longer,
+        rear_axle_m=base.rear_axle_m * longer,
+        front_axle_stiffness_nprad=base.front_axle_stiffness_nprad * heavier,
+        rear_axle_stiffness_nprad=base.rear_axle_stiffness_nprad * heavier,
+        max_drive_power_w=base.max_drive_power_w * heavier,
+    )
+
+
+MAX_HITS = 256
+
+
+class Bodies:
+    """Vehicles, walkers and props of an episode; a body's number is its row, which falls when a body before it leaves.
+
+    Attributes:
+        states, commands, shapes: Arrays of ``step_all``, one row a vehicle.
+        is_solid: (N,) whether it collides.
+    """
+
+    def __init__(self) -> None:
+        self.states = np.zeros((0, NUM_EGO_ENTRIES))
+        self.commands = np.zeros((0, NUM_COMMANDS))
+        self.shapes = np.zeros((0, 3))
+        self.is_solid = np.zeros(0, dtype=np.int64)
+        self._parameters: list[VehicleParameters] = []
+        self._packed = np.zeros((0, NUM_ENTRIES))
+        self._packed_for_s = 0.0
+        self._hits = np.zeros((MAX_HITS, 5))
+
+    def add(self, parameters: VehicleParameters, x_m: float, y_m: float, yaw_rad: float) -> int:
+        """Adds a vehicle at rest and returns its number."""
+        state, command = np.zeros((1, NUM_EGO_ENTRIES)), np.zeros((1, NUM_COMMANDS))
+        state[0, [X_M, Y_M, YAW_RAD]] = x_m, y_m, yaw_rad
+        self.states = np.concatenate([self.states, state])
+        self.commands = np.concatenate([self.commands, command])
+        shape = np.array([[parameters.length_m, parameters.width_m, parameters.mass_kg]])
+        self.shapes = np.concatenate([self.shapes, shape])
+        self.is_solid = np.append(self.is_solid, 1)
+        self._parameters.append(parameters)
+        self._packed_for_s = 0.0
+        return len(self.states) - 1
+
+    def remove(self, number: int) -> None:
+        """Takes a vehicle out; the numbers above it move down by one."""
+        self.states = np.delete(self.states, number, axis=0)
+        self.commands = np.delete(self.commands, number, axis=0)
+        self.shapes = np.delete(self.shapes, number, axis=0)
+        self.is_solid = np.delete(self.is_solid, number)
+        del self._parameters[number]
+        self._packed_for_s = 0.0
+
+    def parameters(self, number: int) -> VehicleParameters:
+        """Returns the parameters of a vehicle."""
+        return self._parameters[number]
+
+    def replace_parameters(self, number: int, values: dict[str, float]) -> None:
+        """Changes some parameters of a body."""
+        parameters = dataclasses.replace(self._parameters[number], **values)  # type: ignore[arg-type]
+        self._parameters[number] = parameters
+        self.shapes[number] = parameters.length_m, parameters.width_m, parameters.mass_kg
+        self._packed_for_s = 0.0
+
+    def step(self, num_steps: int, step_s: float) -> FloatArray:
+        """Moves all vehicles and returns the (n, 5) rows of ``hits``."""
+        if self._packed_for_s != step_s:
+            packed = [parameters.packed(step_s) for parameters in self._parameters]
+            self._packed = np.array(packed).reshape(len(packed), NUM_ENTRIES)
+            self._packed_for_s = step_s
+        count = step_all(
+            self.states,
+            self._packed,
+            self.commands,
+            self.shapes,
+            self.is_solid,
+            num_steps,
+            step_s,
+            self._hits,
+        )
+        return self._hits[:count]
+
+    def velocities(self) -> FloatArray:
+        """Returns the (N, 2) velocities in the world frame."""
+        cos, sin = np.cos(self.states[:, YAW_RAD]), np.sin(self.states[:, YAW_RAD])
+        vx, vy = self.states[:, VX_MPS], self.states[:, VY_MPS]
+        return np.stack([vx * cos - vy * sin, vx * sin + vy * cos], axis=1)
+
+    def set_velocity(self, number: int, vx_mps: float, vy_mps: float) -> None:
+        """Gives a vehicle a velocity, world frame."""
+        state = self.states[number]
+        cos, sin = math.cos(state[YAW_RAD]), math.sin(state[YAW_RAD])
+        state[VX_MPS], state[VY_MPS] = vx_mps * cos + vy_mps * sin, vy_mps * cos - vx_mps * sin

@@ -1,0 +1,31 @@
+"""``simloop carla-server``: starts the server and runs it until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated
+
+import typer
+
+
+def carla_server(
+    port: Annotated[
+        int, typer.Option(help="TCP port for remote calls; 0 takes a free one.", min=0, max=65535)
+    ] = 2000,
+    stream_port: Annotated[
+        int | None, typer.Option(help="TCP port for streams; port + 1 if left out.", min=0, max=65535)
+    ] = None,
+    map_: Annotated[
+        str, typer.Option("--map", help="A shipped map, or a path to an OpenDRIVE file.")
+    ] = "town",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Seed of the sensors' noise.")] = 0,
+) -> None:
+    """Serves CARLA 0.9.16's protocol on a CPU; prints one line once clients can connect."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    from simloop_carla.server.serving import Ports, serve
+    from simloop_carla.server.town import load_town
+
+    wanted = Ports(host=host, rpc=port, stream=stream_port)
+    asyncio.run(serve(load_town(map_), wanted, seed=seed, on_ready=typer.echo))

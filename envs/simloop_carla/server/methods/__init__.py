@@ -1,0 +1,15 @@
+"""The remote methods of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from simloop_carla.server.methods import actors, lights, rest, vehicles, world
+from simloop_carla.server.rpc_server import Method, MethodTable
+
+_TABLE = MethodTable()
+for _module in (world, actors, vehicles, lights, rest):
+    _module.register(_TABLE)
+
+METHODS: Mapping[str, Method] = _TABLE.methods
+"""Every method, by its name on the wire."""

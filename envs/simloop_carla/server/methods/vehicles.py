@@ -1,0 +1,209 @@
+"""Vehicles: controls, lamps, physics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from simloop_carla.server import bodies, body_kernel
+from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.simulator import Simulator
+from simloop_carla.wire.replies import DONE, failure, success
+from simloop_carla.wire.structs import (
+    ORIGIN,
+    U8,
+    U32,
+    AckermannControl,
+    AckermannSettings,
+    Gear,
+    Vector2,
+    Vector3,
+    VehicleControl,
+    VehiclePhysics,
+    Wheel,
+)
+from simloop_driving.dynamics.single_track import STEER_RAD, VX_MPS
+
+_ACKERMANN = AckermannSettings(0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
+_IDLE_RPM, _TOP_RPM = 800.0, 5500.0
+NUM_TELEMETRY_OF_WHEEL = 11
+
+
+def drive(simulator: Simulator, actor: ServerActor, control: VehicleControl) -> None:
+    """Takes over a vehicle's controls; values beyond their range are cut."""
+    if not actor.is_vehicle:
+        return
+    actor.control = control
+    command = simulator.episode.bodies.commands[actor.number]
+    command[body_kernel.THROTTLE] = min(max(control.throttle, 0.0), 1.0)
+    command[body_kernel.STEER] = -min(max(control.steer, -1.0), 1.0)
+    command[body_kernel.BRAKE] = min(max(control.brake, 0.0), 1.0)
+    command[body_kernel.HAND_BRAKE] = float(control.hand_brake)
+    is_back = control.reverse or (control.manual_gear_shift and control.gear < 0)
+    command[body_kernel.REVERSE] = float(is_back)
+    if command[body_kernel.MODE] == body_kernel.ACKERMANN:
+        command[body_kernel.MODE] = body_kernel.DRIVEN
+
+
+def drive_ackermann(simulator: Simulator, actor: ServerActor, control: AckermannControl) -> None:
+    """Takes over an Ackermann control."""
+    if not actor.is_vehicle:
+        return
+    command = simulator.episode.bodies.commands[actor.number]
+    command[body_kernel.ACKERMANN_STEER_RAD] = -control.steer
+    command[body_kernel.ACKERMANN_STEER_RATE_RADPS] = abs(control.steer_speed)
+    command[body_kernel.ACKERMANN_SPEED_MPS] = max(control.speed, 0.0)
+    command[body_kernel.ACKERMANN_ACCELERATION_MPS2] = control.acceleration
+    if command[body_kernel.MODE] == body_kernel.DRIVEN:
+        command[body_kernel.MODE] = body_kernel.ACKERMANN
+
+
+def set_lamps(simulator: Simulator, actor: ServerActor, flags: int) -> None:
+    """Switches lamps."""
+    actor.lights = flags
+
+
+def physics_control(simulator: Simulator, actor: ServerActor) -> VehiclePhysics:
+    """Describes the single-track vehicle in CARLA's terms; what it has no part of is typical of a saloon."""
+    own = simulator.episode.bodies.parameters(actor.number)
+    pose = simulator.episode.pose(actor)
+    track_m = 0.85 * own.width_m
+    wheels = []
+    for forward_m, steers in ((own.front_axle_m, True), (-own.rear_axle_m, False)):
+        for side_m in (-0.5 * track_m, 0.5 * track_m):
+            yaw = math.radians(pose.rotation.yaw)
+            x = pose.location.x + forward_m * math.cos(yaw) - side_m * math.sin(yaw)
+            y = pose.location.y + forward_m * math.sin(yaw) + side_m * math.cos(yaw)
+            angle = math.degrees(own.max_steer_rad) if steers else 0.0
+            place = Vector3(100.0 * x, 100.0 * y, 32.0)
+            wheels.append(
+                Wheel(
+                    3.5 * own.friction_ratio / 0.9,
+                    0.25,
+                    angle,
+                    32.0,
+                    1500.0,
+                    3000.0,
+                    2.0,
+                    17.0,
+                    1000.0,
+                    place,
+                )
+            )
+    return VehiclePhysics(
+        [Vector2(0.0, 400.0), Vector2(1890.0, 500.0), Vector2(5729.0, 400.0)],
+        _TOP_RPM,
+        1.0,
+        0.15,
+        2.0,
+        0.35,
+        True,
+        0.5,
+        10.0,
+        4.0,
+        [Gear(ratio, 0.5, 0.65) for ratio in (2.85, 2.02, 1.35, 1.0, 0.84)],
+        own.mass_kg,
+        own.drag_area_m2,
+        ORIGIN,
+        [Vector2(0.0, 1.0), Vector2(120.0, 1.0)],
+        wheels,
+        False,
+    )
+
+
+def set_physics_control(simulator: Simulator, actor: ServerActor, physics: VehiclePhysics) -> None:
+    """Takes over mass, drag and the front wheels' largest angle; the rest describes parts the model has not."""
+    if not actor.is_vehicle or physics.mass <= 0.0:
+        return
+    own = simulator.episode.bodies.parameters(actor.number)
+    heavier = bodies.car_parameters(own.length_m, own.width_m, own.height_m, physics.mass)
+    values: dict[str, Any] = {name: getattr(heavier, name) for name in _WITH_MASS}
+    if physics.drag_coefficient > 0.0:
+        values["drag_area_m2"] = physics.drag_coefficient
+    angles = [wheel.max_steer_angle for wheel in physics.wheels if 1.0 <= wheel.max_steer_angle <= 80.0]
+    if angles:
+        values["max_steer_rad"] = math.radians(max(angles))
+    simulator.episode.bodies.replace_parameters(actor.number, values)
+
+
+_WITH_MASS = (
+    "mass_kg",
+    "yaw_inertia_kgm2",
+    "front_axle_stiffness_nprad",
+    "rear_axle_stiffness_nprad",
+    "max_drive_power_w",
+)
+
+
+class _Flags(NamedTuple):
+    """Lamps on the wire."""
+
+    flags: U32
+
+
+def register(table: MethodTable) -> None:
+    """Adds the methods of this module."""
+
+    def on_vehicle(answer: Callable[[Simulator, ServerActor], Any]) -> Callable[..., Any]:
+        def call(simulator: Simulator, actor_id: int) -> Any:
+            actor = simulator.episode.roster.by_id.get(actor_id)
+            if actor is None or not actor.is_vehicle:
+                return failure(f"actor {actor_id} is not a vehicle")
+            return success(answer(simulator, actor))
+
+        return call
+
+    def to_vehicle(apply: Callable[[Simulator, ServerActor, Any], None]) -> Callable[..., Any]:
+        def call(simulator: Simulator, actor_id: int, value: Any) -> Any:
+            actor = simulator.episode.roster.by_id.get(actor_id)
+            if actor is None or not actor.is_vehicle:
+                return [[True, [f"actor {actor_id} is not a vehicle"]]]
+            apply(simulator, actor, value)
+            return DONE
+
+        return call
+
+    table.add("apply_control_to_vehicle", U32, VehicleControl)(to_vehicle(drive))
+    table.add("apply_ackermann_control_to_vehicle", U32, AckermannControl)(to_vehicle(drive_ackermann))
+    table.add("get_ackermann_controller_settings", U32)(on_vehicle(lambda _, __: _ACKERMANN))
+    table.add("apply_ackermann_controller_settings", U32, AckermannSettings)(to_vehicle(lambda *_: None))
+    table.add("get_physics_control", U32)(on_vehicle(physics_control))
+    table.add("apply_physics_control", U32, VehiclePhysics)(to_vehicle(set_physics_control))
+    table.add("get_vehicle_light_state", U32)(on_vehicle(lambda _, actor: [actor.lights]))
+    table.add("set_vehicle_light_state", U32, _Flags)(
+        to_vehicle(lambda simulator, actor, lamps: set_lamps(simulator, actor, lamps.flags))
+    )
+    table.add("get_telemetry_data", U32)(on_vehicle(_telemetry))
+    table.add("open_vehicle_door", U32, U8)(to_vehicle(lambda *_: None))
+    table.add("close_vehicle_door", U32, U8)(to_vehicle(lambda *_: None))
+    table.add("show_vehicle_debug_telemetry", U32, bool)(to_vehicle(lambda *_: None))
+
+    @table.add("get_vehicle_light_states")
+    def get_vehicle_light_states(simulator: Simulator) -> Any:
+        vehicles, _ = simulator.episode.roster.of_kind("vehicle")
+        return success([[actor.id, actor.lights] for actor in vehicles])
+
+    @table.add("get_wheel_steer_angle", U32, U8)
+    @table.add("get_wheel_pitch_angle", U32, U8)
+    def get_wheel_angle(simulator: Simulator, actor_id: int, wheel: int) -> Any:
+        actor = simulator.episode.roster.by_id.get(actor_id)
+        if actor is None or not actor.is_vehicle:
+            return failure(f"actor {actor_id} is not a vehicle")
+        state = simulator.episode.bodies.states[actor.number]
+        return success(-math.degrees(float(state[STEER_RAD])) if wheel < 2 else 0.0)
+
+    @table.add("set_wheel_steer_direction", U32, U8, float)
+    @table.add("set_wheel_pitch_angle", U32, U8, float)
+    def set_wheel_angle(simulator: Simulator, actor_id: int, wheel: int, angle_deg: float) -> Any:
+        return DONE
+
+
+def _telemetry(simulator: Simulator, actor: ServerActor) -> list[Any]:
+    state = simulator.episode.bodies.states[actor.number]
+    speed_mps, control = float(state[VX_MPS]), actor.control
+    rpm = min(_IDLE_RPM + 150.0 * abs(speed_mps), _TOP_RPM)
+    gear = -1 if control.reverse else 1
+    wheel = [0.0] * NUM_TELEMETRY_OF_WHEEL
+    return [speed_mps, control.steer, control.throttle, control.brake, rpm, gear, 0.0, [wheel] * 4]

@@ -1,0 +1,44 @@
+"""IMU and GNSS."""
+
+from __future__ import annotations
+
+import math
+
+from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.poses import rotation_matrix
+from simloop_carla.server.sensors.view import View
+from simloop_carla.wire import streams
+from simloop_carla.wire.structs import Vector3
+
+GRAVITY_MPS2 = 9.81
+
+
+def imu(view: View, sensor: ServerActor) -> list[bytes]:
+    """Returns acceleration with gravity and turn rate, sensor's frame, and the compass: 0 at -y, clockwise."""
+    pose = view.episode.pose(sensor)
+    axes = rotation_matrix(pose.rotation)
+    acceleration, rate = [0.0, 0.0, GRAVITY_MPS2], [0.0, 0.0, 0.0]
+    if sensor.parent is not None and sensor.parent.number >= 0:
+        record = view.episode.roster.records[view.episode.roster.row(sensor.parent)]
+        for i in range(3):
+            acceleration[i] += float(record["acceleration"][i])
+            rate[i] = math.radians(float(record["angular_velocity"][i]))
+    draws = view.draws(sensor)
+    measured, turning = axes.T @ acceleration, axes.T @ rate
+    for i, axis in enumerate("xyz"):
+        measured[i] += view.number(sensor, f"noise_accel_stddev_{axis}") * draws.standard_normal()
+        turning[i] += view.number(sensor, f"noise_gyro_stddev_{axis}") * draws.standard_normal()
+        turning[i] += view.number(sensor, f"noise_gyro_bias_{axis}")
+    compass_rad = (math.radians(pose.rotation.yaw) + 0.5 * math.pi) % (2.0 * math.pi)
+    return [streams.imu(Vector3(*map(float, measured)), Vector3(*map(float, turning)), compass_rad)]
+
+
+def gnss(view: View, sensor: ServerActor) -> list[bytes]:
+    """Returns latitude, longitude and altitude."""
+    location = view.episode.pose(sensor).location
+    values = [*view.episode.town.geographic(location.x, location.y), location.z]
+    draws = view.draws(sensor)
+    for i, axis in enumerate(("lat", "lon", "alt")):
+        values[i] += view.number(sensor, f"noise_{axis}_bias")
+        values[i] += view.number(sensor, f"noise_{axis}_stddev") * draws.standard_normal()
+    return [streams.gnss(*values)]

@@ -1,0 +1,188 @@
+"""The server's state: settings, the episode, subscribers, and what a tick does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from simloop.errors import UnknownNameError
+from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.episode import ASYNCHRONOUS_STEP_S, Episode
+from simloop_carla.server.sensors import MEASURES
+from simloop_carla.server.sensors.view import View
+from simloop_carla.server.stream_server import StreamServer, StreamSession
+from simloop_carla.server.town import Town, load_town, town_of
+from simloop_carla.wire import streams
+from simloop_carla.wire.structs import (
+    DEFAULT_SETTINGS,
+    ActorDescription,
+    EpisodeSettings,
+    Rotation,
+    Transform,
+    Vector3,
+    Weather,
+)
+from simloop_driving.roads.road_map import shipped_maps
+
+LOG = logging.getLogger("simloop.carla")
+
+DEFAULT_WEATHER = Weather(0.0, 0.0, 0.0, 5.0, 0.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0.0331, 0.0)
+_FIRST_ID = 1
+
+
+class Simulator:
+    """What the methods act on.
+
+    Args:
+        town: The first map.
+        stream_port: Port of the streams, as tokens name it.
+        seed: Seed of the sensors' noise.
+
+    Attributes:
+        settings: Present settings.
+        weather: Kept and returned.
+        episode: Present episode.
+        frame: Number of the last tick; never falls.
+        clients_of_traffic_managers: Port and host of each traffic manager that registered.
+        pending_opendrive: Document for the next load of ``OpenDriveMap``.
+    """
+
+    def __init__(self, town: Town, stream_port: int, seed: int = 0) -> None:
+        self.stream_port = stream_port
+        self.settings: EpisodeSettings = DEFAULT_SETTINGS
+        self.weather = DEFAULT_WEATHER
+        self.frame = 1
+        self.seed = seed
+        self.num_loads = 0
+        self.traffic_managers: dict[int, str] = {}
+        self.pending_opendrive: Town | None = None
+        self.streams = StreamServer(self._greet)
+        self.episode = Episode(number=1, town=town, first_id=_FIRST_ID, port=stream_port)
+        self._sent_ns: dict[int, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def tick(self) -> int:
+        """Lets one tick pass, sends what it brought and returns its number."""
+        episode = self.episode
+        episode.advance(self.settings)
+        self.frame += 1
+        drops = not self.settings.synchronous_mode
+        sessions = self.streams.sessions(streams.WORLD_STREAM)
+        if sessions:
+            is_new = self.num_loads > 0 and any(session.is_first for session in sessions)
+            flags = streams.MAP_CHANGE if is_new else 0
+            self.streams.send(streams.WORLD_STREAM, episode.snapshot(self.frame, flags), drops=drops)
+        self._measure(drops=drops)
+        return self.frame
+
+    def _measure(self, *, drops: bool) -> None:
+        sensors, _ = self.episode.roster.of_kind("sensor")
+        view = None
+        for sensor in sensors:
+            if not sensor.stream or not self.streams.sessions(sensor.stream):
+                continue
+            kind, measure = MEASURES[sensor.type_id]
+            if self.settings.no_rendering_mode and sensor.type_id.startswith("sensor.camera."):
+                continue
+            if not self._is_due(sensor):
+                continue
+            view = view or View(self.episode, self.frame, self.seed)
+            pose = self.episode.pose(sensor)
+            head = streams.header(kind, self.frame, self.episode.elapsed_s, (*pose.location, *pose.rotation))
+            for body in measure(view, sensor):
+                self.streams.send(sensor.stream, head + body, drops=drops)
+
+    def _is_due(self, sensor: ServerActor) -> bool:
+        period_ns = round(float(sensor.description.value("sensor_tick", "0")) * 1e9)
+        now_ns, last_ns = self.episode.elapsed_ns, self._sent_ns.get(sensor.id)
+        if period_ns > 0 and last_ns is not None and now_ns - last_ns < period_ns - 1000:
+            return False
+        self._sent_ns[sensor.id] = now_ns
+        return True
+
+    def _greet(self, session: StreamSession) -> None:
+        """Sends the present snapshot to a new subscriber of the world, which waits for one."""
+        if session.stream == streams.WORLD_STREAM and session.transport is not None:
+            flags = streams.MAP_CHANGE if self.num_loads > 0 else 0
+            session.transport.write(streams.framed(self.episode.snapshot(self.frame, flags)))
+            session.is_first = False
+
+    def run_free(self) -> None:
+        """Ticks by the wall clock while no client does; called once the servers listen."""
+        loop = asyncio.get_running_loop()
+        period_s = self.settings.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
+        due_s = self._timer.when() if self._timer is not None else loop.time()
+        if not self.settings.synchronous_mode:
+            self.tick()
+        self._timer = loop.call_at(max(due_s + period_s, loop.time()), self.run_free)
+
+    def listen_at(self, stream_port: int) -> None:
+        """Takes over the port of the streams, before anybody has connected."""
+        self.stream_port = stream_port
+        self.episode = Episode(number=1, town=self.episode.town, first_id=_FIRST_ID, port=stream_port)
+
+    def warm_up(self) -> None:
+        """Builds the scene and compiles what a tick and each sensor call, on an episode that nobody sees."""
+        trial = Episode(number=0, town=self.episode.town, first_id=_FIRST_ID, port=0)
+        cars = [
+            trial.spawn(ActorDescription(0, "vehicle.lincoln.mkz_2020", []), pose)
+            for pose in self.episode.town.spawn_points[:2]
+        ]
+        trial.advance(self.settings)
+        for name, (_, measure) in MEASURES.items():
+            above = Transform(Vector3(0.0, 0.0, 2.0), Rotation(0.0, 0.0, 0.0))
+            sensor = trial.spawn(ActorDescription(0, name, []), above, cars[0] if cars else None)
+            measure(View(trial, 0, self.seed), sensor)
+
+    def stop(self) -> None:
+        """Stops ticking and closes the streams."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.streams.close()
+
+    # --- settings and maps -------------------------------------------------------------------------------------
+
+    def set_settings(self, settings: EpisodeSettings) -> None:
+        """Takes over settings from the next tick on."""
+        self.settings = settings
+
+    def load(self, name: str, *, reset_settings: bool) -> None:
+        """Starts a new episode.
+
+        Args:
+            name: A shipped map, ``OpenDriveMap`` for the last document that was sent, or empty for the present map.
+            reset_settings: Whether settings return to the default.
+
+        Raises:
+            UnknownNameError: There is no such map.
+        """
+        town = self.episode.town
+        wanted = name.rsplit("/", 1)[-1]
+        if wanted == "OpenDriveMap" and self.pending_opendrive is not None:
+            town = self.pending_opendrive
+        elif wanted and wanted != town.name:
+            if wanted not in shipped_maps():  # never a path: a client may not name files of this machine
+                raise UnknownNameError("map", wanted, shipped_maps())
+            town = load_town(wanted)
+        if reset_settings:
+            self.settings = DEFAULT_SETTINGS
+        self.num_loads += 1
+        old = self.episode
+        self.episode = Episode(number=old.number + 1, town=town, first_id=old.next_id, port=self.stream_port)
+        self._sent_ns.clear()
+        for session in self.streams.sessions(streams.WORLD_STREAM):
+            session.is_first = True
+
+    def take_opendrive(self, document: str) -> None:
+        """Reads a document for the next load of ``OpenDriveMap``.
+
+        Raises:
+            ConfigurationError: It is not a map that can be driven on.
+        """
+        self.pending_opendrive = town_of(document)
+
+    def map_names(self) -> list[str]:
+        """Returns the maps that can be loaded."""
+        return [f"Carla/Maps/{name}" for name in shipped_maps()]

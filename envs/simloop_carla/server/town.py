@@ -1,0 +1,141 @@
+"""The map that a server hosts: its OpenDRIVE text, its lanes, where to spawn and how fast to drive."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from simloop.errors import ConfigurationError
+from simloop_carla.server.poses import from_embedded
+from simloop_carla.wire.structs import Transform
+from simloop_driving.camera import CameraScene
+from simloop_driving.roads.geodesy import geographic_position
+from simloop_driving.roads.map_files import load_map
+from simloop_driving.roads.road_map import DRIVING, RoadMap, shipped_maps
+
+FloatArray = npt.NDArray[np.float64]
+
+SPAWN_EVERY_M = 25.0
+SPAWN_HEIGHT_M = 0.3
+"""Over the road, as in CARLA's maps; vehicles drop at their first tick."""
+NAME_PREFIX = "Carla/Maps/"
+URBAN_LIMIT_MPS = 50.0 / 3.6
+"""Speed limit of lanes without one."""
+
+
+class Town:
+    """A map.
+
+    Args:
+        name: Name without folder; ``client.load_world`` finds it by this.
+        opendrive: The document.
+        road_map: Its lanes.
+    """
+
+    def __init__(self, name: str, opendrive: str, road_map: RoadMap) -> None:
+        self.name = name
+        self.opendrive = opendrive
+        self.road_map = road_map
+        self._lane_of_sample = np.repeat(np.arange(road_map.num_lanes), np.diff(road_map.lane_start))
+        driving = np.flatnonzero(road_map.lane_kind[self._lane_of_sample] == DRIVING)
+        self._driving_samples = driving
+        self._tree = KDTree(np.stack([road_map.x_m[driving], road_map.y_m[driving]], axis=1))
+
+    @functools.cached_property
+    def spawn_points(self) -> list[Transform]:
+        """Poses on driving lanes outside of junctions, by lane."""
+        lanes = self.road_map
+        points = []
+        for lane in range(lanes.num_lanes):
+            length_m = lanes.length_m(lane)
+            if lanes.lane_kind[lane] != DRIVING or lanes.lane_junction_id[lane] >= 0 or length_m < 10.0:
+                continue
+            first = int(lanes.lane_start[lane])
+            for station_m in np.arange(min(8.0, 0.5 * length_m), length_m - 2.0, SPAWN_EVERY_M):
+                at = first + round(station_m / lanes.step_m)
+                x_m, y_m, yaw_rad = float(lanes.x_m[at]), float(lanes.y_m[at]), float(lanes.yaw_rad[at])
+                x_m, y_m, yaw_rad = float(lanes.x_m[at]), float(lanes.y_m[at]), float(lanes.yaw_rad[at])
+                points.append(from_embedded(x_m, y_m, yaw_rad, SPAWN_HEIGHT_M))
+        return points
+
+    def speed_limits_mps(self, positions_m: FloatArray) -> FloatArray:
+        """Returns the limit of the driving lane nearest to each of (n, 2) positions; urban where it has none."""
+        _, nearest = self._tree.query(positions_m)
+        limit = self.road_map.lane_speed_limit_mps[self._lane_of_sample[self._driving_samples[nearest]]]
+        return np.asarray(np.where(np.isfinite(limit), limit, URBAN_LIMIT_MPS), dtype=np.float64)
+
+    @functools.cached_property
+    def scene(self) -> CameraScene:
+        """What cameras and lidars see of it."""
+        return CameraScene(self.road_map, supersampling=1)
+
+    @functools.cached_property
+    def _client_map(self) -> Any:
+        """The map as the client library has it, or None where that cannot be installed."""
+        try:
+            import carla
+        except ImportError:
+            return None
+        return carla.Map(self.name, self.opendrive)
+
+    def geographic(self, x_m: float, y_m: float) -> tuple[float, float]:
+        """Returns latitude and longitude in degrees of a position in CARLA's frame.
+
+        It is what ``carla.Map.transform_to_geolocation`` says, which takes y (to the right of x) as if it were north;
+        without the client library the transverse Mercator projection with the same y.
+        """
+        if self._client_map is None:
+            lanes = self.road_map
+            return geographic_position(x_m, y_m, lanes.latitude_deg, lanes.longitude_deg)
+        import carla
+
+        at = self._client_map.transform_to_geolocation(carla.Location(x_m, y_m, 0.0))
+        return float(at.latitude), float(at.longitude)
+
+
+@functools.cache
+def _shipped_digests() -> dict[str, str]:
+    return {hashlib.sha256(_shipped_text(name).encode()).hexdigest(): name for name in shipped_maps()}
+
+
+def _shipped_text(name: str) -> str:
+    return (importlib.resources.files("simloop_scenarios") / "maps" / f"{name}.xodr").read_text("utf-8")
+
+
+def load_town(name_or_path: str) -> Town:
+    """Returns a shipped map by its name, or the map of an OpenDRIVE file.
+
+    Raises:
+        ConfigurationError: There is no such map, or it is not one that can be driven on.
+    """
+    if name_or_path.endswith(".xodr"):
+        road_map = load_map(name_or_path)
+        return Town(Path(name_or_path).stem, Path(name_or_path).read_text("utf-8"), road_map)
+    name = name_or_path.rsplit("/", 1)[-1]
+    return Town(name, _shipped_text(name) if name in shipped_maps() else "", load_map(name))
+
+
+def town_of(opendrive: str) -> Town:
+    """Returns the map of a document, called ``OpenDriveMap`` as CARLA does.
+
+    Raises:
+        ConfigurationError: It is not a map that can be driven on.
+    """
+    shipped = _shipped_digests().get(hashlib.sha256(opendrive.encode()).hexdigest())
+    if shipped is not None:
+        return Town("OpenDriveMap", opendrive, load_map(shipped))
+    with tempfile.TemporaryDirectory(prefix="simloop_carla_") as folder:
+        path = Path(folder) / "OpenDriveMap.xodr"
+        path.write_text(opendrive, "utf-8")
+        try:
+            return Town("OpenDriveMap", opendrive, load_map(str(path)))
+        except ConfigurationError as error:
+            raise ConfigurationError(str(error).replace(str(path), "OpenDriveMap")) from error

@@ -1,0 +1,103 @@
+"""A server in a process of its own, and the unmodified client library connected to it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+carla: Any = pytest.importorskip(
+    "carla", reason="needs the carla client, which has no wheel for this platform"
+)
+
+READY = re.compile(r"on 127\.0\.0\.1:(\d+), streams on (\d+)")
+CLIENT_PATIENCE_S = 20.0
+
+
+@dataclass
+class RunningServer:
+    """A server process.
+
+    Attributes:
+        process: The process.
+        port: Port of remote calls.
+        stream_port: Port of streams.
+    """
+
+    process: subprocess.Popen[str]
+    port: int
+    stream_port: int
+
+    def client(self) -> Any:
+        """Returns a new client."""
+        client = carla.Client("127.0.0.1", self.port)
+        client.set_timeout(CLIENT_PATIENCE_S)
+        return client
+
+
+@contextmanager
+def running_server(*options: str) -> Iterator[RunningServer]:
+    """Starts a server on free ports and ends it with SIGTERM."""
+    command = [str(Path(sys.executable).with_name("simloop")), "carla-server", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    found = READY.search(process.stdout.readline())
+    try:
+        assert found is not None, process.stderr.read() if process.stderr is not None else ""
+        yield RunningServer(process, int(found[1]), int(found[2]))
+    finally:
+        process.terminate()
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """One server for all tests that leave it as they found it."""
+    with running_server("--map", "town") as one:
+        yield one
+
+
+@pytest.fixture
+def world(server: RunningServer) -> Iterator[Any]:
+    """The town in synchronous mode at 50 ms, loaded anew."""
+    client = server.client()
+    world = client.load_world("town")
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    yield world
+    settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+    world.apply_settings(settings)
+
+
+Spawn = Callable[..., Any]
+
+
+@pytest.fixture
+def spawn(world: Any) -> Spawn:
+    """Spawns a blueprint at a spawn point of the map, or at a pose, and ticks once."""
+
+    def one(name: str, where: Any = 0, *, parent: Any = None, **attributes: object) -> Any:
+        blueprint = world.get_blueprint_library().find(name)
+        for key, value in attributes.items():
+            blueprint.set_attribute(key, str(value))
+        pose = world.get_map().get_spawn_points()[where] if isinstance(where, int) else where
+        actor = world.spawn_actor(blueprint, pose, attach_to=parent)
+        world.tick()
+        return actor
+
+    return one
