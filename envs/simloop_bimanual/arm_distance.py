@@ -1,4 +1,8 @@
-"""How near the two arms have come to each other: the least distance of their collision geometry so far."""
+"""How near the two arms have come to each other: the least distance of their collision geometry so far.
+
+MuJoCo measures a pair of geoms only if it can be nearer than any pair was before: a pair's distance shrinks by no more
+than its two geoms have moved since it was measured, and is never below that of the spheres around them.
+"""
 
 from __future__ import annotations
 
@@ -7,114 +11,149 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from simloop_bimanual.model import TwoArmModel
-from simloop_bimanual.robosuite_import import load_mujoco
-
-FloatArray = npt.NDArray[np.float64]
 
 FARTHEST_M = 1.0
 """Distance from which arms are not told apart any more."""
 _RESOLUTION_M = 5e-4
 
 
-class ArmDistance:
-    """Follows the least distance between the moving geoms of the left arm and gripper and those of the right ones.
+def distance_state(model: TwoArmModel) -> npt.NDArray[Any]:
+    """Returns the (1,) record that ``least_distance`` works in: the moving geoms of both arms, grippers included."""
+    mj_model = model.mj_model
+    is_fixed = mj_model.body_weldid[mj_model.geom_bodyid] == 0
+    sides = np.array([model.class_names[number].split("_")[0] for number in model.geom_class])
+    left, right = (np.flatnonzero((sides == side) & ~is_fixed) for side in ("left", "right"))
+    f, i = np.float64, np.int64
+    state = np.zeros(
+        1,
+        dtype=np.dtype(
+            [
+                ("least_m", f),
+                ("left", i, (len(left),)),
+                ("right", i, (len(right),)),
+                ("left_radius_m", f, (len(left),)),
+                ("right_radius_m", f, (len(right),)),
+                ("left_pose", f, (len(left), 12)),
+                ("right_pose", f, (len(right), 12)),
+                ("bound_m", f, (len(left), len(right))),
+            ],
+            align=True,
+        ),
+    )
+    s = state[0]
+    s["left"], s["right"] = left, right
+    s["left_radius_m"], s["right_radius_m"] = mj_model.geom_rbound[left], mj_model.geom_rbound[right]
+    return state
 
-    MuJoCo measures a pair only if it can be nearer than any pair was before: a pair's distance shrinks by no more than
-    its two geoms have moved since it was measured, and is never below that of the spheres around them.
 
-    Args:
-        model: The physics model.
-    """
+def clear_distance(state: npt.NDArray[Any]) -> None:
+    """Forgets what was measured, for the next episode."""
+    state[0]["least_m"], state[0]["bound_m"] = FARTHEST_M, -np.inf
 
-    def __init__(self, model: TwoArmModel) -> None:
-        self._mujoco, self._mj_model = load_mujoco(), model.mj_model
-        is_fixed = self._mj_model.body_weldid[self._mj_model.geom_bodyid] == 0
-        sides = np.array([model.class_names[number].split("_")[0] for number in model.geom_class])
-        self._geoms = [np.flatnonzero((sides == side) & ~is_fixed) for side in ("left", "right")]
-        self._ids = [geoms.tolist() for geoms in self._geoms]
-        self._radii = [self._mj_model.geom_rbound[geoms] for geoms in self._geoms]
-        self._poses = [np.zeros((len(geoms), 12)) for geoms in self._geoms]
-        self._bounds = np.zeros((len(self._geoms[0]), len(self._geoms[1])))
-        self._least = FARTHEST_M
 
-    def clear(self) -> None:
-        """Forgets everything, for the next episode."""
-        self._least = FARTHEST_M
-        self._bounds[:] = -np.inf
+@intrinsic
+def _measure(
+    typing_context: Any, function: Any, model: Any, data: Any, left: Any, right: Any, limit: Any
+) -> Any:
+    """Calls ``mj_geomDistance(model, data, left, right, limit, NULL)`` at an address."""
 
-    def measure(self, data: Any) -> float:
-        """Returns the least distance at any call since ``clear``, metres, at most ``FARTHEST_M``; negative in overlap.
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer, whole, real = ir.IntType(8).as_pointer(), ir.IntType(32), ir.DoubleType()
+        kind = ir.FunctionType(real, [pointer, pointer, whole, whole, real, pointer])
+        address, model_address, data_address, first, second, farthest = values
+        return builder.call(
+            builder.inttoptr(address, kind.as_pointer()),
+            [
+                builder.inttoptr(model_address, pointer),
+                builder.inttoptr(data_address, pointer),
+                builder.trunc(first, whole),
+                builder.trunc(second, whole),
+                farthest,
+                ir.Constant(pointer, None),
+            ],
+        )
 
-        Args:
-            data: MjData whose geoms are where its joints put them.
-        """
-        bounds = self._bounds
-        if bounds.size:
-            _lower(data.geom_xpos, data.geom_xmat, *self._geoms, *self._radii, *self._poses, bounds)
-            while True:
-                at = int(bounds.argmin())
-                left, right = divmod(at, bounds.shape[1])
-                if bounds[left, right] >= self._least:
-                    break
-                bounds[left, right] = found = self._distance(data, self._ids[0][left], self._ids[1][right])
-                self._least = min(self._least, found)
-        return self._least
-
-    def _distance(self, data: Any, left: int, right: int) -> float:
-        """Returns the distance of two geoms, m, at most ``FARTHEST_M``."""
-        measure, model = self._mujoco.mj_geomDistance, self._mj_model
-        found: float = measure(model, data, left, right, FARTHEST_M, None)
-        if found != 0.0:
-            return found
-        # In a few poses of separate bodies MuJoCo 3.9 answers 0; whether they are farther than some distance is right.
-        near, far = 0.0, FARTHEST_M
-        while far - near > _RESOLUTION_M:
-            middle = (near + far) / 2.0
-            if measure(model, data, left, right, middle, None) < middle:
-                far = middle
-            else:
-                near = middle
-        return near
+    whole = types.int64
+    return types.float64(whole, whole, whole, whole, whole, types.float64), generate
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _motions(geom_xpos: Any, geom_xmat: Any, geoms: Any, radii: Any, poses: Any) -> Any:
-    """Returns how far any point of each geom has moved at most since the last call, m, and keeps the poses."""
+def _distance(function: int, model: int, data: int, left: int, right: int) -> float:
+    """Returns the distance of two geoms, m, at most ``FARTHEST_M``."""
+    found: float = _measure(function, model, data, left, right, FARTHEST_M)
+    if found != 0.0:
+        return found
+    # In a few poses of separate bodies MuJoCo 3.9 answers 0; whether they are farther than some distance is right.
+    near, far = 0.0, FARTHEST_M
+    while far - near > _RESOLUTION_M:
+        middle = (near + far) / 2.0
+        if _measure(function, model, data, left, right, middle) < middle:
+            far = middle
+        else:
+            near = middle
+    return near
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _rotation_reach(geom_xmat: Any, geoms: Any, radii: Any, poses: Any) -> Any:
+    """Returns how far the rotation since the last call has moved any point of each geom at most, and keeps it."""
     moved = np.empty(len(geoms))
     for i in range(len(geoms)):
-        shift, turn = 0.0, 0.0
-        for k in range(3):
-            shift += (geom_xpos[geoms[i], k] - poses[i, k]) ** 2
-            poses[i, k] = geom_xpos[geoms[i], k]
+        turn = 0.0
         for k in range(9):
             turn += (geom_xmat[geoms[i], k] - poses[i, 3 + k]) ** 2
             poses[i, 3 + k] = geom_xmat[geoms[i], k]
-        # The Frobenius norm of a difference of rotations is 2 sqrt(2) sin(angle / 2).
-        moved[i] = np.sqrt(shift) + radii[i] * np.sqrt(turn / 2.0)
+        moved[i] = radii[i] * np.sqrt(turn / 2.0)  # the norm is 2 sqrt(2) sin(angle / 2)
     return moved
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _lower(
-    geom_xpos: Any,
-    geom_xmat: Any,
-    left: Any,
-    right: Any,
-    left_radii: Any,
-    right_radii: Any,
-    left_poses: Any,
-    right_poses: Any,
-    bounds: Any,
-) -> None:
-    """Makes (L, R) lower bounds of distances those of the present instant."""
-    left_moved = _motions(geom_xpos, geom_xmat, left, left_radii, left_poses)
-    right_moved = _motions(geom_xpos, geom_xmat, right, right_radii, right_poses)
-    for i in range(len(left)):
-        for j in range(len(right)):
-            square = 0.0
+def least_distance(state: Any, function: int, model: int, data: int, geom_xpos: Any, geom_xmat: Any) -> float:
+    """Returns the least distance at any call since ``clear_distance``, m, at most ``FARTHEST_M``; negative in overlap.
+
+    Args:
+        state: (1,) record of ``distance_state``.
+        function: Address of ``mj_geomDistance``.
+        model, data: Addresses of MjModel and MjData; geoms are where the joints put them.
+        geom_xpos, geom_xmat: Views of MjData.
+    """
+    s = state[0]
+    num_left, num_right = len(s.left), len(s.right)
+    left_turned = _rotation_reach(geom_xmat, s.left, s.left_radius_m, s.left_pose)
+    right_turned = _rotation_reach(geom_xmat, s.right, s.right_radius_m, s.right_pose)
+    for i in range(num_left):
+        a = s.left[i]
+        for j in range(num_right):
+            b = s.right[j]
+            gap, shift = 0.0, 0.0
             for k in range(3):
-                square += (left_poses[i, k] - right_poses[j, k]) ** 2
-            spheres = np.sqrt(square) - left_radii[i] - right_radii[j]
-            bounds[i, j] = max(bounds[i, j] - left_moved[i] - right_moved[j], spheres)
+                now = geom_xpos[a, k] - geom_xpos[b, k]
+                gap += now**2
+                shift += (now - s.left_pose[i, k] + s.right_pose[j, k]) ** 2
+            spheres = np.sqrt(gap) - s.left_radius_m[i] - s.right_radius_m[j]
+            moved = np.sqrt(shift) + left_turned[i] + right_turned[j]
+            s.bound_m[i, j] = max(s.bound_m[i, j] - moved, spheres)
+    for i in range(num_left):
+        for k in range(3):
+            s.left_pose[i, k] = geom_xpos[s.left[i], k]
+    for j in range(num_right):
+        for k in range(3):
+            s.right_pose[j, k] = geom_xpos[s.right[j], k]
+    while num_left * num_right > 0:
+        best_i, best_j = 0, 0
+        for i in range(num_left):
+            for j in range(num_right):
+                if s.bound_m[i, j] < s.bound_m[best_i, best_j]:
+                    best_i, best_j = i, j
+        if s.bound_m[best_i, best_j] >= s.least_m:
+            break
+        found = _distance(function, model, data, s.left[best_i], s.right[best_j])
+        s.bound_m[best_i, best_j] = found
+        s.least_m = min(s.least_m, found)
+    least: float = s.least_m
+    return least

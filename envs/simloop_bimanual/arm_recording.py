@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from simloop.log import Columns
-from simloop_bimanual.arm_distance import ArmDistance
+from simloop_bimanual.arm_distance import clear_distance, distance_state, least_distance
+from simloop_bimanual.contact_kernel import NUM_PADS
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.model import ARM_NAMES, TwoArmModel
+from simloop_bimanual.native import addresses_of, function_address
 from simloop_bimanual.recording import Rows
 
 JOINT_VELOCITY_LIMITS_RADPS: Mapping[str, tuple[float, ...]] = {
@@ -21,42 +24,76 @@ JOINT_VELOCITY_LIMITS_RADPS: Mapping[str, tuple[float, ...]] = {
 specifications", joint velocity limits."""
 
 
+@numba.njit(cache=True, error_model="numpy")
+def _write_row(
+    row: Any,
+    now_ns: int,
+    substep: int,
+    fingers: Any,
+    touches: Any,
+    distance: Any,
+    function: int,
+    model: int,
+    data: int,
+    views: Any,
+) -> None:
+    """Writes a row of the ``arms`` table; arguments as in ``ArmRecorder``."""
+    qpos, geom_xpos, geom_xmat = views
+    t = touches[0]
+    row[0] = now_ns
+    for arm in range(2):
+        row[1 + arm] = qpos[fingers[arm, 0]] - qpos[fingers[arm, 1]] if len(fingers) else 0.0
+        row[3 + arm] = -1.0
+        first = NUM_PADS // 2 * arm
+        for thing in range(t.pad_touch.shape[1]):
+            latest = min(t.pad_touch[first, thing], t.pad_touch[first + 1, thing])
+            if substep - latest <= t.gap:
+                row[3 + arm] = thing
+                break
+    row[5] = least_distance(distance, function, model, data, geom_xpos, geom_xmat)
+
+
 class ArmRecorder:
     """Collects the rows of the ``arms`` table of one episode.
 
     Args:
         model: The physics model.
-        contacts: Knows what each gripper holds.
+        data: The world's MjData.
+        contacts: Knows what each finger pad has touched.
         stages: What each stage of the task means.
     """
 
-    def __init__(self, model: TwoArmModel, contacts: ContactRecorder, stages: tuple[str, ...]) -> None:
+    def __init__(
+        self, model: TwoArmModel, data: Any, contacts: ContactRecorder, stages: tuple[str, ...]
+    ) -> None:
         self._model, self._contacts, self._stages = model, contacts, stages
-        self._distance = ArmDistance(model)
         c = model.controller[0]
-        self._fingers = c["finger_qpos"].copy() if c["num_fingers"] else None
+        distance = distance_state(model)
+        self._distance = distance
+        self._arguments = (
+            c["finger_qpos"][: 2 if c["num_fingers"] else 0].copy(),
+            contacts.state,
+            distance,
+            function_address("mj_geomDistance"),
+            *addresses_of(model.mj_model, data),
+            (data.qpos, data.geom_xpos, data.geom_xmat),
+        )
         self._rows = Rows((6,), 256)
 
     def clear(self) -> None:
         """Forgets all rows, for the next episode."""
         self._rows.take()
-        self._distance.clear()
+        clear_distance(self._distance)
 
-    def record(self, data: Any, now_ns: int, substep: int) -> None:
-        """Adds the row of one instant; positions in ``data`` are fresh.
+    def record(self, now_ns: int, substep: int) -> None:
+        """Adds the row of one instant; positions in MjData are fresh.
 
         Args:
-            data: The world's MjData.
             now_ns: The instant.
             substep: Number of the physics step that comes next.
         """
         row = self._rows.reserve(1)[self._rows.count]
-        row[0] = now_ns
-        if self._fingers is not None:
-            ends = data.qpos[self._fingers]
-            row[1:3] = ends[:, 0] - ends[:, 1]
-        row[3:5] = self._contacts.holders(substep)
-        row[5] = self._distance.measure(data)
+        _write_row(row, now_ns, substep, *self._arguments)
         self._rows.count += 1
 
     def drain(self) -> Columns:

@@ -93,7 +93,7 @@ class ContactRecorder:
 
     Attributes:
         state: The (1,) record that ``contact_kernel.observe`` works in.
-        object_names: Classes of the task's objects, as ``holders`` numbers them.
+        object_names: Classes of the task's objects, as the table ``arms`` numbers them.
     """
 
     def __init__(
@@ -136,16 +136,6 @@ class ContactRecorder:
         if count:
             self._ended.append(self.state[0]["ended"][:count].copy())
             self.state[0]["num_ended"] = 0
-
-    def holders(self, substep: int) -> npt.NDArray[np.int64]:
-        """Returns for each arm the number of the object that both its finger pads have touched of late; -1 for none.
-
-        Args:
-            substep: Number of the substep that comes next.
-        """
-        s = self.state[0]
-        held = (substep - s["pad_touch"] <= s["gap"]).reshape(2, 2, -1).all(axis=1)
-        return np.where(held.any(axis=1), held.argmax(axis=1), -1)
 
     def drain(self, substep: int, *, is_over: bool) -> Columns:
         """Returns and forgets the contacts that have ended by ``substep``, and all of them if the episode is over."""

@@ -32,8 +32,8 @@ _ONE_CONTACT = """
 
 
 @functools.cache
-def step_addresses() -> tuple[int, int]:
-    """Returns the addresses of ``mj_step1(model, data)`` and ``mj_step2(model, data)``.
+def function_address(name: str) -> int:
+    """Returns the address of a function of MuJoCo.
 
     Raises:
         MissingDependencyError: MuJoCo's library is not where its package keeps it.
@@ -46,11 +46,14 @@ def step_addresses() -> tuple[int, int]:
             '`pip install "mujoco>=3.6,<3.10"`.'
         )
     library = ctypes.CDLL(str(found[0]))  # the one that the Python binding has loaded
-    first, second = (
-        ctypes.cast(function, ctypes.c_void_p).value for function in (library.mj_step1, library.mj_step2)
-    )
-    assert first is not None and second is not None
-    return first, second
+    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def step_addresses() -> tuple[int, int]:
+    """Returns the addresses of ``mj_step1(model, data)`` and ``mj_step2(model, data)``; raises as the above."""
+    return function_address("mj_step1"), function_address("mj_step2")
 
 
 def addresses_of(mj_model: Any, data: Any) -> tuple[int, int]:

@@ -151,7 +151,7 @@ class BimanualWorld(World):
         self._task = chosen(self._model)
         self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
         self._links = LinkRecorder(self._model)
-        self._arms = ArmRecorder(self._model, self._contacts, chosen.stages)
+        self._arms = ArmRecorder(self._model, self._data, self._contacts, chosen.stages)
         self._start = StartState(self._model, self._task)
         self._stock: StockController | None = None
         if controller == "stock":
@@ -254,7 +254,7 @@ class BimanualWorld(World):
         self._refresh()
         self._progress.append((self._now_ns, *self._task.judge(self._data)))
         self._links.record(self._data, self._now_ns)
-        self._arms.record(self._data, self._now_ns, self._now_ns // PHYSICS_PERIOD_NS)
+        self._arms.record(self._now_ns, self._now_ns // PHYSICS_PERIOD_NS)
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
