@@ -13,6 +13,7 @@ IDS = {
     "simloop/TwoArmTransport-v0": "two_arm_transport",
     "simloop/TwoArmConveyorLift-v0": "two_arm_conveyor_lift",
     "simloop/TwoArmMovingHandover-v0": "two_arm_moving_handover",
+    "simloop/TwoArmDisassemble-v0": "two_arm_disassemble",
 }
 """Scenario family by Gymnasium id."""
 

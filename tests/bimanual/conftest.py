@@ -95,6 +95,16 @@ def _moving_handover(rng: np.random.Generator) -> dict[str, ParameterValue]:
     }
 
 
+def _disassemble(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    rng.standard_normal(14)
+    return {
+        "stack_x_m": rng.uniform(-0.05, 0.05),
+        "stack_y_m": rng.uniform(-0.03, 0.03),
+        "stack_yaw_rad": rng.uniform(-0.4, 0.4),
+        "retention_force_n": rng.uniform(10.0, 40.0),
+    }
+
+
 _DRAWS = {
     LIFT: _lift,
     "two_arm_handover": _handover,
@@ -102,6 +112,7 @@ _DRAWS = {
     "two_arm_transport": _transport,
     "two_arm_conveyor_lift": _conveyor_lift,
     "two_arm_moving_handover": _moving_handover,
+    "two_arm_disassemble": _disassemble,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simloop_bimanual.tasks.conveyor_lift import ConveyorLiftTask
+from simloop_bimanual.tasks.disassemble import DisassembleTask
 from simloop_bimanual.tasks.handover import HandoverTask
 from simloop_bimanual.tasks.lift import LiftTask
 from simloop_bimanual.tasks.moving_handover import MovingHandoverTask
@@ -16,6 +17,14 @@ __all__ = ["TASKS", "Task"]
 
 TASKS: Mapping[str, type[Task]] = {
     task.name: task
-    for task in (LiftTask, HandoverTask, PegInHoleTask, TransportTask, ConveyorLiftTask, MovingHandoverTask)
+    for task in (
+        LiftTask,
+        HandoverTask,
+        PegInHoleTask,
+        TransportTask,
+        ConveyorLiftTask,
+        MovingHandoverTask,
+        DisassembleTask,
+    )
 }
 """Every task, by its name."""

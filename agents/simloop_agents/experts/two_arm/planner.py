@@ -35,6 +35,7 @@ MODULES: Mapping[int, tuple[str, str]] = {
     34: ("two_arm_delta", "handover"),
     37: ("two_arm_delta", "conveyor_lift"),
     35: ("two_arm_delta", "moving_handover"),
+    45: ("two_arm_delta", "disassemble"),
     40: ("two_arm_pose_delta", "peg_in_hole"),
 }
 """Action space and module in this package for each size of ``object_state``; modules are imported when needed."""
