@@ -23,10 +23,12 @@ class DrivenTable(DrivenTwoArmEnv):
     Attributes:
         table_size_m: Full size of the table top.
         table_centre_m: Centre of its upper side.
+        arms_table_length_m: The arms stand where robosuite puts them at a table of this length.
     """
 
     table_size_m: ClassVar[tuple[float, float, float]] = TABLE_SIZE_M
     table_centre_m: ClassVar[tuple[float, float, float]] = (0.0, 0.0, TABLE_TOP_M)
+    arms_table_length_m: ClassVar[float] = TABLE_SIZE_M[0]
 
     @abstractmethod
     def make_objects(self) -> list[Any]:
@@ -40,10 +42,10 @@ class DrivenTable(DrivenTwoArmEnv):
         super()._load_model()
         robots = [robot.robot_model for robot in self.robots]
         if self.env_configuration == "single-robot":
-            robots[0].set_base_xpos(robots[0].base_xpos_offset["table"](TABLE_SIZE_M[0]))
+            robots[0].set_base_xpos(robots[0].base_xpos_offset["table"](self.arms_table_length_m))
         else:
             for number, model in enumerate(robots):
-                at = np.array(model.base_xpos_offset["table"](TABLE_SIZE_M[0]))
+                at = np.array(model.base_xpos_offset["table"](self.arms_table_length_m))
                 if self.env_configuration == "opposed":
                     turn = np.array((0.0, 0.0, np.pi / 2 if number == 0 else -np.pi / 2))
                     model.set_base_xpos(euler2mat(turn) @ at)
