@@ -13,6 +13,7 @@ from simloop.log import Columns
 from simloop_bimanual.arm_distance import clear_distance, distance_state, least_distance
 from simloop_bimanual.contact_kernel import NUM_PADS
 from simloop_bimanual.contacts import ContactRecorder
+from simloop_bimanual.kernel import gripper_opening
 from simloop_bimanual.model import ARM_NAMES, TwoArmModel
 from simloop_bimanual.native import addresses_of, function_address
 from simloop_bimanual.recording import Rows
@@ -29,7 +30,7 @@ def _write_row(
     row: Any,
     now_ns: int,
     substep: int,
-    fingers: Any,
+    record: Any,
     touches: Any,
     distance: Any,
     function: int,
@@ -42,7 +43,7 @@ def _write_row(
     t = touches[0]
     row[0] = now_ns
     for arm in range(2):
-        row[1 + arm] = qpos[fingers[arm, 0]] - qpos[fingers[arm, 1]] if len(fingers) else 0.0
+        row[1 + arm] = gripper_opening(record[0], arm, qpos, geom_xpos)
         row[3 + arm] = -1.0
         first = NUM_PADS // 2 * arm
         for thing in range(t.pad_touch.shape[1]):
@@ -67,11 +68,10 @@ class ArmRecorder:
         self, model: TwoArmModel, data: Any, contacts: ContactRecorder, stages: tuple[str, ...]
     ) -> None:
         self._model, self._contacts, self._stages = model, contacts, stages
-        c = model.controller[0]
         distance = distance_state(model)
         self._distance = distance
         self._arguments = (
-            c["finger_qpos"][: 2 if c["num_fingers"] else 0].copy(),
+            model.controller,
             contacts.state,
             distance,
             function_address("mj_geomDistance"),
@@ -112,20 +112,19 @@ class ArmRecorder:
         ``joint_arms`` has the arm's name of each joint; ``joint_low_rad``, ``joint_high_rad`` and ``torque_limit_nm``
         are the model's, ``joint_velocity_limit_radps`` is that of the robot and absent where it is not known.
         """
-        m, c = self._model.mj_model, self._model.controller[0]
-        joints = m.dof_jntid[c["arm_dof"].reshape(-1)]
-        limits: npt.NDArray[np.float64] = m.jnt_range[joints]
-        num_joints = c["arm_dof"].shape[1]
+        m, arms = self._model.mj_model, self._model.arms
+        limits: npt.NDArray[np.float64] = m.jnt_range[m.dof_jntid[np.concatenate([arm.dofs for arm in arms])]]
+        actuators = np.concatenate([arm.actuators for arm in arms])
         facts = {
             "robots": list(self._model.robots),
-            "joint_arms": [arm for arm in ARM_NAMES for _ in range(num_joints)],
+            "joint_arms": [name for name, arm in zip(ARM_NAMES, arms, strict=True) for _ in arm.dofs],
             "joint_low_rad": limits[:, 0].tolist(),
             "joint_high_rad": limits[:, 1].tolist(),
-            "torque_limit_nm": c["arm_high"].reshape(-1).tolist(),
+            "torque_limit_nm": m.actuator_ctrlrange[actuators, 1].tolist(),
             "object_classes": list(self._contacts.object_names),
             "stages": list(self._stages),
         }
         known = [JOINT_VELOCITY_LIMITS_RADPS.get(robot, ()) for robot in self._model.robots]
-        if all(len(limit) == num_joints for limit in known) and len(known) == len(ARM_NAMES):
+        if all(known) and len(known) == len(ARM_NAMES):
             facts["joint_velocity_limit_radps"] = [value for limit in known for value in limit]
         return facts

@@ -25,10 +25,27 @@ def _touching(contact_geoms: Any, role: Any, out: Any) -> None:
             out[b, a] = True
 
 
+_GRIPPERS = (("gripper0_right_",), ("gripper1_right_", "gripper0_left_"))
+"""Prefixes of what belongs to either arm's gripper; the last one is that of a robot with two arms."""
+_PADS = (
+    (
+        "finger1_pad_collision",
+        "l_fingerpad_g0",
+        "left_fingerpad_collision",
+        "index_pad_collision",
+        "pinky_pad_collision",
+    ),
+    ("finger2_pad_collision", "r_fingerpad_g0", "right_fingerpad_collision", "thumb_pad_collision"),
+)
+"""What robosuite's grippers call their pads, on either side."""
+
+
 def pad_geom_names() -> tuple[tuple[str, ...], ...]:
-    """Returns the names of the geoms of each finger pad."""
+    """Returns the names that the geoms of each finger pad have, of any gripper."""
     return tuple(
-        (f"gripper{arm}_right_finger{finger}_pad_collision",) for arm in range(2) for finger in (1, 2)
+        tuple(prefix + name for prefix in prefixes for name in names)
+        for prefixes in _GRIPPERS
+        for names in _PADS
     )
 
 
@@ -60,3 +77,8 @@ class Touches:
         """Whether both finger pads of an arm touch a geom of the groups (robosuite's ``_check_grasp``)."""
         columns = [NUM_PADS + group for group in groups]
         return bool(self._matrix[2 * arm, columns].any() and self._matrix[2 * arm + 1, columns].any())
+
+    def is_touched(self, arm: int, *groups: int) -> bool:
+        """Whether a finger pad of an arm touches a geom of the groups."""
+        columns = [NUM_PADS + group for group in groups]
+        return bool(self._matrix[2 * arm : 2 * arm + 2, columns].any())

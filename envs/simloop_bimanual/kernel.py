@@ -1,9 +1,9 @@
 """Operational-space control of two arms, compiled: one call a physics substep on MuJoCo's own arrays.
 
-It computes what robosuite 1.5.2 computes with its default Panda controllers (``OSC_POSE`` with deltas in the base
-frame, and the position-controlled gripper) in Python at every substep. The law is Khatib's operational-space
-formulation (Khatib 1987, IEEE J. Robotics and Automation 3(1)): with end-effector Jacobian J, joint-space inertia M
-and A = J M^-1 J^T,
+It computes what robosuite 1.5.2 computes with the default controllers of its fixed arms (``OSC_POSE`` with deltas in
+the base frame, or with absolute poses, and the position-controlled gripper) in Python at every substep. The law is
+Khatib's operational-space formulation (Khatib 1987, IEEE J. Robotics and Automation 3(1)): with end-effector Jacobian
+J, joint-space inertia M and A = J M^-1 J^T,
 
     tau = J^T (w - A^-1 J u) + M u + bias,   w = [A_pp^-1 F; A_rr^-1 T],
     F = kp (p_goal - p) - kd v,   T = kp e - kd omega,   u = 10 (q_0 - q) - 2 sqrt(10) q'.
@@ -20,19 +20,18 @@ import numba
 import numpy as np
 
 GAIN_PER_S2 = 150.0
-"""robosuite default_panda kp."""
+"""kp of robosuite's default arm controllers."""
 DAMPING_PER_S = 2.0 * math.sqrt(GAIN_PER_S2)
-"""robosuite default_panda kd: damping ratio 1."""
+"""kd of robosuite's default arm controllers: damping ratio 1."""
 POSITION_STEP_M = 0.05
 """Goal offset of a full-scale translation entry (robosuite ``output_max``)."""
 ROTATION_STEP_RAD = 0.5
 """Goal offset of a full-scale rotation entry (robosuite ``output_max``)."""
-GRIPPER_STEP = 0.2
-"""Change of the gripper command in one control action, of its range -1..1 (robosuite ``PandaGripper.speed``)."""
-
 NUM_ARMS = 2
 NUM_JOINTS = 7
-ACTION_SIZE = 14
+"""Joints of an arm at most. An arm with fewer goes through the same sums with joints that move nothing."""
+MAX_FINGERS = 3
+"""Actuators of a gripper at most."""
 
 
 def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
@@ -50,10 +49,14 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("arm_actuator", i, (a, n)),
             ("arm_low", f, (a, n)),
             ("arm_high", f, (a, n)),
-            ("finger_qpos", i, (a, 2)),
-            ("finger_actuator", i, (a, 2)),
-            ("finger_low", f, (a, 2)),
-            ("finger_high", f, (a, 2)),
+            ("num_joints", i, (a,)),
+            ("num_fingers", i, (a,)),
+            ("finger_actuator", i, (a, MAX_FINGERS)),
+            ("finger_low", f, (a, MAX_FINGERS)),
+            ("finger_high", f, (a, MAX_FINGERS)),
+            ("finger_step", f, (a, MAX_FINGERS)),
+            ("opening_qpos", i, (a, 2)),
+            ("opening_geom", i, (a, 2)),
             ("grip_site", i, (a,)),
             ("grip_root", i, (a,)),
             ("base_site", i, (a,)),
@@ -61,7 +64,8 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("dof_to_joint", i, (a, num_dofs)),
             ("dof_inertia", i, (num_dofs,)),
             ("dof_parent", i, (num_dofs,)),
-            ("num_fingers", i),
+            ("has_grippers", i),
+            ("is_absolute", i),
             ("num_objects", i),
             ("object_body", i, (num_objects,)),
             ("object_dof", i, (num_objects,)),
@@ -70,7 +74,7 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("goal_rotation", f, (a, 3, 3)),
             ("goal_in_base", f, (a, 3)),
             ("turn_in_base", f, (a, 3, 3)),
-            ("gripper_command", f, (a, 2)),
+            ("gripper_command", f, (a, MAX_FINGERS)),
             ("rest_qpos", f, (a, n)),
             ("first_inertia", f, (a, n, n)),
             ("is_first", i),
@@ -173,7 +177,7 @@ def gripper_jacobians(c: Any, site_xpos: Any, cdof: Any, subtree_com: Any, qvel:
         rz = site_xpos[site, 2] - subtree_com[root, 2]
         for row in range(6):
             c.velocity[arm, row] = 0.0
-        for j in range(NUM_JOINTS):
+        for j in range(c.num_joints[arm]):
             dof = c.arm_dof[arm, j]
             ax, ay, az = cdof[dof, 0], cdof[dof, 1], cdof[dof, 2]
             c.jacobian[arm, 0, j] = cdof[dof, 3] + (ay * rz - az * ry)
@@ -188,12 +192,12 @@ def gripper_jacobians(c: Any, site_xpos: Any, cdof: Any, subtree_com: Any, qvel:
 
 @numba.njit(cache=True, error_model="numpy")
 def arm_inertias(c: Any, packed_inertia: Any, out: Any) -> None:
-    """Unpacks each arm's (7, 7) block of MuJoCo's sparse inertia matrix."""
+    """Unpacks each arm's (7, 7) block of MuJoCo's sparse inertia matrix; joints that an arm has not are ones."""
     for arm in range(NUM_ARMS):
         for j in range(NUM_JOINTS):
             for k in range(NUM_JOINTS):
-                out[arm, j, k] = 0.0
-        for j in range(NUM_JOINTS):
+                out[arm, j, k] = 1.0 if j == k and j >= c.num_joints[arm] else 0.0
+        for j in range(c.num_joints[arm]):
             dof = c.arm_dof[arm, j]
             address = c.dof_inertia[dof]
             other = dof
@@ -237,6 +241,26 @@ def _rotation_of(x: float, y: float, z: float, out: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _exact_rotation_of(x: float, y: float, z: float, out: Any) -> None:
+    """Rotation matrix of a rotation vector (Rodrigues), in double precision."""
+    angle = math.sqrt(x * x + y * y + z * z)
+    sine, rest = 1.0, 0.5  # their limits
+    if angle > 1e-9:
+        sine, rest = math.sin(angle) / angle, (1.0 - math.cos(angle)) / (angle * angle)
+    v = (x, y, z)
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = rest * v[i] * v[j]
+        out[i, i] += math.cos(angle)
+    out[0, 1] -= sine * z
+    out[1, 0] += sine * z
+    out[0, 2] += sine * y
+    out[2, 0] -= sine * y
+    out[1, 2] -= sine * x
+    out[2, 1] += sine * x
+
+
+@numba.njit(cache=True, error_model="numpy")
 def goal_to_world(c: Any, arm: int, site_xpos: Any, site_xmat: Any) -> None:
     """Places an arm's goal, kept in the frame of its base, where the base is now."""
     base = c.base_site[arm]
@@ -254,39 +278,60 @@ def goal_to_world(c: Any, arm: int, site_xpos: Any, site_xmat: Any) -> None:
 
 @numba.njit(cache=True, error_model="numpy")
 def set_goal(c: Any, action: Any, site_xpos: Any, site_xmat: Any) -> None:
-    """Turns a (14,) action, (12,) without grippers, into goals relative to the pose that each gripper has now."""
-    delta = np.empty((3, 3))
+    """Turns an action into goals: poses in the bases' frames, or offsets of the poses that the grippers have now.
+
+    Args:
+        c: The controller record.
+        action: (14,), or (12,) of arms without grippers.
+        site_xpos, site_xmat: Views of MjData.
+    """
+    turn = np.empty((3, 3))
     for arm in range(NUM_ARMS):
-        first = 7 * arm if c.num_fingers > 0 else 6 * arm
-        s = np.empty(6)
-        for i in range(6):
-            scale = POSITION_STEP_M if i < 3 else ROTATION_STEP_RAD
-            s[i] = min(max(action[first + i], -1.0), 1.0) * scale
-        site, base = c.grip_site[arm], c.base_site[arm]
-        # Poses in the base frame, as robosuite keeps its goals.
-        for i in range(3):
+        first = 7 * arm if c.has_grippers > 0 else 6 * arm
+        if c.is_absolute > 0:
+            for i in range(3):
+                c.goal_in_base[arm, i] = action[first + i]
+            _exact_rotation_of(action[first + 3], action[first + 4], action[first + 5], turn)
+            for i in range(3):
+                for j in range(3):
+                    c.turn_in_base[arm, i, j] = turn[i, j]
+        else:
+            _offset_goal(c, arm, action, first, site_xpos, site_xmat, turn)
+        goal_to_world(c, arm, site_xpos, site_xmat)
+        grip = action[first + 6] if c.has_grippers > 0 else 0.0
+        sign = 1.0 if grip > 0.0 else (-1.0 if grip < 0.0 else 0.0)
+        for finger in range(c.num_fingers[arm]):
+            wanted = c.gripper_command[arm, finger] + c.finger_step[arm, finger] * sign
+            c.gripper_command[arm, finger] = min(max(wanted, -1.0), 1.0)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _offset_goal(
+    c: Any, arm: int, action: Any, first: int, site_xpos: Any, site_xmat: Any, delta: Any
+) -> None:
+    """Writes the goal in the base frame that lies off the gripper's present pose by entries of an action."""
+    s = np.empty(6)
+    for i in range(6):
+        scale = POSITION_STEP_M if i < 3 else ROTATION_STEP_RAD
+        s[i] = min(max(action[first + i], -1.0), 1.0) * scale
+    site, base = c.grip_site[arm], c.base_site[arm]
+    for i in range(3):
+        total = 0.0
+        for k in range(3):
+            total += site_xmat[base, 3 * k + i] * (site_xpos[site, k] - site_xpos[base, k])
+        c.goal_in_base[arm, i] = total + s[i]
+    _rotation_of(s[3], s[4], s[5], delta)
+    in_base = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
             total = 0.0
             for k in range(3):
-                total += site_xmat[base, 3 * k + i] * (site_xpos[site, k] - site_xpos[base, k])
-            c.block[0, i] = total + s[i]
-        _rotation_of(s[3], s[4], s[5], delta)
-        in_base = np.empty((3, 3))
-        for i in range(3):
-            for j in range(3):
-                total = 0.0
-                for k in range(3):
-                    total += site_xmat[base, 3 * k + i] * site_xmat[site, 3 * k + j]
-                in_base[i, j] = total
-        turned = delta @ in_base
-        for i in range(3):
-            c.goal_in_base[arm, i] = c.block[0, i]
-            for j in range(3):
-                c.turn_in_base[arm, i, j] = turned[i, j]
-        goal_to_world(c, arm, site_xpos, site_xmat)
-        grip = action[first + 6] if c.num_fingers > 0 else 0.0
-        sign = 1.0 if grip > 0.0 else (-1.0 if grip < 0.0 else 0.0)
-        c.gripper_command[arm, 0] = min(max(c.gripper_command[arm, 0] - GRIPPER_STEP * sign, -1.0), 1.0)
-        c.gripper_command[arm, 1] = min(max(c.gripper_command[arm, 1] + GRIPPER_STEP * sign, -1.0), 1.0)
+                total += site_xmat[base, 3 * k + i] * site_xmat[site, 3 * k + j]
+            in_base[i, j] = total
+    turned = delta @ in_base
+    for i in range(3):
+        for j in range(3):
+            c.turn_in_base[arm, i, j] = turned[i, j]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -337,7 +382,9 @@ def control(
                 for j in range(3):
                     c.block[i, j] = c.mobility[3 * half + i, 3 * half + j]
             _solve(c.block, 3, c.lower, c.task[3 * half : 3 * half + 3], c.wrench[3 * half : 3 * half + 3])
-        for j in range(NUM_JOINTS):
+        for j in range(c.num_joints[arm], NUM_JOINTS):
+            c.posture[j] = 0.0
+        for j in range(c.num_joints[arm]):
             c.posture[j] = (
                 10.0 * (c.rest_qpos[arm, j] - qpos[c.arm_qpos[arm, j]])
                 - 2.0 * math.sqrt(10.0) * (qvel[c.arm_dof[arm, j]])
@@ -348,17 +395,35 @@ def control(
                 total += jacobian[i, j] * c.posture[j]
             c.rest[i] = total
         _solve(c.mobility, 6, c.lower, c.rest, c.vector)
-        for j in range(NUM_JOINTS):
+        for j in range(c.num_joints[arm]):
             torque = bias[c.arm_dof[arm, j]]
             for i in range(6):
                 torque += jacobian[i, j] * (c.wrench[i] - c.vector[i])
             for k in range(NUM_JOINTS):
                 torque += inertia[j, k] * c.posture[k]
             ctrl[c.arm_actuator[arm, j]] = min(max(torque, c.arm_low[arm, j]), c.arm_high[arm, j])
-        for finger in range(c.num_fingers):
+        for finger in range(c.num_fingers[arm]):
             low, high = c.finger_low[arm, finger], c.finger_high[arm, finger]
             wanted = 0.5 * (high + low) + 0.5 * (high - low) * c.gripper_command[arm, finger]
             ctrl[c.finger_actuator[arm, finger]] = min(max(wanted, low), high)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def gripper_opening(c: Any, arm: int, qpos: Any, geom_xpos: Any) -> float:
+    """Returns how far an arm's fingers are apart, m, 0 without a gripper.
+
+    Two fingers that slide and touch at zero tell by their joints; of others it is the distance of two pads' middles.
+    """
+    first, second = c.opening_qpos[arm, 0], c.opening_qpos[arm, 1]
+    if first >= 0:
+        return float(qpos[first] - qpos[second])
+    a, b = c.opening_geom[arm, 0], c.opening_geom[arm, 1]
+    if a < 0:
+        return 0.0
+    total = 0.0
+    for i in range(3):
+        total += (geom_xpos[a, i] - geom_xpos[b, i]) ** 2
+    return math.sqrt(total)
 
 
 @numba.njit(cache=True, error_model="numpy")

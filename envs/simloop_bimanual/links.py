@@ -52,8 +52,8 @@ class LinkRecorder:
             for body in _chain(m, int(m.site_bodyid[model.grip_sites[arm]])):
                 if parent < 0 or np.linalg.norm(m.body_pos[body]) >= _SHORTEST_LINK_M:
                     parent = self._add(body, f"{side}_arm", parent)
-            fingers = model.controller[0]["finger_qpos"][arm] if model.controller[0]["num_fingers"] else ()
-            for address in fingers:
+            gripper = model.arms[arm].gripper
+            for address in () if gripper is None else gripper.qpos:
                 joint = int(np.flatnonzero(m.jnt_qposadr == address)[0])
                 self._add(int(m.jnt_bodyid[joint]), f"{side}_gripper", parent)
         for body in model.object_bodies.values():

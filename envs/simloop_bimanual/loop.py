@@ -15,10 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from simloop_bimanual.contact_kernel import observe
-from simloop_bimanual.kernel import NUM_ARMS, NUM_JOINTS, substep
-
-JOINT_ROW = 3 * NUM_ARMS * NUM_JOINTS
-"""Entries of a row of joints: positions, velocities and torques of both arms."""
+from simloop_bimanual.kernel import NUM_ARMS, substep
 
 
 @intrinsic
@@ -68,12 +65,13 @@ def observe_contacts(data: int, offsets: Any, touches: Any, contacts: Any, numbe
 @numba.njit(cache=True, error_model="numpy")
 def write_joints(c: Any, qpos: Any, qvel: Any, ctrl: Any, row: Any) -> None:
     """Writes a row of joints, between ``mj_step1`` and ``mj_step2``, once the torques are there."""
+    width, at = c.num_joints[0] + c.num_joints[1], 0
     for arm in range(NUM_ARMS):
-        for j in range(NUM_JOINTS):
-            at = NUM_JOINTS * arm + j
+        for j in range(c.num_joints[arm]):
             row[at] = qpos[c.arm_qpos[arm, j]]
-            row[NUM_ARMS * NUM_JOINTS + at] = qvel[c.arm_dof[arm, j]]
-            row[2 * NUM_ARMS * NUM_JOINTS + at] = ctrl[c.arm_actuator[arm, j]]
+            row[width + at] = qvel[c.arm_dof[arm, j]]
+            row[2 * width + at] = ctrl[c.arm_actuator[arm, j]]
+            at += 1
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -110,7 +108,7 @@ def run_substeps(
         action: (A,) action.
         views: The views of MjData that ``kernel.substep`` takes, ``qpos`` to ``xpos``, as a tuple.
         positions, velocities: (n, P, 3) blocks of motion.
-        joints: (n, ``JOINT_ROW``) block of joints: positions, velocities, torques; left arm first.
+        joints: (n, 3 J) block of joints: positions, velocities, torques; each left arm first.
         touches: (1,) array of ``contact_kernel.state_dtype``.
         contacts: An empty array of ``contact_kernel.contact_dtype``.
     """

@@ -18,7 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import WorldError
-from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS, state_dtype
+from simloop_bimanual.arms import (
+    DEFAULT_ROBOTS,
+    Arm,
+    check_controllers,
+    describe_arms,
+)
+from simloop_bimanual.kernel import state_dtype
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
 from simloop_bimanual.sampled_geometry import lone_body
 from simloop_bimanual.scene_meshes import Scenery, scenery
@@ -28,8 +34,14 @@ FloatArray = npt.NDArray[np.float64]
 
 ARM_NAMES = ("left", "right")
 """Names of the arms: ``left`` is robosuite's robot0 at y < 0, ``right`` is robot1 at y > 0."""
+TORSO = "torso"
+"""Class of the geoms of a robot with two arms that belong to neither."""
 JOINT_NOISE_RAD = 0.02
 """Standard deviation of the arms' start position (robosuite's default ``initialization_noise``)."""
+
+
+_FINGERS = ("finger", "index_", "thumb_", "pinky_")
+"""What robosuite's grippers call the geoms of their fingers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,8 +73,7 @@ class TwoArmModel:
         mj_model: The ``mujoco.MjModel`` without anything visual. Where a task samples geometry, every world has a copy
             of its own.
         controller: (1,) array of ``kernel.state_dtype`` with the constants filled in.
-        arm_rest_qpos: (2, 7) joint positions around which episodes start, radians.
-        finger_rest_qpos: (2, 2) finger positions at the start, metres.
+        arms: Where joints, fingers and sites of each arm are, in the order of ``ARM_NAMES``.
         objects: The objects that move by themselves, by name.
         base_sites, grip_sites: Ids; arms in the order of ``ARM_NAMES``.
         geom_names, body_names: Names by id, for contact classes and rendering.
@@ -78,8 +89,7 @@ class TwoArmModel:
     robots: tuple[str, ...]
     mj_model: Any
     controller: npt.NDArray[Any]
-    arm_rest_qpos: FloatArray
-    finger_rest_qpos: FloatArray
+    arms: tuple[Arm, Arm]
     objects: Mapping[str, FreeObject]
     base_sites: tuple[int, int]
     grip_sites: tuple[int, int]
@@ -92,12 +102,22 @@ class TwoArmModel:
     scenery: Scenery
     lone_bodies: Mapping[str, Any]
 
+    @property
+    def num_joints(self) -> int:
+        """Joints of both arms together."""
+        return sum(len(arm.qpos) for arm in self.arms)
 
-def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **options: Any) -> Any:
-    """Builds robosuite's own environment of a task with two Pandas at 20 Hz, no renderer and no cameras."""
+
+def make_stock_env(
+    seed: int | None = None,
+    task: str = "two_arm_lift",
+    robots: tuple[str, ...] = DEFAULT_ROBOTS,
+    **options: Any,
+) -> Any:
+    """Builds robosuite's own environment of a task at 20 Hz, no renderer and no cameras."""
     robosuite = load_robosuite()
     settings: dict[str, Any] = {
-        "robots": ["Panda", "Panda"],
+        "robots": list(robots),
         "has_renderer": False,
         "has_offscreen_renderer": False,
         "use_camera_obs": False,
@@ -114,18 +134,19 @@ def make_stock_env(seed: int | None = None, task: str = "two_arm_lift", **option
 
 
 @functools.cache
-def two_arm_model(task: str) -> TwoArmModel:
-    """Returns the process's model of a task with two Pandas.
+def two_arm_model(task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS) -> TwoArmModel:
+    """Returns the process's model of a task with two arms.
 
     Args:
         task: A name in ``tasks.TASKS``.
+        robots: robosuite's names of the robots.
 
     Raises:
         MissingDependencyError: robosuite or MuJoCo does not import.
         WorldError: robosuite's default controllers are not the ones that the kernel computes.
     """
-    env = make_stock_env(seed=0, task=task)
-    _check_controllers(env)
+    env = make_stock_env(seed=0, task=task, robots=robots)
+    check_controllers(env)
     full = env.sim.model._model
     spec = physics_spec(env)
     model = spec.compile()
@@ -150,9 +171,11 @@ def physics_spec(env: Any) -> Any:
 
 def geom_class_name(geom: str, object_prefixes: Mapping[str, str]) -> str:
     """Returns the class of a geom by its name; of several matching prefixes of objects the longest counts."""
+    if geom.startswith(("gripper0_left_", "robot0_left_")):  # the second arm of a robot with two
+        geom = geom.replace("0_left_", "1_", 1)
     for index, side in enumerate(ARM_NAMES):
         if geom.startswith(f"gripper{index}_"):
-            return f"{side}_fingers" if "finger" in geom else f"{side}_gripper"
+            return f"{side}_fingers" if any(word in geom for word in _FINGERS) else f"{side}_gripper"
         if geom.startswith((f"robot{index}_", f"fixed_mount{index}_")):
             return f"{side}_arm"
     for prefix in sorted(object_prefixes, key=len, reverse=True):
@@ -179,62 +202,17 @@ def _drop_visuals(spec: Any) -> None:
             spec.delete(element)
 
 
-def _check_controllers(env: Any) -> None:
-    for robot in env.robots:
-        _check_controller(robot.part_controllers["right"])
-
-
-def _check_controller(controller: Any) -> None:
-    expected: Mapping[str, Any] = {
-        "name": "OSC_POSE",
-        "input_type": "delta",
-        "input_ref_frame": "base",
-        "impedance_mode": "fixed",
-        "uncoupling": True,
-        "interpolator_pos": None,
-        "interpolator_ori": None,
-    }
-    for key, value in expected.items():
-        if getattr(controller, key) != value:
-            raise WorldError(
-                f"robosuite's default Panda controller has {key}={getattr(controller, key)!r}; the compiled "
-                f"controller computes {value!r} only. Install robosuite 1.5.2."
-            )
-    if not (np.allclose(controller.kp, GAIN_PER_S2) and np.allclose(controller.kd, DAMPING_PER_S)):
-        raise WorldError(
-            f"robosuite's default Panda gains are kp={controller.kp}, kd={controller.kd}; the compiled controller has "
-            f"kp={GAIN_PER_S2}, kd={DAMPING_PER_S:.4f}. Install robosuite 1.5.2."
-        )
-
-
 def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, Any]) -> TwoArmModel:
     controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
     c = controller[0]
     c["dof_to_joint"] = c["base_dof"] = -1
     c["dof_inertia"] = model.dof_Madr
     c["dof_parent"] = model.dof_parentid
-    rest, fingers, cameras = np.zeros((2, NUM_JOINTS)), np.zeros((2, 2)), []
-    for arm, robot in enumerate(env.robots):
-        part = robot.part_controllers["right"]
-        c["arm_qpos"][arm] = part.qpos_index
-        c["arm_dof"][arm] = part.qvel_index
-        c["arm_actuator"][arm] = robot._ref_actuators_indexes_dict["right"]
-        if task.has_grippers:
-            joints = [model.joint(name) for name in robot.gripper_joints["right"]]
-            c["finger_actuator"][arm] = robot._ref_actuators_indexes_dict["right_gripper"]
-            c["finger_qpos"][arm] = [joint.qposadr[0] for joint in joints]
-            fingers[arm] = robot.gripper["right"].init_qpos
-        for kind in ("arm", "finger") if task.has_grippers else ("arm",):
-            limits = model.actuator_ctrlrange[c[f"{kind}_actuator"][arm]]
-            c[f"{kind}_low"][arm], c[f"{kind}_high"][arm] = limits[:, 0], limits[:, 1]
-        c["grip_site"][arm] = model.site(part.ref_name).id
-        c["grip_root"][arm] = model.body_rootid[model.site_bodyid[c["grip_site"][arm]]]
-        c["base_site"][arm] = model.site(f"{part.naming_prefix}right_center").id
-        slides = [model.joint(name).dofadr[0] for name in task.base_joints[arm]]
-        c["base_dof"][arm, : len(slides)] = slides
-        c["dof_to_joint"][arm, c["arm_dof"][arm]] = np.arange(NUM_JOINTS)
-        rest[arm] = robot.init_qpos
-        cameras.append(_wrist_camera(env, f"robot{arm}_eye_in_hand"))
+    arms = describe_arms(env, model, has_grippers=task.has_grippers)
+    for number, arm in enumerate(arms):
+        _write_arm(model, c, number, arm)
+        slides = [model.joint(name).dofadr[0] for name in task.base_joints[number]]
+        c["base_dof"][number, : len(slides)] = slides
     objects = {}
     for number, (name, body) in enumerate(task.free_bodies.items()):
         joint = model.joint(model.body(body).jntadr[0])
@@ -242,7 +220,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
             body=model.body(body).id, qpos=int(joint.qposadr[0]), dof=int(joint.dofadr[0])
         )
         c["object_body"][number], c["object_dof"][number] = objects[name].body, objects[name].dof
-    c["num_objects"], c["num_fingers"] = len(objects), 2 if task.has_grippers else 0
+    c["num_objects"], c["has_grippers"] = len(objects), task.has_grippers
     names = tuple(model.geom(i).name for i in range(model.ngeom))
     classes = (
         "left_arm",
@@ -254,8 +232,11 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         "floor",
         "left_fingers",
         "right_fingers",
+        *(() if len(env.robots) == len(ARM_NAMES) else (TORSO,)),
     )
     geom_classes = np.array([classes.index(geom_class_name(name, task.object_prefixes)) for name in names])
+    if TORSO in classes:
+        geom_classes[_torso_geoms(model, geom_classes, classes)] = classes.index(TORSO)
     is_object = np.isin(geom_classes, [classes.index(name) for name in task.object_prefixes.values()])
     bodies = {
         model.body(model.geom_bodyid[g]).name: int(model.geom_bodyid[g]) for g in np.flatnonzero(is_object)
@@ -265,8 +246,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         robots=tuple(robot.name for robot in env.robots),
         mj_model=model,
         controller=controller,
-        arm_rest_qpos=rest,
-        finger_rest_qpos=fingers,
+        arms=arms,
         objects=objects,
         base_sites=(int(c["base_site"][0]), int(c["base_site"][1])),
         grip_sites=(int(c["grip_site"][0]), int(c["grip_site"][1])),
@@ -274,11 +254,48 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         body_names=tuple(model.body(i).name for i in range(model.nbody)),
         class_names=classes,
         geom_class=geom_classes,
-        wrist_cameras=(cameras[0], cameras[1]),
+        wrist_cameras=(_wrist_camera(env, arms[0].camera), _wrist_camera(env, arms[1].camera)),
         object_bodies=bodies,
         scenery=scenery(env.sim.model._model, model, [robot.name for robot in env.robots]),
         lone_bodies=lone_bodies,
     )
+
+
+def _write_arm(model: Any, c: Any, number: int, arm: Arm) -> None:
+    """Fills an arm's constants into the controller record."""
+    joints = slice(len(arm.qpos))
+    c["num_joints"][number] = len(arm.qpos)
+    c["arm_qpos"][number, joints], c["arm_dof"][number, joints] = arm.qpos, arm.dofs
+    c["arm_actuator"][number, joints] = arm.actuators
+    limits = model.actuator_ctrlrange[arm.actuators]
+    c["arm_low"][number, joints], c["arm_high"][number, joints] = limits[:, 0], limits[:, 1]
+    c["grip_site"][number], c["base_site"][number] = arm.grip_site, arm.base_site
+    c["grip_root"][number] = model.body_rootid[model.site_bodyid[arm.grip_site]]
+    c["dof_to_joint"][number, arm.dofs] = np.arange(len(arm.dofs))
+    c["opening_qpos"][number], c["opening_geom"][number] = -1, -1
+    gripper = arm.gripper
+    if gripper is not None:
+        fingers = slice(len(gripper.actuators))
+        c["num_fingers"][number] = len(gripper.actuators)
+        c["finger_actuator"][number, fingers], c["finger_step"][number, fingers] = (
+            gripper.actuators,
+            gripper.step,
+        )
+        limits = model.actuator_ctrlrange[gripper.actuators]
+        c["finger_low"][number, fingers], c["finger_high"][number, fingers] = limits[:, 0], limits[:, 1]
+        if gripper.sliding_qpos:
+            c["opening_qpos"][number] = gripper.sliding_qpos
+        else:
+            c["opening_geom"][number] = gripper.pad_geoms
+
+
+def _torso_geoms(
+    model: Any, geom_classes: npt.NDArray[np.int64], classes: tuple[str, ...]
+) -> npt.NDArray[np.bool_]:
+    """Returns which geoms of a robot with two arms belong to neither: they stand still."""
+    is_robot = np.isin(geom_classes, [classes.index(f"{side}_arm") for side in ARM_NAMES])
+    is_still: npt.NDArray[np.bool_] = model.body_weldid[model.geom_bodyid] == 0
+    return is_robot & is_still
 
 
 def _wrist_camera(env: Any, name: str) -> WristCamera:

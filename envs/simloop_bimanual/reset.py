@@ -49,18 +49,17 @@ class StartState:
         self._task.shape(values)
         rng = self.noise_generator(seed)
         mujoco.mj_resetData(mj_model, data)
-        for arm in range(NUM_ARMS):
-            noise = rng.standard_normal(len(model.arm_rest_qpos[arm])) * JOINT_NOISE_RAD
-            c["rest_qpos"][arm] = model.arm_rest_qpos[arm] + noise
-            data.qpos[c["arm_qpos"][arm]] = c["rest_qpos"][arm]
+        for number, joints in enumerate(model.arms):
+            noise = rng.standard_normal(len(joints.rest_qpos)) * JOINT_NOISE_RAD
+            c["rest_qpos"][number, : len(noise)] = data.qpos[joints.qpos] = joints.rest_qpos + noise
         # robosuite's controllers take their first inertia matrix here, with the fingers at zero.
         mujoco.mj_forward(mj_model, data)
         arm_inertias(c, data.qM, c["first_inertia"])
         c["is_first"] = 1
         c["gripper_command"] = 0.0
-        if self._task.has_grippers:
-            for arm in range(NUM_ARMS):
-                data.qpos[c["finger_qpos"][arm]] = model.finger_rest_qpos[arm]
+        for gripper in (arm.gripper for arm in model.arms):
+            if gripper is not None:
+                data.qpos[gripper.qpos] = gripper.rest_qpos
         self._task.place(values, data.qpos)
         if self._task.is_driven:
             self._task.drive(data, 0)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
+from simloop_bimanual.kernel import gripper_opening
 from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,7 +26,7 @@ ROBOT_STATE_SIZE = 2 * ARM_STATE_SIZE
 ROBOT_STATE_LAYOUT = (
     "left arm, then right arm, 16 entries each, in the frame of the arm's base: grip site position (3, m), first two "
     "columns of its rotation matrix (6), linear velocity (3, m/s), angular velocity (3, rad/s), "
-    "gripper opening (1, m, 0..0.08)"
+    "gripper opening (1, m, 0..0.08 of the Panda; of hinged fingers the distance of their pads' middles)"
 )
 
 
@@ -82,12 +83,12 @@ def robot_state(record: npt.NDArray[Any], data: Any) -> FloatArray:
         data: MjData.
     """
     out = np.empty((2, ARM_STATE_SIZE))
-    _write_arms(record, data.qpos, data.site_xpos, data.site_xmat, out)
+    _write_arms(record, data.qpos, data.site_xpos, data.site_xmat, data.geom_xpos, out)
     return out.reshape(-1)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _write_arms(record: Any, qpos: Any, site_xpos: Any, site_xmat: Any, out: Any) -> None:
+def _write_arms(record: Any, qpos: Any, site_xpos: Any, site_xmat: Any, geom_xpos: Any, out: Any) -> None:
     c = record[0]
     for arm in range(2):
         base, site = c.base_site[arm], c.grip_site[arm]
@@ -102,6 +103,4 @@ def _write_arms(record: Any, qpos: Any, site_xpos: Any, site_xmat: Any, out: Any
                 angular += axis * c.velocity[arm, 3 + k]
             out[arm, i], out[arm, 3 + i], out[arm, 6 + i] = position, first, second
             out[arm, 9 + i], out[arm, 12 + i] = linear, angular
-        out[arm, 15] = 0.0
-        if c.num_fingers > 0:
-            out[arm, 15] = qpos[c.finger_qpos[arm, 0]] - qpos[c.finger_qpos[arm, 1]]
+        out[arm, 15] = gripper_opening(c, arm, qpos, geom_xpos)

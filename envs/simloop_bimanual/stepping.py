@@ -11,7 +11,7 @@ from simloop.errors import WorldError
 from simloop_bimanual.contact_kernel import contact_dtype
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.kernel import substep
-from simloop_bimanual.loop import JOINT_ROW, observe_contacts, run_substeps, write_joints
+from simloop_bimanual.loop import observe_contacts, run_substeps, write_joints
 from simloop_bimanual.model import TwoArmModel
 from simloop_bimanual.native import addresses_of, data_offsets, step_addresses
 from simloop_bimanual.recording import Rows
@@ -44,7 +44,7 @@ class Stepper:
 
     Attributes:
         positions, velocities: (n, P, 3) blocks of motion, one row a substep.
-        joints: (n, ``loop.JOINT_ROW``) block of joints, one row a substep.
+        joints: (n, 3 J) block of positions, velocities and torques of all J joints, one row a substep.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Stepper:
         self._period_ns = physics_period_ns
         num_points = 2 + len(task.free_bodies)
         self.positions, self.velocities = Rows((num_points, 3), 6000), Rows((num_points, 3), 6000)
-        self.joints = Rows((JOINT_ROW,), 6000)
+        self.joints = Rows((3 * model.num_joints,), 6000)
         d = data
         # Views of MjData stay valid as long as the data lives.
         self._views = (

@@ -66,6 +66,8 @@ class Task(ABC):
         start_overlap_m: Overlap of an object with anything else from which a start is refused.
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
         has_shipped_meshes: Whether every visible triangle of the scene ships with the package.
+        only_robots: The robots, as world configs name them, that the scene is built for; empty for any pair.
+        takes_two_arm_robots: Whether the scene has a place for one robot with two arms.
         is_driven: Whether ``drive`` is called before every physics step.
         base_joints: Names of the slide joints, at most two, on which the base of each arm is moved.
     """
@@ -91,6 +93,8 @@ class Task(ABC):
     camera_subject: ClassVar[str]
     num_geometry_draws: ClassVar[int] = 0
     has_shipped_meshes: ClassVar[bool] = False
+    only_robots: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    takes_two_arm_robots: ClassVar[bool] = False
     is_driven: ClassVar[bool] = False
     base_joints: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
     start_overlap_m: ClassVar[float] = START_OVERLAP_M
