@@ -14,6 +14,7 @@ IDS = {
     "simloop/TwoArmConveyorLift-v0": "two_arm_conveyor_lift",
     "simloop/TwoArmMovingHandover-v0": "two_arm_moving_handover",
     "simloop/TwoArmDisassemble-v0": "two_arm_disassemble",
+    "simloop/TwoArmFoldTowel-v0": "two_arm_fold_towel",
 }
 """Scenario family by Gymnasium id."""
 

@@ -105,6 +105,21 @@ def _disassemble(rng: np.random.Generator) -> dict[str, ParameterValue]:
     }
 
 
+def _fold_towel(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    values: dict[str, ParameterValue] = {
+        "board_x_m": rng.uniform(-0.03, 0.03),
+        "board_y_m": rng.uniform(-0.03, 0.03),
+        "board_yaw_rad": rng.uniform(-0.15, 0.15),
+        "towel_stiffness_ratio": rng.uniform(0.8, 1.3),
+        "towel_friction_ratio": rng.uniform(0.7, 1.3),
+    }
+    rng.standard_normal(14)
+    values["towel_x_m"] = rng.uniform(-0.02, 0.02)
+    values["towel_y_m"] = rng.uniform(-0.004, 0.004)
+    values["towel_yaw_rad"] = rng.uniform(-0.025, 0.025)
+    return values
+
+
 _DRAWS = {
     LIFT: _lift,
     "two_arm_handover": _handover,
@@ -113,6 +128,7 @@ _DRAWS = {
     "two_arm_conveyor_lift": _conveyor_lift,
     "two_arm_moving_handover": _moving_handover,
     "two_arm_disassemble": _disassemble,
+    "two_arm_fold_towel": _fold_towel,
 }
 
 

@@ -50,8 +50,8 @@ class TwoArmFoldTowel(DrivenTable):
         add_cloth(self.model.root, worldbody, cloth, height_m=BOARD_TOP_M + TOWEL.radius_m)
 
     def _place_objects(self) -> None:
-        x_m, y_m = self.rng.uniform(-0.02, 0.02), self.rng.uniform(-0.006, 0.006)
-        offsets = TOWEL.offsets_m((x_m, y_m, self.rng.uniform(-0.04, 0.04)), self._board)
+        x_m, y_m = self.rng.uniform(-0.02, 0.02), self.rng.uniform(-0.004, 0.004)
+        offsets = TOWEL.offsets_m((x_m, y_m, self.rng.uniform(-0.025, 0.025)), self._board)
         for body, offset in zip(TOWEL.bodies(), offsets, strict=True):
             for axis, value in zip("xy", offset, strict=True):
                 self.sim.data.set_joint_qpos(f"{body}_{axis}", value)

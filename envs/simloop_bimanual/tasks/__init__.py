@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from simloop_bimanual.tasks.conveyor_lift import ConveyorLiftTask
 from simloop_bimanual.tasks.disassemble import DisassembleTask
+from simloop_bimanual.tasks.fold_towel import FoldTowelTask
 from simloop_bimanual.tasks.handover import HandoverTask
 from simloop_bimanual.tasks.lift import LiftTask
 from simloop_bimanual.tasks.moving_handover import MovingHandoverTask
@@ -25,6 +26,7 @@ TASKS: Mapping[str, type[Task]] = {
         ConveyorLiftTask,
         MovingHandoverTask,
         DisassembleTask,
+        FoldTowelTask,
     )
 }
 """Every task, by its name."""

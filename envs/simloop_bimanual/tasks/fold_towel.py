@@ -34,7 +34,8 @@ _MIDDLE = TOWEL.num_side // 2
 _POINTS = tuple((row, column) for row in (0, _MIDDLE, _LAST) for column in (0, _MIDDLE, _LAST))
 """Row and column of the vertices in ``object_state``."""
 _NUM_POINTS = len(_POINTS)
-ARM_OBJECT_SIZE = 9
+_NUM_VERTICES = TOWEL.num_vertices
+ARM_OBJECT_SIZE = 12
 
 
 class FoldTowelTask(Task):
@@ -99,7 +100,7 @@ class FoldTowelTask(Task):
         "towel in the world frame: positions (9 x 3, m) of a 3 x 3 grid of its vertices, from the edge that stays to "
         "the carried edge, each from left to right: corners, edge middles, centre; then for the left and the right "
         "arm, in the frame of the arm's base: its corner of the carried edge (3, m), unit vector from there to the "
-        "edge's other corner (3), the corner that it belongs on (3, m)"
+        "edge's other corner (3), the corner that it belongs on (3, m), its velocity (3, m/s)"
     )
     num_geometry_draws = 5
     scene_keys = ("task", "num_held_steps", "edge_tolerance_m")
@@ -112,6 +113,7 @@ class FoldTowelTask(Task):
         self._bodies = np.array([body.id for body in bodies])
         joints = [int(body.jntadr[0]) for body in bodies]
         self._qpos = np.array([int(mj_model.jnt_qposadr[joint]) for joint in joints])
+        self._dofs = np.array([int(mj_model.jnt_dofadr[joint]) for joint in joints])
         self._points = np.array([row * TOWEL.num_side + column for row, column in _POINTS])
         self._touches = Touches(model.geom_names, [TOWEL.geom(body) for body in TOWEL.bodies()])
         self._board = mj_model.body(BOARD)
@@ -180,11 +182,10 @@ class FoldTowelTask(Task):
         out = np.empty(self.object_state_size)
         out[: 3 * _NUM_POINTS] = data.xpos[self._bodies[self._points]].reshape(-1)
         for arm, column in enumerate((0, _LAST)):
-            corner, other = (
-                data.xpos[self._bodies[_LAST * TOWEL.num_side + end]] for end in (column, _LAST - column)
-            )
-            along = (other - corner) / np.linalg.norm(other - corner)
+            corner = _LAST * TOWEL.num_side + column
+            here, other, target = data.xpos[self._bodies[[corner, _NUM_VERTICES - 1 - column, column]]]
+            along, dof = (other - here) / np.linalg.norm(other - here), self._dofs[corner]
             part = out[3 * _NUM_POINTS + ARM_OBJECT_SIZE * arm :]
-            part[0:3], part[3:6] = in_base(self._model, data, arm, corner, along)
-            part[6:9], _ = in_base(self._model, data, arm, data.xpos[self._bodies[column]], along)
+            part[0:3], part[3:6] = in_base(self._model, data, arm, here, along)
+            part[6:9], part[9:12] = in_base(self._model, data, arm, target, data.qvel[dof : dof + 3])
         return out

@@ -22,13 +22,13 @@ from simloop_agents.experts.two_arm.geometry import (
     write_pose_delta,
 )
 
-_OBJECT_OFFSET, _OBJECT_ARM_SIZE = 27, 9
+_OBJECT_OFFSET, _OBJECT_ARM_SIZE = 27, 12
 _CORNER, _EDGE, _TARGET = 0, 3, 6
 """Where they are within an arm's part of ``object_state``."""
 
 _DOWN_RAD = math.radians(55.0)
 """How far below the horizontal the hands point; further up, the Panda's wrist reaches the end of its joints."""
-_READY_M = 0.036
+_READY_M = 0.034
 """Opening with which a hand comes: wider, and its inner finger would meet the board."""
 _READY_SLACK_M = (0.004, 0.008)
 _THICKNESS_M = 0.01
@@ -38,8 +38,8 @@ _BACK_M = 0.10
 """How far before its corner a hand waits until it is turned."""
 _BACK_BY_OFFSET, _BACK_BY_ANGLE_M = 4.0, 0.4
 """How far it stays back: metres per metre and per radian that it is still off."""
-_SHORT_M = 0.003
-"""How far before the corner the middle of the fingers goes, which keeps them off the board."""
+_PAST_M = 0.003
+"""How far past the corner the grip site goes: the pads' middle lies this far behind it."""
 _NEAR_M, _GAP_M, _ALIGNED_RAD = 0.006, 0.009, 0.12
 """How near a hand has to be before it closes: along and across its fingers, between them, and in direction."""
 _SLACK = 1.8
@@ -113,7 +113,7 @@ def _decide(
         angle = rotation_error(goal, rotation[arm], turns[arm])
         along, gap, distance = 0.0, 0.0, 0.0
         for i in range(3):
-            offsets[arm, i] = corner[arm, i] - _SHORT_M * way[i] - position[arm, i]
+            offsets[arm, i] = corner[arm, i] + _PAST_M * way[i] - position[arm, i]
             along += offsets[arm, i] * way[i]
             gap += offsets[arm, i] * goal[i, 0]
             distance += offsets[arm, i] ** 2

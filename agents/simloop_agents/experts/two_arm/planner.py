@@ -36,6 +36,7 @@ MODULES: Mapping[int, tuple[str, str]] = {
     37: ("two_arm_delta", "conveyor_lift"),
     35: ("two_arm_delta", "moving_handover"),
     45: ("two_arm_delta", "disassemble"),
+    51: ("two_arm_delta", "fold_towel"),
     40: ("two_arm_pose_delta", "peg_in_hole"),
 }
 """Action space and module in this package for each size of ``object_state``; modules are imported when needed."""
