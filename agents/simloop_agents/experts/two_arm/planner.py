@@ -38,6 +38,7 @@ MODULES: Mapping[int, tuple[str, str]] = {
     45: ("two_arm_delta", "disassemble"),
     51: ("two_arm_delta", "fold_towel"),
     40: ("two_arm_pose_delta", "peg_in_hole"),
+    55: ("two_arm_delta", "transport"),
 }
 """Action space and module in this package for each size of ``object_state``; modules are imported when needed."""
 
