@@ -29,6 +29,7 @@ from simloop.world import (
 )
 from simloop_bimanual.arm_recording import ArmRecorder
 from simloop_bimanual.contacts import ContactRecorder
+from simloop_bimanual.force_limits import read_force_limits
 from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
@@ -90,6 +91,8 @@ class BimanualWorld(World):
             where there is such a picture, detailed otherwise.
         camera_height_px: Height of the images of all cameras.
         camera_width_px: Width of the images of all cameras.
+        force_limits: Preset that the metric ``force_limit_ratio`` compares collisions with: a name in
+            ``conf/force_limits`` or the path of a YAML file.
 
     Raises:
         ConfigurationError: The task is unknown, the action space is not that of the task, an image size is out of
@@ -108,6 +111,7 @@ class BimanualWorld(World):
         appearance: str = "auto",
         camera_height_px: int = 96,
         camera_width_px: int = 128,
+        force_limits: str = "iso15066_like",
     ) -> None:
         if task not in TASKS:
             raise UnknownNameError("task", str(task), TASKS, where="world config of the bimanual world")
@@ -124,6 +128,7 @@ class BimanualWorld(World):
         for key, value in (("camera_height_px", camera_height_px), ("camera_width_px", camera_width_px)):
             if not 8 <= value <= 2048:
                 raise ParameterError(f"World config key {key!r} is {value!r}; allowed: 8 to 2048.")
+        self._force_limits = read_force_limits(force_limits)
         self._mujoco = load_mujoco()
         self._model = two_arm_model(task)
         if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
@@ -325,7 +330,7 @@ class BimanualWorld(World):
 
     def log_attributes(self) -> Mapping[str, Any]:
         """Returns what the table ``links`` is drawn with, and what metrics of the arms need besides tables."""
-        return {**self._links.attributes(), **self._arms.attributes()}
+        return {**self._links.attributes(), **self._arms.attributes(), "force_limits": self._force_limits}
 
 
 def _same(array: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import pytest
 
 from simloop.log import EpisodeLog
 from simloop.scenario_files import load_family
-from simloop_bimanual.metrics.num_arm_collisions import NumArmCollisions
+from simloop_bimanual.metrics.contact_metrics import NumArmCollisions
 from simloop_bimanual.model import geom_class_name
 from simloop_bimanual.tasks.lift import LiftTask
 from simloop_bimanual.world import BimanualWorld

@@ -13,8 +13,7 @@ from simloop.metrics.metric import Metric
 from simloop_bimanual.metrics.handles_reached import HandlesReached
 from simloop_bimanual.metrics.max_pot_clearance import MaxPotClearance
 from simloop_bimanual.metrics.max_pot_tilt import MaxPotTilt
-from simloop_bimanual.metrics.max_stage import MaxStage
-from simloop_bimanual.metrics.num_arm_collisions import NumArmCollisions
+from simloop_bimanual.metrics.stage_metrics import MaxStage
 from simloop_bimanual.tasks.lift import LiftTask
 
 
@@ -57,18 +56,6 @@ def test_task_metrics(metric: Metric, columns: Mapping[str, Any], expected: floa
     value = metric.evaluate(_task(**columns))
     assert value.is_valid
     assert value.value == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "expected"),
-    [
-        ([], 0.0),
-        (["left_gripper-pot", "right_gripper-pot", "left_arm-left_gripper", "pot-table"], 0.0),
-        (["left_arm-right_arm", "left_gripper-right_gripper", "left_arm-right_gripper", "pot-table"], 3.0),
-    ],
-)
-def test_arm_collisions_count_pairs_of_both_arms(pairs: list[str], expected: float) -> None:
-    assert NumArmCollisions().evaluate(_contacts(pairs)).value == expected
 
 
 @pytest.mark.parametrize("metric", [MaxStage(), MaxPotTilt(), MaxPotClearance(), HandlesReached()])
