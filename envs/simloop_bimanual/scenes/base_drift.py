@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def _course(rng: np.random.Generator, reach_m: float, speed_mps: float) -> Float
         # Turn back rather than leave the range.
         if abs(position + wanted * held * SUBSTEP_S) > reach_m:
             wanted = -abs(wanted) if position > 0.0 else abs(wanted)
-        ramp = max(1, round(abs(wanted - velocity) / ACCELERATION_MPS2 / SUBSTEP_S))
+        ramp = max(1, math.ceil(abs(wanted - velocity) / ACCELERATION_MPS2 / SUBSTEP_S))
         end = min(now + ramp, count)
         accelerations[now:end] = (wanted - velocity) / (ramp * SUBSTEP_S)
         position += 0.5 * (velocity + wanted) * ramp * SUBSTEP_S + wanted * held * SUBSTEP_S
