@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import ConfigurationError, UnknownNameError, WorldError
+from simloop_bimanual.grasps import pad_geom_names
 from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, MAX_FINGERS, NUM_JOINTS
 from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PAIRED_ROBOTS = ("Panda", "Sawyer", "IIWA", "UR5e", "Kinova3", "Jaco", "XArm7")
+PAIRED_ROBOTS = ("Panda", "Sawyer", "IIWA", "UR5e", "Kinova3", "Jaco")
 """Robots with one arm; two of them make a pair, of one kind or of two."""
 TWO_ARM_ROBOTS = ("Baxter",)
 """Robots with two arms."""
@@ -194,14 +195,21 @@ def _gripper(robot: Any, part: str, model: Any) -> Gripper:
             f"{MAX_FINGERS}."
         )
     sliding = _sliding_qpos(model, joints)
-    pads = [gripper.important_geoms[f"{side}_fingerpad"][0] for side in ("left", "right")]
+    names = {model.geom(geom).name: geom for geom in range(model.ngeom)}
+    of_gripper = [
+        pads for pads in pad_geom_names() if any(name.startswith(gripper.naming_prefix) for name in pads)
+    ]
+    pads = [
+        next(names[name] for name in pad if name in names and name.startswith(gripper.naming_prefix))
+        for pad in of_gripper
+    ]
     return Gripper(
         qpos=np.array([joint.qposadr[0] for joint in joints]),
         rest_qpos=np.array(gripper.init_qpos, dtype=np.float64),
         actuators=actuators,
         step=np.array(step),
         sliding_qpos=sliding,
-        pad_geoms=() if sliding else tuple(int(model.geom(name).id) for name in pads),
+        pad_geoms=() if sliding else tuple(pads),
     )
 
 

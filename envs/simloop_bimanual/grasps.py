@@ -35,7 +35,12 @@ _PADS = (
         "index_pad_collision",
         "pinky_pad_collision",
     ),
-    ("finger2_pad_collision", "r_fingerpad_g0", "right_fingerpad_collision", "thumb_pad_collision"),
+    (
+        "finger2_pad_collision",
+        "r_fingerpad_g0",
+        "right_fingerpad_collision",
+        "thumb_pad_collision",
+    ),
 )
 """What robosuite's grippers call their pads, on either side."""
 

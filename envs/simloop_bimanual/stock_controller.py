@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,17 @@ class StockController:
     Args:
         model: The physics model.
         data: The world's MjData.
+        is_absolute: Whether actions are absolute poses.
     """
 
-    def __init__(self, model: TwoArmModel, data: Any) -> None:
-        env = make_stock_env(seed=0, task=model.task)
+    def __init__(self, model: TwoArmModel, data: Any, *, is_absolute: bool = False) -> None:
+        env = make_stock_env(seed=0, task=model.task, robots=model.robots)
         binding = importlib.import_module("robosuite.utils.binding_utils")
         simulation = binding.MjSim(model.mj_model)
         simulation.data._data = data
         self._simulation = simulation
         self._robots = list(env.robots)
+        self._is_absolute = is_absolute
         for robot in self._robots:
             robot.reset_sim(simulation)
 
@@ -43,6 +46,8 @@ class StockController:
         self._simulation.reset()  # robosuite builds them while the fingers are still at zero
         for robot in self._robots:
             robot.reset(deterministic=False, rng=rng)
+            for part in robot.arms if self._is_absolute else ():
+                robot.part_controllers[part].input_type = "absolute"
 
     def write_torques(self, action: FloatArray, *, is_new_action: bool) -> None:
         """Writes ``ctrl`` for one substep, between ``mj_step1`` and ``mj_step2``.
@@ -50,12 +55,23 @@ class StockController:
         It is ``robot.control`` without the sensors of forces at the wrists, which the physics model does not have.
         """
         model, data = self._simulation.model, self._simulation.data
-        size = len(action) // NUM_ARMS
-        for arm, robot in enumerate(self._robots):
+        per_arm = iter(action.reshape(NUM_ARMS, -1))
+        for robot in self._robots:
             robot.composite_controller.update_state()
             if is_new_action:
-                robot.composite_controller.set_goal(action[arm * size : (arm + 1) * size])
+                robot.composite_controller.set_goal(
+                    _in_stock_order(robot, list(islice(per_arm, len(robot.arms))))
+                )
             for part, values in robot.composite_controller.run_controller(robot._enabled_parts).items():
                 actuators = robot._ref_actuators_indexes_dict[part]
                 limits = model.actuator_ctrlrange[actuators]
                 data.ctrl[actuators] = np.clip(values, limits[:, 0], limits[:, 1])
+
+
+def _in_stock_order(robot: Any, actions: list[FloatArray]) -> FloatArray:
+    """Returns a robot's action as robosuite orders it: all of its arms, then all of their grippers."""
+    parts = {}
+    for part, action in zip(robot.arms, actions, strict=True):
+        parts[part], parts[f"{part}_gripper"] = action[:6], action[6:]
+    ordered: FloatArray = robot.composite_controller.create_action_vector(parts)
+    return ordered

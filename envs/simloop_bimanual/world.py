@@ -1,4 +1,4 @@
-"""Two Pandas and a task: robosuite's two-arm environments as a simloop world."""
+"""Two arms and a task: robosuite's two-arm environments as a simloop world."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ import copy
 import dataclasses
 import functools
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError, ParameterError, UnknownNameError, WorldError
+from simloop.errors import ParameterError, UnknownNameError, WorldError
 from simloop.log import Columns
 from simloop.source_digest import source_digest
 from simloop.spec import Scenario
 from simloop.world import (
-    ActionDimension,
-    ActionSpec,
     Anchor,
     Frame,
-    Hold,
     Outcome,
     OutcomeState,
     World,
     WorldSpec,
 )
+from simloop_bimanual.action_spaces import AbsolutePoses, action_space, present_poses
 from simloop_bimanual.arm_recording import ArmRecorder
+from simloop_bimanual.arms import DEFAULT_ROBOTS, checked_robots
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.force_limits import read_force_limits
 from simloop_bimanual.kernel import gripper_jacobians
@@ -51,39 +50,17 @@ CONTROLLERS = ("fast", "stock")
 PHYSICS_PERIOD_NS = 2_000_000
 CONTROL_PERIOD_NS = 50_000_000
 
-_ENTRIES = ("dx", "dy", "dz", "rx", "ry", "rz", "grip")
-_UNITS = ("0.05 m", "0.05 m", "0.05 m", "0.5 rad", "0.5 rad", "0.5 rad", "1")
-
-
-def _deltas(name: str, num_entries: int) -> ActionSpec:
-    return ActionSpec(
-        name=name,
-        dimensions=tuple(
-            ActionDimension(name=f"{arm}_{entry}", unit=unit, low=-1.0, high=1.0)
-            for arm in ("left", "right")
-            for entry, unit in list(zip(_ENTRIES, _UNITS, strict=True))[:num_entries]
-        ),
-        hold=Hold.NULL,
-        null_action=(0.0,) * (2 * num_entries),
-    )
-
-
-TWO_ARM_DELTA = _deltas("two_arm_delta", 7)
-"""robosuite's default deltas: an entry of 1 asks for a goal 5 cm or 0.5 rad away from the pose that the gripper has
-when the action takes effect, in the frame of the arm's base. A positive ``grip`` closes, a negative one opens, zero
-keeps the fingers where they are told to be, so the null action holds a grasp."""
-TWO_ARM_POSE_DELTA = _deltas("two_arm_pose_delta", 6)
-"""The same without the ``grip`` entries, for tasks whose arms have no grippers."""
-
 
 class BimanualWorld(World):
-    """Two Pandas and a task's objects, physics every 2 ms, control every 50 ms.
+    """Two arms and a task's objects, physics every 2 ms, control every 50 ms.
 
     Args:
         task: Name of the task, one of ``tasks.TASKS``.
-        action: Name of the action space: ``"two_arm_delta"``, or ``"two_arm_pose_delta"`` where arms have no grippers.
+        action: ``"two_arm_delta"`` (``"two_arm_pose_delta"`` where arms have no grippers) or ``"absolute"``; see
+            ``simloop_bimanual.action_spaces``.
         controller: ``"fast"`` for the compiled controller, ``"stock"`` for robosuite's own in Python, several times
             slower.
+        robots: robosuite's names: two of ``arms.PAIRED_ROBOTS``, or one of ``arms.TWO_ARM_ROBOTS``.
         render: ``"software"``, or ``"gl"`` (MuJoCo's own renderer by OpenGL, without reflections, shadows and
             multisampling) or ``"gl_full"`` (with them).
         appearance: What the software renderer draws: ``"plain"`` (flat colours under one light, for the lift with
@@ -95,8 +72,8 @@ class BimanualWorld(World):
             ``conf/force_limits`` or the path of a YAML file.
 
     Raises:
-        ConfigurationError: The task is unknown, the action space is not that of the task, an image size is out of
-            range, or the way to draw is unknown.
+        ConfigurationError: The task, a robot, the controller or the way to draw is unknown, the robots do not go
+            together or with the task, the task has no such action space, or an image size is out of range.
         MissingDependencyError: robosuite or a MuJoCo that it runs on is not installed, or OpenGL is asked for and its
             library is not there.
     """
@@ -107,6 +84,7 @@ class BimanualWorld(World):
         task: str = "two_arm_lift",
         action: str = "two_arm_delta",
         controller: str = "fast",
+        robots: Sequence[str] | str = DEFAULT_ROBOTS,
         render: str = "software",
         appearance: str = "auto",
         camera_height_px: int = 96,
@@ -116,11 +94,8 @@ class BimanualWorld(World):
         if task not in TASKS:
             raise UnknownNameError("task", str(task), TASKS, where="world config of the bimanual world")
         chosen = TASKS[task]
-        space = TWO_ARM_DELTA if chosen.has_grippers else TWO_ARM_POSE_DELTA
-        if action != space.name:
-            raise ConfigurationError(
-                f"World config key 'action' is {action!r}; in the bimanual world {task!r} allows: {space.name!r}."
-            )
+        space = action_space(chosen, action)
+        names = checked_robots(robots, chosen)
         if controller not in CONTROLLERS:
             raise UnknownNameError(
                 "controller", str(controller), CONTROLLERS, where="world config of the bimanual world"
@@ -130,13 +105,15 @@ class BimanualWorld(World):
                 raise ParameterError(f"World config key {key!r} is {value!r}; allowed: 8 to 2048.")
         self._force_limits = read_force_limits(force_limits)
         self._mujoco = load_mujoco()
-        self._model = two_arm_model(task)
+        self._model = two_arm_model(task, names)
         if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
             self._model = dataclasses.replace(self._model, mj_model=copy.copy(self._model.mj_model))
         self._render = render
         self._appearance = checked_rendering(task, self._model.robots, render, appearance)
         self._data = self._mujoco.MjData(self._model.mj_model)
         self._record = self._model.controller.copy()
+        self._is_absolute = isinstance(space, AbsolutePoses)
+        self._record["is_absolute"] = self._is_absolute
         self._spec = WorldSpec(
             name="bimanual",
             physics_period_ns=PHYSICS_PERIOD_NS,
@@ -162,7 +139,7 @@ class BimanualWorld(World):
         if controller == "stock":
             from simloop_bimanual.stock_controller import StockController
 
-            self._stock = StockController(self._model, self._data)
+            self._stock = StockController(self._model, self._data, is_absolute=self._is_absolute)
         self._stepper = Stepper(
             model=self._model,
             data=self._data,
@@ -283,8 +260,16 @@ class BimanualWorld(World):
         return Frame(sensor=sensor, index=index, captured_at_ns=self._now_ns, render=render)
 
     def anchor(self) -> Anchor:
-        """Returns an empty pose: deltas refer to the pose at the instant at which they take effect."""
-        return Anchor(captured_at_ns=self._now_ns, pose=np.empty(0))
+        """Returns the poses of both grippers where actions are absolute.
+
+        Deltas refer to the pose at the instant at which they take effect: theirs is empty.
+        """
+        pose = np.empty(0)
+        if self._is_absolute:
+            self._refresh()
+            model = self._model
+            pose = present_poses(self._data, model.base_sites, model.grip_sites, self._spec.action.size)
+        return Anchor(captured_at_ns=self._now_ns, pose=pose)
 
     def actuate(self, action: FloatArray) -> None:
         """Sets new goals at the next physics step; they stay until the next action.

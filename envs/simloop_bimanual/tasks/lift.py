@@ -42,6 +42,7 @@ class LiftTask(Task):
 
     name = "two_arm_lift"
     stock_name = "TwoArmLift"
+    takes_two_arm_robots = True
     has_shipped_meshes = True
     free_bodies: ClassVar[Mapping[str, str]] = {"pot": "pot_root"}
     object_prefixes: ClassVar[Mapping[str, str]] = {"pot_": "pot"}

@@ -185,7 +185,18 @@ class Task(ABC):
         """
         model = self._model
         objects = [model.class_names.index(name) for name in dict.fromkeys(self.object_prefixes.values())]
-        is_object = np.isin(model.geom_class[data.contact.geom], objects).any(axis=1)
+        touching = model.geom_class[data.contact.geom]
+        is_object = np.isin(touching, objects).any(axis=1)
+        if model.robots != (
+            "Panda",
+            "Panda",
+        ):  # others start where robosuite puts them, some with an object in hand
+            robots = [
+                n
+                for n, name in enumerate(model.class_names)
+                if name.endswith(("_arm", "_gripper", "_fingers"))
+            ]
+            is_object &= ~np.isin(touching, robots).any(axis=1)
         depths = np.where(is_object, -data.contact.dist, 0.0)
         if len(depths) and depths.max() > self.start_overlap_m:
             names = [model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())]]
