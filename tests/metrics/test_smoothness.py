@@ -157,17 +157,17 @@ def test_a_step_of_velocity_has_the_jerk_of_its_two_differences() -> None:
     assert log_dimensionless_jerk(velocity, 1.0 / rate_hz) == pytest.approx(-math.log(2.0 * num**3))
 
 
-@pytest.mark.parametrize("rate_hz", [100, 500])
-def test_filtered_jerk_sees_the_movement_and_not_the_chatter(rate_hz: int) -> None:
-    # 1 Hz passes the filter (gain above 0.9999), 40 Hz does not (below 1e-4).
-    t = np.arange(0.0, 10.0, 1.0 / rate_hz)
-    omega, amplitude = 2.0 * math.pi, 0.3
-    velocity = amplitude * omega * np.cos(omega * t)
-    chatter = velocity + 0.05 * np.sin(2.0 * math.pi * 40.0 * t)
-    log = motion_log(round(1e9 / rate_hz), (amplitude * np.sin(omega * t), chatter))
-    expected = amplitude * omega**3 / math.sqrt(2.0)
-    assert FilteredJerkRms().evaluate(log).value == pytest.approx(expected, rel=0.02)
-    assert JerkRms().evaluate(log).value > 10.0 * expected
+@pytest.mark.parametrize("rate_hz", [200, 500])
+def test_filtered_jerk_weighs_frequencies_by_the_gain_of_its_filter(rate_hz: int) -> None:
+    # 1 Hz movement and 40 Hz chatter: each adds its jerk times the Gaussian's gain, exp(-(f / 10 Hz)^2 ln 2 / 2).
+    t = np.arange(0.0, 40.0, 1.0 / rate_hz)
+    parts = ((1.0, 2.0), (40.0, 0.02))  # frequency, amplitude of the velocity
+    velocity = np.sum([a * np.cos(2.0 * math.pi * f * t) for f, a in parts], axis=0)
+    gain = {f: math.exp(-((f / 10.0) ** 2) * math.log(2.0) / 2.0) for f, _ in parts}
+    squares = [(a * (2.0 * math.pi * f) ** 2 * gain[f]) ** 2 / 2.0 for f, a in parts]
+    log = motion_log(round(1e9 / rate_hz), (np.zeros_like(t), velocity))
+    assert FilteredJerkRms().evaluate(log).value == pytest.approx(math.sqrt(sum(squares)), rel=0.01)
+    assert JerkRms().evaluate(log).value > 8.0 * math.sqrt(sum(squares))
 
 
 def test_filtered_jerk_needs_more_samples_than_its_cutoff() -> None:

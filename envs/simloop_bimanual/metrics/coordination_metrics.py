@@ -56,6 +56,7 @@ class MinArmDistance(Metric):
     description = "Least distance of both arms' moving collision geometry, at the control rate, at most 1 m."
     tables = (ARMS_TABLE,)
     higher_is_better = True
+    is_motion = True
 
     def compute(self, log: EpisodeLog) -> MetricValue:
         """Reads the last row of ``world.arms.least_arm_distance_m``."""
