@@ -79,7 +79,9 @@ class FilteredJerkRms(MotionMetric):
 
     name = "jerk_rms_10hz_mps3"
     unit = "m/s^3"
-    description = "RMS jerk at the physics rate after a Gaussian low-pass of 10 Hz, of the motion point where it is largest."
+    description = (
+        "RMS jerk at the physics rate after a Gaussian low-pass of 10 Hz, of the point where it is largest."
+    )
     min_samples = FILTER_MIN_SAMPLES
     higher_is_better = False
 
