@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -119,6 +119,20 @@ class Suite:
                 dataclasses.replace(reference or Reference(agents=()), agents=names) if names else None
             )
         return dataclasses.replace(self, axes=tuple(grids), reference=reference)
+
+    def only(self, is_wanted: Callable[[str], bool]) -> Suite:
+        """Returns the suite with those scenarios alone that are wanted.
+
+        Raises:
+            ConfigurationError: There are none.
+        """
+        kept = (
+            dataclasses.replace(a, scenario=tuple(s for s in a.scenario if is_wanted(s))) for a in self.axes
+        )
+        axes = tuple(one for one in kept if one.scenario)
+        if not axes:
+            raise ConfigurationError(f"Suite {self.name!r} has no scenario that the chosen world plays.")
+        return dataclasses.replace(self, axes=axes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

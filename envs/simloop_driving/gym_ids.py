@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import importlib.resources
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
+
+from simloop.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from simloop.world import World
 
 ANY_SCENARIO_ID = "simloop/Driving-v0"
 """Plays the scenario that ``reset(options={"scenario": ...})`` names."""
@@ -39,11 +45,17 @@ def register_ids() -> None:
 
 
 def make_env(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """Makes the Gymnasium view of a family; ``options`` are those of ``simloop.gym_env.WorldEnv``."""
-    from simloop.gym_env import WorldEnv  # importing the package must not load numba
-    from simloop_driving.world import DrivingWorld
+    """Makes the Gymnasium view of a family.
 
-    return WorldEnv(DrivingWorld, family, **options)
+    Args:
+        family: Name of the family.
+        options: Those of ``simloop.gym_env.WorldEnv``; ``world``, the name of a world that plays driving families, and
+            that world's own options, for example ``world="carla", port=2000``.
+    """
+    from simloop.gym_env import WorldEnv  # importing the package must not load numba
+
+    world, rest = _split_options(options)
+    return WorldEnv(world, family, **rest)
 
 
 def make_any_scenario_env(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
@@ -53,6 +65,28 @@ def make_any_scenario_env(family: str, **options: Any) -> gymnasium.Env[Any, Any
     ``world_config``; ``reset(options={"scenario": name_or_path, "parameters": {...}})`` chooses what is played in it.
     """
     from simloop.gym_env import AnyScenarioEnv
+
+    world, rest = _split_options(options)
+    return AnyScenarioEnv(world, family, **rest)
+
+
+def _split_options(options: dict[str, Any]) -> tuple[type[World], dict[str, Any]]:
+    """Returns the world's class and the environment's options, with the world's own ones in ``world_config``."""
+    from simloop.gym_env import WorldEnv
+    from simloop.plugins import world_class
     from simloop_driving.world import DrivingWorld
 
-    return AnyScenarioEnv(DrivingWorld, family, **options)
+    rest = dict(options)
+    name = rest.pop("world", "driving")
+    world = world_class(name)
+    if not issubclass(world, DrivingWorld):
+        raise ConfigurationError(
+            f"world is {name!r}, which does not play driving families; allowed: driving, carla."
+        )
+    of_env = inspect.signature(WorldEnv).parameters
+    own = {
+        key: rest.pop(key) for key in inspect.signature(world).parameters if key in rest and key not in of_env
+    }
+    if own:
+        rest["world_config"] = {**own, **(rest.get("world_config") or {})}
+    return world, rest

@@ -232,6 +232,7 @@ def run_steps(
     pair_ticks: FloatArray,
     motion_record: FloatArray,
     actor_record: FloatArray,
+    ego_states: FloatArray,
 ) -> None:
     """Moves the world by ``num_steps`` physics steps, in place.
 
@@ -261,6 +262,8 @@ def run_steps(
         pair_ticks: (N, N) contacts of actors with each other.
         motion_record: (steps, NUM_MOTION_COLUMNS) record of the ego; row k is the state after k steps.
         actor_record: (ticks, N, NUM_RECORD_COLUMNS) record; row k is the state after k control ticks.
+        ego_states: (num_steps, single_track.NUM_EGO_ENTRIES) where another simulator moved the ego; (0, ...) moves it
+            here. ``TICK_STATION_M`` of them is not read.
     """
     num_actors = actors.shape[1]
     num_samples, crossing_start, stop_start, first_on_path, next_on_path, signal_states = split_numbers(
@@ -293,7 +296,11 @@ def run_steps(
             )
             choose_lanes(actors, paths, num_samples, path_step_m, on_paths, step // steps_per_tick)
         steer, drive, brake = actuator_commands(control, ego, vehicle, step_s)
-        step_single_track(ego, vehicle, steer, drive, brake, step_s)
+        if ego_states.shape[0] > 0:
+            for entry in range(single_track.TICK_STATION_M):
+                ego[entry] = ego_states[step - first_step, entry]
+        else:
+            step_single_track(ego, vehicle, steer, drive, brake, step_s)
         done = step + 1
         is_tick_end = done % steps_per_tick == 0
         is_placed = is_tick_end or done == first_step + num_steps

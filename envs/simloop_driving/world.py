@@ -48,6 +48,8 @@ FloatArray = npt.NDArray[np.float64]
 ROAD_PICTURE_STEP_M = 20.0
 SMALLEST_CAMERA_PX, LARGEST_CAMERA_PX = 16, 1024
 NS_PER_MS = 1_000_000
+_MOVED_HERE: FloatArray = np.empty((0, single_track.NUM_EGO_ENTRIES))
+"""The kernel moves the ego itself."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -206,6 +208,11 @@ class DrivingWorld(World):
             self._keep()
 
     def _run(self, num_steps: int, state: InitialState) -> None:
+        self._run_kernel(num_steps, _MOVED_HERE)
+        self._step += num_steps
+        self._snapshot = None
+
+    def _run_kernel(self, num_steps: int, ego_states: FloatArray) -> None:
         step_kernel.run_steps(
             self._step,
             num_steps,
@@ -219,9 +226,8 @@ class DrivingWorld(World):
             self._pair_ticks,
             self._motion_record,
             self._actor_record,
+            ego_states,
         )
-        self._step += num_steps
-        self._snapshot = None
 
     def _keep(self) -> None:
         """Keeps the present state for sensors that show an older one."""

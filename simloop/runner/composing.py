@@ -11,7 +11,7 @@ import yaml
 from simloop.agent import AgentSpec
 from simloop.compose import component, make_agent, make_world, split_overrides, world_component
 from simloop.errors import ConfigurationError, UnknownNameError
-from simloop.plugins import agent_class
+from simloop.plugins import agent_class, world_class
 from simloop.scenario_files import load_family
 from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
 from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
@@ -19,8 +19,8 @@ from simloop.world import WorldSpec
 
 AXES = ("scenario", "agent", "timing", "strategy")
 PLAIN_KEYS = (
-    "suite", "run_id", "results", "runner", "seeds.first", "seeds.count", "cells", "cells.seed", "reference_agents",
-    *AXES,
+    "suite", "run_id", "results", "runner", "world", "seeds.first", "seeds.count", "cells", "cells.seed",
+    "reference_agents", *AXES,
 )  # fmt: skip
 _PARAMETERS = "scenario.parameters."
 _GROUPS = ("runner", "agent", "timing", "strategy", "world")
@@ -105,7 +105,12 @@ class Composer:
             family = load_family(name)
             config = {**family.world_config, **self._words.world}
             values = {f: getattr(family, f) for f in ScenarioFamily.__dataclass_fields__}
-            self._families[name] = ScenarioFamily(**{**values, "world_config": config})
+            world = self._words.plain.get("world", family.world)
+            if not plays(world, family.world):
+                raise ConfigurationError(
+                    f"world={world} does not play {name!r}, which is for the world {family.world!r}."
+                )
+            self._families[name] = ScenarioFamily(**{**values, "world": world, "world_config": config})
         return self._families[name]
 
     def agent(self, name: str) -> AgentSpec:
@@ -164,6 +169,15 @@ class Composer:
         """Returns the composed world of an episode."""
         key = canonical_json([spec.case.scenario.world, spec.case.world_config])
         return self._worlds[key][0]
+
+
+def plays(world: str, other: str) -> bool:
+    """Returns whether a world plays the scenarios of another: it is that world, or its class derives from that one's.
+
+    Raises:
+        UnknownNameError: There is no world of one of the names.
+    """
+    return world == other or issubclass(world_class(world), world_class(other))
 
 
 def core_versions() -> dict[str, str]:

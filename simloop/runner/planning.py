@@ -18,11 +18,12 @@ from simloop.criterion import PreventableCriterion, check_names
 from simloop.errors import ConfigurationError, ParameterError
 from simloop.metrics.evaluate import metric_versions
 from simloop.plugins import load_metrics
-from simloop.runner.composing import AXES, Composer, Words, sort_words
+from simloop.runner.composing import AXES, Composer, Words, plays, sort_words
 from simloop.runner.config import RunnerConfig
 from simloop.runner.measured_runs import runner_for
 from simloop.runner.run_manifest import run_manifest
 from simloop.runner.worker import RunFacts, Task
+from simloop.scenario_files import load_family
 from simloop.spec import Component, EpisodeSpec
 from simloop.store.manifest import Manifest
 from simloop.suites import Suite, SuiteWords, load_suite, whole_number
@@ -75,6 +76,8 @@ def plan_run(words: Sequence[str]) -> RunPlan:
     sorted_words = sort_words(words)
     plain = sorted_words.plain
     suite = _suite(sorted_words)
+    if "world" in plain:
+        suite = _for_world(suite, plain["world"])
     composer = Composer(sorted_words)
     metrics = load_metrics()
     versions_of_metrics = metric_versions(metrics)
@@ -222,6 +225,15 @@ def _suite(words: Words) -> Suite:
             reference_agents=None if reference is None else _reference_names(reference),
         )
     )
+
+
+def _for_world(suite: Suite, world: str) -> Suite:
+    """Returns the part of a suite that a world plays, and says what is left out."""
+    names = {name for axes in suite.axes for name in axes.scenario}
+    left_out = sorted(name for name in names if not plays(world, load_family(name).world))
+    if left_out:
+        _LOG.warning("world=%s does not play %s: left out.", world, ", ".join(left_out))
+    return suite.only(lambda name: name not in left_out)
 
 
 def _reference_names(text: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The blueprint library: the vehicles, walkers, props and sensors that can be spawned.
 
 Ids and attributes are those of CARLA 0.9.16 (docs: carla.readthedocs.io/en/0.9.16/catalogue, ref_sensors), so that
-scripts find what they look for. Sizes and masses are typical of a class and not those of CARLA's meshes; all cars have
-the chassis of the embedded world's ``midsize_saloon``.
+scripts find what they look for. Sizes and masses are not those of CARLA's meshes: the Lincolns are the embedded world's
+ego (``midsize_saloon``), everything else has the size of the embedded world's actors of its class.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 from dataclasses import dataclass
 
 from simloop_carla.wire.structs import BOOL, FLOAT, INT, RGB_COLOUR, STRING, ActorAttribute, ActorDefinition
+from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 
 TAG_CAR, TAG_TRUCK, TAG_BUS, TAG_MOTORCYCLE, TAG_BICYCLE, TAG_PEDESTRIAN, TAG_STATIC, TAG_DYNAMIC = (
     14,
@@ -48,7 +49,22 @@ class Body:
     base_type: str = ""
 
 
-_CAR = Body(
+def _body(actor_class: str, mass_kg: float, tag: int, wheels: int = 0, base_type: str = "") -> Body:
+    """Returns a body of the size that the embedded world's actors of a class have."""
+    length_m, width_m, height_m = ACTOR_DIMENSIONS_M[actor_class]
+    return Body(
+        length_m=length_m,
+        width_m=width_m,
+        height_m=height_m,
+        mass_kg=mass_kg,
+        tag=tag,
+        actor_class=actor_class,
+        wheels=wheels,
+        base_type=base_type,
+    )
+
+
+_SALOON = Body(
     length_m=4.70,
     width_m=1.85,
     height_m=1.46,
@@ -58,6 +74,7 @@ _CAR = Body(
     wheels=4,
     base_type="car",
 )
+_CAR = _body("car", 1500.0, TAG_CAR, 4, "car")
 _VAN = Body(
     length_m=5.9,
     width_m=2.0,
@@ -68,46 +85,12 @@ _VAN = Body(
     wheels=4,
     base_type="van",
 )
-_TRUCK = Body(
-    length_m=8.5,
-    width_m=2.5,
-    height_m=3.4,
-    mass_kg=12000.0,
-    tag=TAG_TRUCK,
-    actor_class="truck",
-    wheels=4,
-    base_type="truck",
-)
-_MOTORCYCLE = Body(
-    length_m=2.2,
-    width_m=0.85,
-    height_m=1.5,
-    mass_kg=300.0,
-    tag=TAG_MOTORCYCLE,
-    actor_class="motorcycle",
-    wheels=2,
-    base_type="motorcycle",
-)
-_BICYCLE = Body(
-    length_m=1.8,
-    width_m=0.6,
-    height_m=1.7,
-    mass_kg=90.0,
-    tag=TAG_BICYCLE,
-    actor_class="bicycle",
-    wheels=2,
-    base_type="bicycle",
-)
-_WALKER = Body(
-    length_m=0.5,
-    width_m=0.5,
-    height_m=1.8,
-    mass_kg=75.0,
-    tag=TAG_PEDESTRIAN,
-    actor_class="pedestrian",
-)
-_CONE = Body(length_m=0.4, width_m=0.4, height_m=0.75, mass_kg=5.0, tag=TAG_DYNAMIC, actor_class="cone")
-_BARRIER = Body(length_m=2.0, width_m=0.5, height_m=1.0, mass_kg=1e9, tag=TAG_STATIC, actor_class="barrier")
+_TRUCK = _body("truck", 15000.0, TAG_TRUCK, 4, "truck")
+_MOTORCYCLE = _body("motorcycle", 300.0, TAG_MOTORCYCLE, 2, "motorcycle")
+_BICYCLE = _body("bicycle", 90.0, TAG_BICYCLE, 2, "bicycle")
+_WALKER = _body("pedestrian", 75.0, TAG_PEDESTRIAN)
+_CONE = _body("cone", 5.0, TAG_DYNAMIC)
+_BARRIER = _body("barrier", 1e9, TAG_STATIC)
 
 BODIES: dict[str, Body] = {
     **dict.fromkeys(
@@ -123,8 +106,6 @@ BODIES: dict[str, Body] = {
             "vehicle.ford.crown",
             "vehicle.ford.mustang",
             "vehicle.jeep.wrangler_rubicon",
-            "vehicle.lincoln.mkz_2017",
-            "vehicle.lincoln.mkz_2020",
             "vehicle.mercedes.coupe",
             "vehicle.mercedes.coupe_2020",
             "vehicle.micro.microlino",
@@ -138,6 +119,7 @@ BODIES: dict[str, Body] = {
         ),
         _CAR,
     ),
+    **dict.fromkeys(("vehicle.lincoln.mkz_2017", "vehicle.lincoln.mkz_2020"), _SALOON),
     **dict.fromkeys(("vehicle.ford.ambulance", "vehicle.mercedes.sprinter", "vehicle.volkswagen.t2"), _VAN),
     **dict.fromkeys(
         (

@@ -19,6 +19,7 @@ from simloop_driving.dynamics.single_track import (
     Y_M,
     YAW_RAD,
     YAW_RATE_RADPS,
+    move_actuators,
     step_single_track,
 )
 from simloop_driving.dynamics.vehicle import (
@@ -83,6 +84,14 @@ def _step_one(state: FloatArray, vehicle: FloatArray, command: FloatArray, step_
     if mode == STILL:
         return
     if mode == HELD:
+        # Steer, drive and brake go on to move, as under the wheels of a car that is pulled.
+        move_actuators(
+            state,
+            vehicle,
+            command[STEER] * vehicle[MAX_STEER_RAD],
+            command[THROTTLE] * vehicle[MAX_DRIVE_MPS2],
+            command[BRAKE] * vehicle[MAX_BRAKE_MPS2],
+        )
         cos, sin = math.cos(state[YAW_RAD]), math.sin(state[YAW_RAD])
         vx, vy = command[HELD_X_MPS], command[HELD_Y_MPS]
         state[X_M] += step_s * (vx * cos - vy * sin)

@@ -124,9 +124,10 @@ def _rates(
 
 
 @numba.njit(cache=True)
-def _move_actuators(
+def move_actuators(
     ego: FloatArray, vehicle: FloatArray, steer_rad: float, drive: float, brake: float
 ) -> None:
+    """Moves steer, drive and brake by one physics step towards what is commanded, in place."""
     limit = vehicle[MAX_STEER_RAD]
     wanted = min(max(steer_rad, -limit), limit)
     step = (wanted - ego[STEER_RAD]) * vehicle[STEER_BLEND]
@@ -159,7 +160,7 @@ def step_single_track(
         brake_mps2: Commanded deceleration by the brake, >= 0.
         step_s: Physics step.
     """
-    _move_actuators(ego, vehicle, steer_rad, drive_mps2, brake_mps2)
+    move_actuators(ego, vehicle, steer_rad, drive_mps2, brake_mps2)
     vx, vy, yaw_rate, yaw, steer = ego[VX_MPS], ego[VY_MPS], ego[YAW_RATE_RADPS], ego[YAW_RAD], ego[STEER_RAD]
     drive = min(ego[DRIVE_MPS2], vehicle[MAX_DRIVE_POWER_PER_MASS] / max(vx, 1.0))
     grip = vehicle[FRICTION] * GRAVITY_MPS2

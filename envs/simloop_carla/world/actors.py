@@ -1,0 +1,102 @@
+"""The scenario's actors on the server: one blueprint a class, moved by transforms, one batch a tick."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import WorldError
+from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_driving.scenario.actor_state import (
+    ACTOR_CLASSES,
+    CLASS,
+    HEIGHT_M,
+    IS_ABSENT,
+    X_M,
+    Y_M,
+    YAW_RAD,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+BLUEPRINTS = {
+    "car": "vehicle.tesla.model3",
+    "truck": "vehicle.carlamotors.carlacola",
+    "motorcycle": "vehicle.kawasaki.ninja",
+    "bicycle": "vehicle.bh.crossbike",
+    "pedestrian": "walker.pedestrian.0001",
+    "door": "static.prop.streetbarrier",
+    "barrier": "static.prop.streetbarrier",
+    "cone": "static.prop.trafficcone01",
+}
+"""Blueprint of each class of actors."""
+PARKED_M = 200.0
+"""Height at which actors wait until they are there, each 20 m from the next."""
+
+
+class ServerActors:
+    """The bodies of an episode's actors.
+
+    Args:
+        session: The connection.
+        actors: (actor_state.NUM_ROWS, N) table; column 0 is the ego, which is not spawned here.
+
+    Raises:
+        WorldError: The server has not the blueprint of a class, or an actor cannot be spawned.
+    """
+
+    def __init__(self, session: Session, actors: FloatArray) -> None:
+        carla = load_client()
+        self._carla = carla
+        self.ids: list[int] = []
+        self._lift_m: list[float] = []
+        with server_faults(session.address, "spawning the scenario's actors"):
+            library = session.world.get_blueprint_library()
+            for actor in range(1, actors.shape[1]):
+                name = ACTOR_CLASSES[int(actors[CLASS, actor])]
+                body = self._spawn(session, library, name, actor)
+                session.spawned(body.id)
+                self.ids.append(body.id)
+                # A walker's origin is its middle.
+                is_walker = body.type_id.startswith("walker.")
+                self._lift_m.append(0.5 * float(actors[HEIGHT_M, actor]) if is_walker else 0.0)
+                if not body.type_id.startswith("static."):
+                    body.set_simulate_physics(False)
+
+    def _spawn(self, session: Session, library: Any, class_name: str, number: int) -> Any:
+        wanted = BLUEPRINTS[class_name]
+        found = library.filter(wanted)
+        if not len(found):
+            raise WorldError(
+                f"The CARLA server at {session.address} has no blueprint {wanted!r}, which stands for actors of class "
+                f"{class_name!r}."
+            )
+        blueprint = found[0]
+        if blueprint.has_attribute("role_name"):
+            blueprint.set_attribute("role_name", "scenario")
+        pose = self._carla.Transform(self._carla.Location(20.0 * number, 0.0, PARKED_M))
+        body = session.world.try_spawn_actor(blueprint, pose)
+        if body is None:
+            raise WorldError(
+                f"The CARLA server at {session.address} cannot spawn actor {number} ({wanted}) at {PARKED_M:g} m over "
+                "the map: something is in its place. Destroy what other clients left, or reload the map."
+            )
+        return body
+
+    def commands(self, actors: FloatArray, ground_m: float) -> list[Any]:
+        """Returns the commands that put everybody where the table says; absent ones are parked over the map."""
+        carla = self._carla
+        poses = actors[[X_M, Y_M, YAW_RAD, IS_ABSENT], 1:].T.tolist()
+        out = []
+        for number, (actor_id, lift_m, pose) in enumerate(zip(self.ids, self._lift_m, poses, strict=True), 1):
+            x_m, y_m, yaw_rad, is_absent = pose
+            if is_absent:
+                place = carla.Location(20.0 * number, 0.0, PARKED_M)
+            else:
+                place = carla.Location(x_m, -y_m, ground_m + lift_m)
+            turn = carla.Rotation(0.0, -math.degrees(yaw_rad), 0.0)
+            out.append(carla.command.ApplyTransform(actor_id, carla.Transform(place, turn)))
+        return out

@@ -1,0 +1,148 @@
+"""The ego on the server: spawned, brought to its start state, driven and measured."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import WorldError
+from simloop_carla.world.session import Session, load_client, server_faults
+
+FloatArray = npt.NDArray[np.float64]
+
+SETTLING_S = 2.0
+"""How long the ego is held at its first speed before an episode, so that drive and gears have settled."""
+NUM_MEASURED = 6
+
+
+class ServerEgo:
+    """The vehicle that the agent drives.
+
+    Args:
+        session: The connection.
+        blueprint: Its blueprint.
+
+    Attributes:
+        actor: The ``carla.Vehicle``.
+        size_m: Length, width and height of its bounding box.
+
+    Raises:
+        WorldError: There is no such blueprint, or no place for it.
+    """
+
+    def __init__(self, session: Session, blueprint: str) -> None:
+        self._carla = load_client()
+        self._session = session
+        with server_faults(session.address, f"spawning the ego ({blueprint})"):
+            found = session.world.get_blueprint_library().filter(blueprint)
+            if not len(found):
+                raise WorldError(
+                    f"The CARLA server at {session.address} has no blueprint {blueprint!r} for the ego; choose another "
+                    "one with world.vehicle_blueprint."
+                )
+            choice = found[0]
+            choice.set_attribute("role_name", "hero")
+            self.actor = self._spawned(choice, blueprint)
+            session.spawned(self.actor.id)
+            box = self.actor.bounding_box
+        self.size_m = (2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
+        self._centre_m = (float(box.location.x), float(box.location.y))
+        self.ground_m = 0.0
+
+    def _spawned(self, choice: Any, blueprint: str) -> Any:
+        points = self._session.world.get_map().get_spawn_points()
+        for point in points:
+            actor = self._session.world.try_spawn_actor(choice, point)
+            if actor is not None:
+                return actor
+        raise WorldError(
+            f"The CARLA server at {self._session.address} cannot spawn the ego ({blueprint}): all {len(points)} spawn "
+            "points of the map are taken. Destroy what other clients left, or reload the map."
+        )
+
+    def settle(self, start: FloatArray, throttle: float, delta_s: float, before_last: Any) -> None:
+        """Brings the ego to its start state.
+
+        It is held at its first speed while its drive settles, then put one tick before its start.
+
+        Args:
+            start: (>= 4,) x, y, yaw and speed of the start, embedded world's frame.
+            throttle: Share of the drive that holds the speed.
+            delta_s: Length of a tick.
+            before_last: Called with the ego one tick before its start; everything that an episode needs is there then.
+        """
+        carla, world = self._carla, self._session.world
+        speed_mps = float(start[3])
+        back = start.copy()
+        back[0] -= delta_s * speed_mps * math.cos(start[2])
+        back[1] -= delta_s * speed_mps * math.sin(start[2])
+        with server_faults(self._session.address, "bringing the ego to its start"):
+            self.actor.set_transform(self._pose(back, 0.3))
+            world.tick()
+            control = (
+                carla.VehicleControl(throttle=throttle)
+                if speed_mps > 0.0
+                else carla.VehicleControl(brake=1.0)
+            )
+            self.actor.apply_control(control)
+            self.actor.enable_constant_velocity(carla.Vector3D(speed_mps, 0.0, 0.0))
+            for _ in range(max(2, round(SETTLING_S / delta_s))):
+                world.tick()
+            self.ground_m = float(self.actor.get_location().z)
+            before_last()
+            self.actor.set_transform(self._pose(back, self.ground_m))
+            world.tick()
+            self.actor.disable_constant_velocity()
+
+    def _pose(self, state: FloatArray, z_m: float) -> Any:
+        carla = self._carla
+        forward_m, right_m = self._centre_m
+        yaw_rad = float(state[2])
+        x_m = float(state[0]) - forward_m * math.cos(yaw_rad) - right_m * math.sin(yaw_rad)
+        y_m = float(state[1]) - forward_m * math.sin(yaw_rad) + right_m * math.cos(yaw_rad)
+        return carla.Transform(
+            carla.Location(x_m, -y_m, z_m), carla.Rotation(0.0, -math.degrees(yaw_rad), 0.0)
+        )
+
+    def command(self, steer: float, throttle: float, brake: float) -> Any:
+        """Returns the command that drives: ``steer`` to the left, all as shares."""
+        carla = self._carla
+        return carla.command.ApplyVehicleControl(
+            self.actor.id, carla.VehicleControl(throttle=throttle, steer=-steer, brake=brake)
+        )
+
+    def measured(self, snapshot: Any, near_yaw_rad: float) -> FloatArray:
+        """Returns (6,) x, y and yaw of the box's centre, vx and vy in the body's frame and yaw rate.
+
+        Args:
+            snapshot: Snapshot of the world.
+            near_yaw_rad: The yaw is the one nearest to this, without a jump at half a turn.
+
+        Raises:
+            WorldError: The ego is not in the snapshot.
+        """
+        own = snapshot.find(self.actor.id)
+        if own is None:
+            raise WorldError(
+                f"The ego (actor {self.actor.id}) is gone from the CARLA server at {self._session.address}; another "
+                "client may have destroyed it or loaded a map."
+            )
+        pose, velocity, turning = own.get_transform(), own.get_velocity(), own.get_angular_velocity()
+        yaw_rad = -math.radians(pose.rotation.yaw)
+        yaw_rad += 2.0 * math.pi * round((near_yaw_rad - yaw_rad) / (2.0 * math.pi))
+        cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+        forward_m, right_m = self._centre_m
+        vx, vy = velocity.x, -velocity.y
+        return np.array(
+            [
+                pose.location.x + forward_m * cos + right_m * sin,
+                -pose.location.y + forward_m * sin - right_m * cos,
+                yaw_rad,
+                vx * cos + vy * sin,
+                vy * cos - vx * sin,
+                -math.radians(turning.z),
+            ]
+        )

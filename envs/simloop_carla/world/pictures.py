@@ -1,0 +1,71 @@
+"""The front camera on the server: pictures by frame, awaited when a tick needs one."""
+
+from __future__ import annotations
+
+import math
+import queue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop.errors import WorldError
+from simloop_carla.world.ego import ServerEgo
+from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_driving.camera import HORIZONTAL_FOV_RAD, MOUNT_FORWARD_M, MOUNT_HEIGHT_M, PITCH_DOWN_RAD
+
+
+class ServerCamera:
+    """An RGB camera where the embedded world's front camera is.
+
+    Args:
+        session: The connection.
+        ego: The vehicle that carries it.
+        size_px: Height and width.
+    """
+
+    def __init__(self, session: Session, ego: ServerEgo, size_px: tuple[int, int]) -> None:
+        carla = load_client()
+        self._address = session.address
+        self._frames: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with server_faults(session.address, "spawning the front camera"):
+            blueprint = session.world.get_blueprint_library().find("sensor.camera.rgb")
+            blueprint.set_attribute("image_size_x", str(size_px[1]))
+            blueprint.set_attribute("image_size_y", str(size_px[0]))
+            blueprint.set_attribute("fov", str(math.degrees(HORIZONTAL_FOV_RAD)))
+            box = ego.actor.bounding_box
+            place = carla.Location(
+                float(box.location.x) + MOUNT_FORWARD_M, float(box.location.y), MOUNT_HEIGHT_M
+            )
+            pose = carla.Transform(place, carla.Rotation(-math.degrees(PITCH_DOWN_RAD), 0.0, 0.0))
+            self.actor = session.world.spawn_actor(blueprint, pose, attach_to=ego.actor)
+            session.spawned(self.actor.id)
+            self.actor.listen(self._frames.put)
+
+    def picture(self, frame: int) -> npt.NDArray[np.uint8]:
+        """Returns the (height, width, 3) picture of a tick.
+
+        Raises:
+            WorldError: It does not come, or a later one came.
+        """
+        while True:
+            try:
+                image = self._frames.get(timeout=self._address.patience_s)
+            except queue.Empty:
+                raise WorldError(
+                    f"The CARLA server at {self._address} sent no picture of frame {frame} within "
+                    f"{self._address.patience_s:g} s. A server started with -nullrhi has no cameras."
+                ) from None
+            if image.frame == frame:
+                bgra = np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
+                return np.ascontiguousarray(bgra[..., 2::-1])
+            if image.frame > frame:
+                raise WorldError(
+                    f"The CARLA server at {self._address} sent a picture of frame {image.frame} when {frame} was due: "
+                    "another client ticks it too."
+                )
+
+    def close(self) -> None:
+        """Stops listening."""
+        if self.actor.is_listening:
+            self.actor.stop()
