@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError, UnknownNameError, WorldError
+from simloop.errors import ConfigurationError, UnknownNameError
 from simloop_bimanual.grasps import pad_geom_names
-from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, MAX_FINGERS, NUM_JOINTS
+from simloop_bimanual.kernel import DAMPING_PER_S, GAIN_PER_S2, NUM_JOINTS
 from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Gripper:
     Attributes:
         qpos: Addresses of its joints in qpos.
         rest_qpos: Where they start, metres or radians.
-        actuators: Ids, up to ``MAX_FINGERS``.
+        actuators: Ids, up to ``kernel.MAX_FINGERS``.
         step: Change of each actuator's command, of its range -1..1, by an action that closes.
         sliding_qpos: Two addresses whose values' difference is the opening, or empty.
         pad_geoms: Ids of a geom of either pad, whose distance is the opening of other grippers.
@@ -123,32 +123,35 @@ def robot_parts(env: Any) -> Iterator[tuple[Any, str]]:
             yield robot, part
 
 
-def check_controllers(env: Any) -> None:
-    """Checks that robosuite's controllers are the ones that the kernel computes.
+def compiled_obstacle(env: Any, model: Any, base_joints: Sequence[Sequence[str]]) -> str:
+    """Returns why the compiled controller does not compute what robosuite does with an environment's arms, or nothing.
 
-    Raises:
-        WorldError: They are not.
+    Args:
+        env: robosuite's environment.
+        model: The physics model.
+        base_joints: Names of the joints by which each arm's base slides.
     """
-    for robot, part in robot_parts(env):
+    for (robot, part), slides in zip(robot_parts(env), base_joints, strict=True):
         controller = robot.part_controllers[part]
         for key, value in _EXPECTED.items():
             found = getattr(controller, key, None)
             if found != value:
-                raise WorldError(
-                    f"robosuite's controller of {robot.name} has {key}={found!r}; the compiled controller computes "
-                    f"{value!r} only. Install robosuite 1.5.2, or set world.controller=stock."
+                return (
+                    f"robosuite's controller of {robot.name} has {key}={found!r}, it computes {value!r} only"
                 )
         if not (np.allclose(controller.kp, GAIN_PER_S2) and np.allclose(controller.kd, DAMPING_PER_S)):
-            raise WorldError(
-                f"robosuite's gains of {robot.name} are kp={controller.kp}, kd={controller.kd}; the compiled "
-                f"controller has kp={GAIN_PER_S2}, kd={DAMPING_PER_S:.4f}. Install robosuite 1.5.2, or set "
-                "world.controller=stock."
+            return (
+                f"robosuite's gains of {robot.name} are kp={controller.kp}, kd={controller.kd}, its own "
+                f"kp={GAIN_PER_S2}, kd={DAMPING_PER_S:.4f}"
             )
         if len(controller.qpos_index) > NUM_JOINTS:
-            raise WorldError(
-                f"{robot.name} has arms of {len(controller.qpos_index)} joints; the compiled controller takes up to "
-                f"{NUM_JOINTS}."
+            return f"{robot.name} has {len(controller.qpos_index)} joints an arm, it takes up to {NUM_JOINTS}"
+        base = model.site(f"{controller.naming_prefix}{part}_center").bodyid[0]
+        if model.body_weldid[base] != 0 and not slides:
+            return (
+                f"the frame that robosuite gives the actions of {robot.name} turns with the arm's first joint"
             )
+    return ""
 
 
 def describe_arms(env: Any, model: Any, *, has_grippers: bool) -> tuple[Arm, Arm]:
@@ -189,11 +192,6 @@ def _gripper(robot: Any, part: str, model: Any) -> Gripper:
     gripper.current_action = np.zeros_like(before)
     step = np.broadcast_to(np.asarray(gripper.format_action(np.ones(1)), dtype=np.float64), actuators.shape)
     gripper.current_action = before
-    if len(actuators) > MAX_FINGERS:
-        raise WorldError(
-            f"The gripper of {robot.name} has {len(actuators)} actuators; the compiled controller takes up to "
-            f"{MAX_FINGERS}."
-        )
     sliding = _sliding_qpos(model, joints)
     names = {model.geom(geom).name: geom for geom in range(model.ngeom)}
     of_gripper = [

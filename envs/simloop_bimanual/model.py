@@ -21,7 +21,7 @@ from simloop.errors import WorldError
 from simloop_bimanual.arms import (
     DEFAULT_ROBOTS,
     Arm,
-    check_controllers,
+    compiled_obstacle,
     describe_arms,
 )
 from simloop_bimanual.kernel import state_dtype
@@ -82,6 +82,7 @@ class TwoArmModel:
         wrist_cameras: One camera an arm.
         object_bodies: Bodies of the task's objects, by name, held ones too.
         scenery: What is seen besides the arms.
+        compiled_obstacle: Why the compiled controller does not compute what robosuite's do with these robots, or empty.
         lone_bodies: ``MjSpec`` of each body whose geometry the task samples, by its name.
     """
 
@@ -100,6 +101,7 @@ class TwoArmModel:
     wrist_cameras: tuple[WristCamera, WristCamera]
     object_bodies: Mapping[str, int]
     scenery: Scenery
+    compiled_obstacle: str
     lone_bodies: Mapping[str, Any]
 
     @property
@@ -143,10 +145,9 @@ def two_arm_model(task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS) -> TwoArm
 
     Raises:
         MissingDependencyError: robosuite or MuJoCo does not import.
-        WorldError: robosuite's default controllers are not the ones that the kernel computes.
+        WorldError: The physics model is not robosuite's.
     """
     env = make_stock_env(seed=0, task=task, robots=robots)
-    check_controllers(env)
     full = env.sim.model._model
     spec = physics_spec(env)
     model = spec.compile()
@@ -257,6 +258,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         wrist_cameras=(_wrist_camera(env, arms[0].camera), _wrist_camera(env, arms[1].camera)),
         object_bodies=bodies,
         scenery=scenery(env.sim.model._model, model, [robot.name for robot in env.robots]),
+        compiled_obstacle=compiled_obstacle(env, model, task.base_joints),
         lone_bodies=lone_bodies,
     )
 

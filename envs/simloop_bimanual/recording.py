@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from simloop.log import MOTION, Column, Columns, TableSchema
 from simloop_bimanual.contacts import CONTACTS_WITH_FORCES
 
 JOINTS = TableSchema(
-    description="One row a physics step: both arms' joints, left arm first (seven joints each).",
+    description="One row a physics step: both arms' joints, left arm first, seven each (robots with fewer: fewer).",
     columns=(
         Column(name="t_ns", dtype="int64", description="virtual instant"),
         Column(name="joint_position_rad", width=14),
@@ -40,8 +41,15 @@ ARMS = TableSchema(
     ),
 )
 
-TABLES = {"motion": MOTION, "contacts": CONTACTS_WITH_FORCES, "joints": JOINTS, "arms": ARMS}
-"""Tables of every task; each task adds its own ``task`` table."""
+
+def joints_table(num_joints: int) -> TableSchema:
+    """Returns ``JOINTS`` for arms that have ``num_joints`` joints together."""
+    columns = (replace(column, width=num_joints if column.width else 0) for column in JOINTS.columns)
+    return replace(JOINTS, columns=tuple(columns))
+
+
+TABLES = {"motion": MOTION, "contacts": CONTACTS_WITH_FORCES, "arms": ARMS}
+"""Tables of every world beside the joints, the links and the task's own."""
 
 
 class Rows:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ParameterError, UnknownNameError, WorldError
+from simloop.errors import ConfigurationError, ParameterError, UnknownNameError, WorldError
 from simloop.log import Columns
 from simloop.source_digest import source_digest
 from simloop.spec import Scenario
@@ -32,7 +32,7 @@ from simloop_bimanual.force_limits import read_force_limits
 from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
-from simloop_bimanual.recording import TABLES, Rows, motion_columns
+from simloop_bimanual.recording import TABLES, Rows, joints_table, motion_columns
 from simloop_bimanual.render_options import checked_rendering
 from simloop_bimanual.reset import StartState
 from simloop_bimanual.robosuite_import import load_mujoco
@@ -106,6 +106,12 @@ class BimanualWorld(World):
         self._force_limits = read_force_limits(force_limits)
         self._mujoco = load_mujoco()
         self._model = two_arm_model(task, names)
+        if controller == "fast" and self._model.compiled_obstacle:
+            raise ConfigurationError(
+                f"World config key 'controller' is 'fast', the compiled controller, which does not fit the robots "
+                f"{list(names)}: {self._model.compiled_obstacle}. Set world.controller=stock (robosuite's own, several "
+                "times slower), or choose other robots."
+            )
         if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
             self._model = dataclasses.replace(self._model, mj_model=copy.copy(self._model.mj_model))
         self._render = render
@@ -125,7 +131,12 @@ class BimanualWorld(World):
                 camera_width_px=camera_width_px,
                 period_ns=CONTROL_PERIOD_NS,
             ),
-            tables={**TABLES, "links": LINKS, "task": chosen.table},
+            tables={
+                **TABLES,
+                "joints": joints_table(self._model.num_joints),
+                "links": LINKS,
+                "task": chosen.table,
+            },
             motion_points=("left_gripper", "right_gripper", *chosen.free_bodies),
             max_interleaved=4,
             versions=_versions(),
@@ -296,14 +307,15 @@ class BimanualWorld(World):
         self._motion_start_ns = self._now_ns
         is_over = self._task.outcome.state is not OutcomeState.RUNNING or self._now_ns >= self._time_limit_ns
         joints, task = self._stepper.joints.take(), self._progress.take()
+        num_joints = self._model.num_joints
         return {
             "motion": motion_columns(t_ns, positions, velocities),
             "contacts": self._contacts.drain(self._now_ns // PHYSICS_PERIOD_NS, is_over=is_over),
             "joints": {
                 "t_ns": t_ns,
-                "joint_position_rad": joints[:, :14],
-                "joint_velocity_radps": joints[:, 14:28],
-                "joint_torque_nm": joints[:, 28:],
+                "joint_position_rad": joints[:, :num_joints],
+                "joint_velocity_radps": joints[:, num_joints : 2 * num_joints],
+                "joint_torque_nm": joints[:, 2 * num_joints :],
             },
             "links": self._links.drain(),
             "arms": self._arms.drain(),
