@@ -40,6 +40,12 @@ _HOVER_BY_OFFSET, _HOVER_BY_ANGLE_M = 6.0, 0.5
 """How high a gripper stays over the bar: metres per metre and per radian that it is still off."""
 _LEAD_S = 0.2
 """A goal has to be this far ahead of a gripper for it to keep up with a moving target: metres per m/s."""
+_RETREAT_M = 0.25
+"""Height to which the giver goes away after it has let go, in the frame of its base."""
+_GRASP_M, _HALF_LENGTH_M, _TABLE_TOP_M = 0.09, 0.17, -0.112
+"""The arms' places from the bar's middle, half the bar's length with its corners, the table top in a base's frame."""
+_CLEARANCE_M = 0.14
+"""The receiver lifts the bar until its lower end is this high over the table."""
 _CARRY_M = 0.035
 """Largest goal offset of the arm that carries the bar."""
 
@@ -107,7 +113,7 @@ def _decide(
         for i in range(3):
             offsets[0, i] = turns[0, i] = 0.0
         if opening[0] > 0.06:
-            offsets[0, 2] = 0.03
+            offsets[0, 2] = min(max(_RETREAT_M - position[0, 2], 0.0), 0.03)
     elif held[0]:
         action[6] = 1.0
         top_down_grasp(1.0, 0.0, goal)
@@ -134,6 +140,10 @@ def _decide(
         action[13] = 1.0
         for i in range(3):
             offsets[1, i] = turns[1, i] = 0.0
+        if not held[0]:
+            middle = place[1, 2] - _GRASP_M * along[1, 2]
+            clearance = middle - _HALF_LENGTH_M * abs(along[1, 2]) - _TABLE_TOP_M
+            offsets[1, 2] = min(max(_CLEARANCE_M - clearance, 0.0), 0.03)
     elif held[0] and away < _AT_PLACE_M**2:
         offsets[1, 2] += min(far[1], _HOVER_M)
         if near[1]:
