@@ -19,11 +19,22 @@ from simloop.agent import (
 )
 from simloop.errors import AgentError, UnknownNameError
 from simloop.source_digest import source_digest
+from simloop_agents.experts.two_arm.planner import MODULES, OBSERVATIONS, ROBOT_STATE_SIZE
 
 FloatArray = npt.NDArray[np.float64]
 
 HORIZON = 32
 ACTION_PERIOD_NS = 50_000_000
+
+
+def _two_arm(action_space: str) -> Embodiment:
+    sizes = sorted(size for size, (space, _) in MODULES.items() if space == action_space)
+    return Embodiment(
+        action_space=action_space,
+        observations=OBSERVATIONS,
+        shapes={"robot_state": ((ROBOT_STATE_SIZE,),), "object_state": tuple((size,) for size in sizes)},
+    )
+
 
 EMBODIMENTS = (
     Embodiment(
@@ -38,8 +49,8 @@ EMBODIMENTS = (
         dimensions=("acceleration_mps2", "curvature_per_m"),
         optional_observations=("road_ahead", "controls", "conflicts"),
     ),
-    Embodiment(action_space="two_arm_delta", observations=("robot_state", "object_state")),
-    Embodiment(action_space="two_arm_pose_delta", observations=("robot_state", "object_state")),
+    _two_arm("two_arm_delta"),
+    _two_arm("two_arm_pose_delta"),
 )
 
 

@@ -26,6 +26,7 @@ from simloop.errors import AgentError
 FloatArray = npt.NDArray[np.float64]
 
 OBSERVATIONS = ("robot_state", "object_state")
+ROBOT_STATE_SIZE = 32
 ACTION_SIZES: Mapping[str, int] = {"two_arm_delta": 14, "two_arm_pose_delta": 12}
 """Entries A of the action spaces; ``two_arm_pose_delta`` is that of arms without grippers."""
 HORIZON = 32
@@ -33,11 +34,12 @@ HORIZON = 32
 MODULES: Mapping[int, tuple[str, str]] = {
     32: ("two_arm_delta", "lift"),
     34: ("two_arm_delta", "handover"),
-    37: ("two_arm_delta", "conveyor_lift"),
     35: ("two_arm_delta", "moving_handover"),
+    37: ("two_arm_delta", "conveyor_lift"),
+    40: ("two_arm_pose_delta", "peg_in_hole"),
+    42: ("two_arm_delta", "tray_balance"),
     45: ("two_arm_delta", "disassemble"),
     51: ("two_arm_delta", "fold_towel"),
-    40: ("two_arm_pose_delta", "peg_in_hole"),
     55: ("two_arm_delta", "transport"),
 }
 """Action space and module in this package for each size of ``object_state``; modules are imported when needed."""
