@@ -1,4 +1,4 @@
-"""Smooth triangles of the arms in two levels of detail: of Pandas shipped with the package, of others made here.
+"""Smooth triangles of the arms in levels of detail: of Pandas shipped with the package, of others made here.
 
 ``python -m simloop_bimanual.arm_meshes`` makes the shipped file again (needs ``fast-simplification``; a minute).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,13 +26,16 @@ _UNIT_M: Final = 5e-5
 """Vertices are stored as whole multiples of this."""
 CREASE_RAD: Final = math.radians(50.0)
 """Faces that meet at a sharper angle keep an edge between them; others are shaded as one curved surface."""
-LEVEL_DIAMETER_PX: Final = 72.0
-"""A body that appears smaller than this is drawn with its coarser triangles."""
-_NUM_FACES: Final = (2500, 800)
 _WELD_M: Final = 2e-4
-_GRIDS_M: Final = (0.010, 0.022)
-"""Grid on which vertices are merged, of the pedestal, whose trusses are too many for edge collapse, and of the arms
-that do not ship."""
+_NUM_FACES: Final = (2500, 800, 320)
+_LIMITS_PX: Final = (np.inf, 90.0, 50.0)
+"""Faces of a shipped body's levels of detail, and below which size of the body in the image each is drawn."""
+_GRIDS_M: Final = (0.010, 0.022, 0.040)
+_GRID_LIMITS_PX: Final = (np.inf, 240.0, 120.0)
+"""The same of the pedestal, whose trusses are too many for edge collapse: vertices are merged on a grid."""
+_QUICK_GRIDS_M: Final = (0.004, 0.012, 0.025)
+_CELL_PX: Final = 1.5
+"""Of robots that do not ship, a level is drawn where a cell of its grid is smaller than this."""
 _WELDED_SHAPES: Final = ("fixed_mount_pedestal",)
 _FEW_FACES: Final = 700
 _NUM_VIEWS, _VIEW_PX = 200, 768
@@ -115,20 +118,36 @@ def merged_on_grid(mesh: BodyMesh, grid_m: float) -> BodyMesh:
     return BodyMesh(vertices_m=vertices, faces=faces[first].astype(np.int32), face_colours_rgb=colours[first])
 
 
-def with_levels(levels: list[BodyMesh]) -> Mesh:
-    """Returns one or two levels of detail, finest first, as the renderer takes them."""
-    meshes = [Mesh(m.vertices_m, m.faces, m.face_colours_rgb, smooth=True) for m in levels]
-    if len(meshes) == 1:
-        return meshes[0]
-    coarse = LevelOfDetail(mesh=meshes[1], below_diameter_px=LEVEL_DIAMETER_PX)
-    fine = levels[0]
-    return Mesh(fine.vertices_m, fine.faces, fine.face_colours_rgb, smooth=True, levels_of_detail=(coarse,))
+def with_levels(levels: list[BodyMesh], limits_px: Sequence[float]) -> Mesh:
+    """Returns levels of detail, finest first, as the renderer takes them; the first limit is not used."""
+    coarser = [
+        LevelOfDetail(mesh=_smooth(level), below_diameter_px=limit_px)
+        for level, limit_px in zip(levels[1:], limits_px[1:], strict=False)
+    ]
+    return _smooth(levels[0], *coarser)
+
+
+def _smooth(mesh: BodyMesh, *coarser: LevelOfDetail) -> Mesh:
+    return Mesh(
+        mesh.vertices_m,
+        mesh.faces,
+        mesh.face_colours_rgb,
+        smooth=True,
+        is_lit_at_vertices=True,
+        levels_of_detail=coarser,
+    )
 
 
 def quick_levels(mesh: BodyMesh) -> Mesh:
-    """Returns a mesh with a coarser level, made in some milliseconds."""
-    levels = [merged_on_grid(mesh, grid_m) for grid_m in (0.4 * _GRIDS_M[0], _GRIDS_M[1])]
-    return with_levels([split_at_creases(level) for level in levels if len(level.faces)] or [mesh])
+    """Returns a mesh with coarser levels, made in some milliseconds."""
+    diameter_m = float(np.linalg.norm(np.ptp(mesh.vertices_m, axis=0)))
+    levels, limits_px = [], []
+    for grid_m in _QUICK_GRIDS_M:
+        level = merged_on_grid(mesh, grid_m)
+        if len(level.faces):
+            levels.append(split_at_creases(level))
+            limits_px.append(_CELL_PX * diameter_m / grid_m)
+    return with_levels(levels or [mesh], limits_px)
 
 
 @functools.cache
@@ -146,7 +165,10 @@ def panda_meshes() -> Mapping[str, Mesh]:
                     face_colours_rgb=colours.astype(np.float32) / np.float32(255.0),
                 )
             )
-    return {name: with_levels(meshes) for name, meshes in levels.items()}
+    return {
+        name: with_levels(meshes, _GRID_LIMITS_PX if name in _WELDED_SHAPES else _LIMITS_PX)
+        for name, meshes in levels.items()
+    }
 
 
 def _made_levels(name: str, mesh: BodyMesh) -> list[BodyMesh]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +31,7 @@ def camera_pose(
     """
     if camera == "front_camera":
         task = TASKS[model.task]
-        rotation = look_at(task.front_camera_position_m, task.front_camera_target_m)
+        rotation = _pointed(task.front_camera_position_m, task.front_camera_target_m)
         position = np.array(task.front_camera_position_m)
         fov_rad = FRONT_CAMERA_FOV_RAD
     else:
@@ -38,3 +40,10 @@ def camera_pose(
         position = xpos[wrist.body] + hand @ wrist.position_camera_in_body_m
         rotation, fov_rad = hand @ wrist.rotation_camera_in_body, wrist.vertical_fov_rad
     return *look.moved_camera(camera, position, rotation), fov_rad
+
+
+@functools.cache
+def _pointed(position_m: tuple[float, ...], target_m: tuple[float, ...]) -> FloatArray:
+    rotation = look_at(position_m, target_m)
+    rotation.setflags(write=False)
+    return rotation

@@ -116,12 +116,14 @@ class GlView:
         physics, sources, seen = self._model.mj_model, self._sources, Look(look)
         state = (data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy())
         shapes = (physics.geom_size[sources], physics.geom_pos[sources], physics.geom_quat[sources])
+        bodies = (physics.body_pos.copy(), physics.body_quat.copy())
         pose = camera_pose(self._model, camera, data.xpos, data.xmat, seen)
 
         def draw() -> npt.NDArray[np.uint8]:
             drawing, targets = self._drawing, self._targets
             full = drawing.full
             full.geom_size[targets], full.geom_pos[targets], full.geom_quat[targets] = shapes
+            full.body_pos[:], full.body_quat[:] = bodies
             return drawing.draw(state, pose, height_px=height_px, width_px=width_px, look=seen)
 
         return draw

@@ -102,7 +102,7 @@ def scenery(full: Any, physics: Any, robots: Iterable[str]) -> Scenery:
             continue
         visual = [geom for geom in members if full.geom_group[geom] == _VISUAL_GROUP]
         if not visual and body != 0:
-            visual = members
+            visual = [geom for geom in members if full.geom_contype[geom] or full.geom_conaffinity[geom]]
         for geom in visual:
             surface = surfaces.of(geom)
             if surface.opacity >= _LEAST_OPACITY:
@@ -134,6 +134,7 @@ def parts(scene: Scenery, physics: Any) -> list[Part]:
             see_through,
             mesh.texture,
             mesh.smooth,
+            mesh.is_light_limited,
         )
         groups.setdefault(key, []).append(mesh)
     return [

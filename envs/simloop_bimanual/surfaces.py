@@ -21,6 +21,12 @@ _TEXTURE_2D = 0
 _TEXTURE_PX: Final = 256
 _PLAIN_DEVIATION: Final = 8.0
 """Textures whose channels deviate less from their mean, of 255, are drawn as their mean colour."""
+_SRGB: Final = 2
+_CODES = np.arange(256) / 255.0
+_LINEAR_OF_SRGB: Final = np.round(
+    255.0 * np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
+).astype(np.uint8)
+"""OpenGL decodes textures that say they are sRGB (IEC 61966-2-1), and MuJoCo shows the result as it is."""
 _ENDLESS_M: Final = 12.0
 _SEGMENTS: Final = 16
 
@@ -35,12 +41,14 @@ class Surface:
         texture: None where one colour is all.
         repeats_per_m: How often the texture repeats a metre on a plane; None for a cube texture, which covers each
             side of a box once.
+        is_textured: Whether the material has a texture, even where its mean colour stands for it.
     """
 
     colour_rgb: tuple[float, float, float]
     opacity: float = 1.0
     texture: Texture | None = None
     repeats_per_m: tuple[float, float] | None = None
+    is_textured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,19 +114,20 @@ class Surfaces:
         if deviation < _PLAIN_DEVIATION or kind != (PLANE if is_2d else BOX):
             mean = texture.mean_rgb.astype(np.float64)
             colour = _limited(red * mean[0], green * mean[1], blue * mean[2])
-            return Surface(colour_rgb=colour, opacity=_opacity(alpha))
+            return Surface(colour_rgb=colour, opacity=_opacity(alpha), is_textured=True)
         repeats = None
         if is_2d:
-            repeats_x, repeats_y = (float(value) for value in full.mat_texrepeat[material])
+            repeats_x, repeats_y = (0.5 * float(value) for value in full.mat_texrepeat[material])
             if not full.mat_texuniform[material]:
                 size_m = full.geom_size[geom]
-                repeats_x, repeats_y = repeats_x / (2.0 * size_m[0]), repeats_y / (2.0 * size_m[1])
+                repeats_x, repeats_y = repeats_x / size_m[0], repeats_y / size_m[1]
             repeats = (repeats_x, repeats_y)
         return Surface(
             colour_rgb=_limited(red, green, blue),
             opacity=_opacity(alpha),
             texture=texture,
             repeats_per_m=repeats,
+            is_textured=True,
         )
 
     def _texture(self, number: int) -> tuple[Texture, float]:
@@ -131,6 +140,8 @@ class Surfaces:
             if height == 6 * width:  # six different sides: the first stands for all
                 picture = picture[:width]
             rgb = np.array(np.broadcast_to(picture[..., :3], (*picture.shape[:2], 3)))
+            if int(full.tex_colorspace[number]) == _SRGB:
+                rgb = _LINEAR_OF_SRGB[rgb]
             deviation = float(rgb.reshape(-1, 3).std(axis=0).max())
             self._textures[number] = (Texture(rgb, _TEXTURE_PX), deviation)
         return self._textures[number]
@@ -154,7 +165,7 @@ def geom_mesh(shape: Shape, surface: Surface) -> Mesh:
         plane = primitives.plane(edges)
         vertices, faces = plane.vertices_m, plane.faces
         if surface.texture is not None and surface.repeats_per_m is not None:
-            coordinates = vertices[:, :2] * surface.repeats_per_m * (1.0, -1.0)
+            coordinates = 0.5 + vertices[:, :2] * surface.repeats_per_m * (1.0, -1.0)
     elif shape.kind == MESH:
         vertices, faces = shape.vertices_m, shape.faces
     else:
@@ -178,6 +189,8 @@ def geom_mesh(shape: Shape, surface: Surface) -> Mesh:
         smooth=smooth,
         texture=surface.texture if coordinates is not None else None,
         texture_coordinates=coordinates,
+        is_light_limited=surface.is_textured,
+        is_lit_at_vertices=smooth,
     )
 
 
@@ -194,6 +207,8 @@ def joined(meshes: Sequence[Mesh]) -> Mesh:
         smooth=meshes[0].smooth,
         texture=meshes[0].texture,
         texture_coordinates=np.concatenate(coordinates) if coordinates else None,
+        is_light_limited=meshes[0].is_light_limited,
+        is_lit_at_vertices=meshes[0].is_lit_at_vertices,
     )
 
 

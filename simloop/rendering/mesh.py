@@ -28,7 +28,10 @@ class Mesh:
         face_semantics: (num_faces,) int32 or None; class of each face, instead of the instance's where it is >= 0.
         is_double_sided: Whether the backs of the faces are drawn too.
         is_emissive: Whether the colours are shown as they are, without light (lamps, screens).
+        is_light_limited: Whether light beyond 1 is cut off before it meets the colours, as OpenGL does with textures.
         smooth: Whether the light is computed from blended vertex normals; else each face is flat.
+        is_lit_at_vertices: Whether a smooth mesh's light is computed at its vertices and blended between them (Gouraud,
+            1971) and not at each sample, which costs a fraction where faces are as small as pixels.
         texture: A picture that multiplies the colours, or None.
         texture_coordinates: (num_vertices, 2) float64, where 1 is the width or height of the picture, or None.
         levels_of_detail: Coarser stand-ins, finest first.
@@ -42,6 +45,8 @@ class Mesh:
         "faces",
         "is_double_sided",
         "is_emissive",
+        "is_light_limited",
+        "is_lit_at_vertices",
         "levels_of_detail",
         "smooth",
         "texture",
@@ -64,6 +69,8 @@ class Mesh:
         face_semantics: npt.ArrayLike | None = None,
         texture: Texture | None = None,
         texture_coordinates: npt.ArrayLike | None = None,
+        is_light_limited: bool = False,
+        is_lit_at_vertices: bool = False,
     ) -> None:
         """Check and copy the arrays.
 
@@ -79,6 +86,8 @@ class Mesh:
             face_semantics: (num_faces,) integers, -1 for the instance's class, or None for that everywhere.
             texture: A picture that multiplies the colours.
             texture_coordinates: (num_vertices, 2), finite; needed with a texture, and with it only.
+            is_light_limited: Cut off light beyond 1 before it meets the colours.
+            is_lit_at_vertices: Compute light at vertices; for smooth meshes without texture and vertex colours.
 
         Raises:
             ParameterError: A shape, an index or a colour is not as described.
@@ -101,6 +110,11 @@ class Mesh:
         self.texture_coordinates = _checked_coordinates(texture, texture_coordinates, len(self.vertices_m))
         self.is_double_sided = is_double_sided
         self.is_emissive = is_emissive
+        self.is_light_limited = is_light_limited
+        self.is_lit_at_vertices = is_lit_at_vertices
+        if is_lit_at_vertices and (not smooth or texture is not None or vertex_colours_rgb is not None):
+            msg = "is_lit_at_vertices needs a smooth mesh without texture and vertex colours."
+            raise ParameterError(msg)
         self.smooth = smooth
         self.levels_of_detail = tuple(levels_of_detail)
         self._clusters: MeshClusters | None = None
@@ -139,6 +153,8 @@ class Mesh:
             face_semantics=self.face_semantics,
             texture=self.texture,
             texture_coordinates=self.texture_coordinates,
+            is_light_limited=self.is_light_limited,
+            is_lit_at_vertices=self.is_lit_at_vertices,
         )
         copy._is_deformable = True
         return copy

@@ -17,6 +17,8 @@ IS_EMISSIVE = 2
 IS_SMOOTH = 4
 HAS_VERTEX_COLOURS = 8
 HAS_TEXTURE = 16
+IS_LIGHT_LIMITED = 32
+IS_LIT_AT_VERTICES = 64
 
 
 class Geometry(NamedTuple):
@@ -42,7 +44,7 @@ class Geometry(NamedTuple):
         level_centre_m: (num_levels, 3) float64, in the mesh frame.
         level_limit_px: (num_levels,) float64, the level is meant for meshes that appear smaller than this.
         level_flags: (num_levels,) int64, sum of IS_DOUBLE_SIDED, IS_EMISSIVE, IS_SMOOTH, HAS_VERTEX_COLOURS,
-            HAS_TEXTURE.
+            HAS_TEXTURE, IS_LIGHT_LIMITED, IS_LIT_AT_VERTICES.
         level_texture: (num_levels,) int32, -1 for none.
         texture_start: (num_textures + 1,) int64, first of each texture's pictures, largest first.
         picture_start: (num_pictures + 1,) int64, first texel of each picture; a picture is square, its edge a power of
@@ -203,6 +205,8 @@ def _flags(mesh: Mesh) -> int:
         + IS_SMOOTH * mesh.smooth
         + HAS_VERTEX_COLOURS * (mesh.vertex_colours_rgb is not None)
         + HAS_TEXTURE * (mesh.texture is not None)
+        + IS_LIGHT_LIMITED * mesh.is_light_limited
+        + IS_LIT_AT_VERTICES * mesh.is_lit_at_vertices
     )
 
 

@@ -17,7 +17,7 @@ from simloop.rendering.packing import Geometry, move_vertices, pack_meshes
 from simloop.rendering.raster_kernel import rasterise
 from simloop.rendering.scan_kernel import scan
 from simloop.rendering.shade_kernel import TINTED, shade
-from simloop.rendering.view import View, Visibility, empty_visibility, view_of
+from simloop.rendering.view import LitVertices, View, Visibility, empty_visibility, view_of
 
 _FIRST_CAPACITY = 64
 _PLACEHOLDER = Mesh(np.eye(3), np.array([[0, 1, 2]]))  # arrays for a scene without any instance
@@ -67,6 +67,8 @@ class Scene:
         self._geometry: Geometry | None = None
         self._moved_vertices: dict[int, npt.NDArray[np.float64]] = {}
         self._opacities: dict[int, float] = {}
+        self._lit: LitVertices | None = None
+        self._lit_stamp = 0
         self._buffers: dict[tuple[int, int, bool], Visibility] = {}
 
     @property
@@ -417,7 +419,15 @@ class Scene:
         rgb = np.empty((camera.height_px, camera.width_px, 3), dtype=np.uint8)
         instances = first_rows(self._table, self._num_instances)
         light = np.concatenate([self.light.packed(), *(lamp.packed(view.position_m) for lamp in self.lamps)])
-        shade(self._packed(), instances, view, light, self.background.packed(), supersampling, samples, rgb)
+        geometry = self._packed()
+        count = geometry.vertices_m.shape[1]
+        if self._lit is None or len(self._lit.stamp) != count:
+            self._lit = LitVertices(np.full(count, -1, dtype=np.int64), np.empty((count, 6)))
+        self._lit_stamp += self._num_instances
+        shade(
+            geometry, instances, view, light, self.background.packed(), supersampling, samples, self._lit,
+            self._lit_stamp, rgb,
+        )  # fmt: skip
         return rgb
 
     def _packed(self) -> Geometry:

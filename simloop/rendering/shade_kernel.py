@@ -14,19 +14,27 @@ import numpy.typing as npt
 from numba import njit
 
 from simloop.rendering.instances import Instances
+from simloop.rendering.light_kernel import add_lamps, light_strength, strength_at
 from simloop.rendering.lighting import LAMP_ROWS, SUN_ROWS
 from simloop.rendering.packing import (
     HAS_TEXTURE,
     HAS_VERTEX_COLOURS,
     IS_DOUBLE_SIDED,
     IS_EMISSIVE,
+    IS_LIGHT_LIMITED,
+    IS_LIT_AT_VERTICES,
     IS_SMOOTH,
     Geometry,
 )
-from simloop.rendering.view import View, Visibility
+from simloop.rendering.texture_kernel import apply_texture, chosen_picture, multiply_texel, placed_picture
+from simloop.rendering.view import LitVertices, View, Visibility
 
 FloatArray = npt.NDArray[np.float64]
 
+_LAMP_STEP = 16
+"""Near lamps are evaluated at every so many samples of a flat face, and blended between."""
+_SHORT_RUN = 6
+"""They are evaluated once for so many samples."""
 TINTED = 2
 """Value of ``Instances.has_colour`` where the colour multiplies those of the mesh."""
 
@@ -55,39 +63,6 @@ def _shade_background(
 
 
 @njit(cache=True, error_model="numpy")
-def _light_strength(light: FloatArray, channel: int, nx: float, ny: float, nz: float) -> float:
-    """Light that falls on a surface of unit normal (nx, ny, nz), world frame, in one colour channel."""
-    direct = max(nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2], 0.0)
-    sky = 0.5 + 0.5 * nz
-    strength: float = light[1, channel] * direct + light[2, channel] * sky + light[3, channel] * (1.0 - sky)
-    return strength
-
-
-@njit(cache=True, error_model="numpy")
-def _add_lamps(
-    light: FloatArray, x: float, y: float, z: float, nx: float, ny: float, nz: float, strength: FloatArray
-) -> None:
-    """Add the lamps' light at a point relative to the camera, with unit normal (nx, ny, nz), to `strength` (3,)."""
-    for first in range(SUN_ROWS, light.shape[0], LAMP_ROWS):
-        if light[first + 3, 0] == 0.0:  # far away: the first row leads towards it
-            part = nx * light[first, 0] + ny * light[first, 1] + nz * light[first, 2]
-        else:
-            tx, ty, tz = light[first, 0] - x, light[first, 1] - y, light[first, 2] - z
-            factor = 1.0 / math.sqrt(max(tx * tx + ty * ty + tz * tz, 1e-300))
-            part = (nx * tx + ny * ty + nz * tz) * factor
-            cosine = -factor * (
-                tx * light[first + 1, 0] + ty * light[first + 1, 1] + tz * light[first + 1, 2]
-            )
-            if cosine < light[first + 3, 1]:
-                part = 0.0
-            for _ in range(int(light[first + 3, 2])):
-                part *= cosine
-        if part > 0.0:
-            for channel in range(3):
-                strength[channel] += part * light[first + 2, channel]
-
-
-@njit(cache=True, error_model="numpy")
 def _corner_colours(
     geometry: Geometry, instances: Instances, instance: int, face: int, flags: int, first_vertex: int,
     colours: FloatArray,
@@ -105,57 +80,6 @@ def _corner_colours(
                 colours[corner, channel] = geometry.face_colours[face, channel]
             if how == TINTED:
                 colours[corner, channel] *= instances.colour[instance, channel]
-
-
-@njit(cache=True, error_model="numpy")
-def _chosen_picture(
-    geometry: Geometry,
-    texture: int,
-    face: int,
-    first_vertex: int,
-    points: FloatArray,
-    view: View,
-    depth: float,
-) -> int:
-    """The picture of a texture with about one texel a sample, by the area of a face on surface and picture."""
-    corners = geometry.face_corners[face]
-    a, b, c = first_vertex + corners[0], first_vertex + corners[1], first_vertex + corners[2]
-    uv = geometry.vertex_textures
-    bu, bv, cu, cv = uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1], uv[c, 0] - uv[a, 0], uv[c, 1] - uv[a, 1]
-    nx, ny, nz = points[3, 0], points[3, 1], points[3, 2]
-    forward = nx * view.rotation[0, 2] + ny * view.rotation[1, 2] + nz * view.rotation[2, 2]
-    first, last = geometry.texture_start[texture], geometry.texture_start[texture + 1] - 1
-    texels = abs(bu * cv - bv * cu) * 4.0 ** (last - first)
-    # One sample covers depth^2 / (fx fy) of a surface that faces the camera, more of one that is turned away.
-    square = nx * nx + ny * ny + nz * nz
-    covered = (
-        texels * depth * depth / (view.fx * view.fy * max(abs(forward), 0.05 * math.sqrt(square)) + 1e-300)
-    )
-    step = int(math.floor(0.5 * math.log2(max(covered, 1e-6)) + 0.5))
-    return int(min(max(first + step, first), last))
-
-
-@njit(cache=True, error_model="numpy")
-def _multiply_texel(geometry: Geometry, picture: int, u: float, v: float, colour: FloatArray) -> None:
-    """Multiply `colour` (3,) with a picture at a point, blended between the four nearest texels."""
-    start = geometry.picture_start[picture]
-    size = int(math.sqrt(geometry.picture_start[picture + 1] - start) + 0.5)
-    x, y = u * size - 0.5, v * size - 0.5
-    left, top = math.floor(x), math.floor(y)
-    fx, fy = x - left, y - top
-    x0, y0 = int(left) & (size - 1), int(top) & (size - 1)
-    x1, y1 = (x0 + 1) & (size - 1), (y0 + 1) & (size - 1)
-    a, b = start + y0 * size + x0, start + y0 * size + x1
-    c, d = start + y1 * size + x0, start + y1 * size + x1
-    wa, wb, wc, wd = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
-    for channel in range(3):
-        mixed = (
-            wa * geometry.texels[a, channel]
-            + wb * geometry.texels[b, channel]
-            + wc * geometry.texels[c, channel]
-            + wd * geometry.texels[d, channel]
-        )
-        colour[channel] *= mixed * (1.0 / 255.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -190,12 +114,12 @@ def _shade_flat(
         factor = -factor
     lamps = work[1]
     lamps[:] = 0.0
-    _add_lamps(light, points[0, 0], points[0, 1], points[0, 2], nx * factor, ny * factor, nz * factor, lamps)
+    add_lamps(light, points[0, 0], points[0, 1], points[0, 2], nx * factor, ny * factor, nz * factor, lamps)
     for channel in range(3):
         colour = colours[0, channel]
         if not flags & IS_EMISSIVE:
-            strength = _light_strength(light, channel, nx * factor, ny * factor, nz * factor)
-            colour *= strength + lamps[channel]
+            strength = light_strength(light, channel, nx * factor, ny * factor, nz * factor) + lamps[channel]
+            colour *= min(strength, 1.0) if flags & IS_LIGHT_LIMITED else strength
         for x in range(start, stop):
             samples[channel, x] = min(colour, 1.0)
 
@@ -247,6 +171,7 @@ def _shade_varying(
     row_y = rotation[1, 1] * up - rotation[1, 2]
     row_z = rotation[2, 1] * up - rotation[2, 2]
     colour, lamps = work[0], work[1]
+    first_texel, size = placed_picture(geometry, picture, flags)
     for x in range(start, stop):
         right = (x + 0.5 - cx) / fx
         depth = 1.0 / np.float64(inverse_depth[y, x])
@@ -267,29 +192,131 @@ def _shade_varying(
         if flags & HAS_TEXTURE:
             u = b0 * uv[0, 0] + b1 * uv[1, 0] + b2 * uv[2, 0]
             v = b0 * uv[0, 1] + b1 * uv[1, 1] + b2 * uv[2, 1]
-            _multiply_texel(geometry, picture, u, v, colour)
+            multiply_texel(geometry.texels, first_texel, size, u, v, colour)
         if not flags & IS_EMISSIVE:
             lamps[:] = 0.0
-            _add_lamps(light, dx + ox, dy + oy, dz + oz, mx * factor, my * factor, mz * factor, lamps)
+            add_lamps(light, dx + ox, dy + oy, dz + oz, mx * factor, my * factor, mz * factor, lamps)
             for channel in range(3):
-                strength = _light_strength(light, channel, mx * factor, my * factor, mz * factor)
-                colour[channel] *= strength + lamps[channel]
+                strength = (
+                    light_strength(light, channel, mx * factor, my * factor, mz * factor) + lamps[channel]
+                )
+                colour[channel] *= min(strength, 1.0) if flags & IS_LIGHT_LIMITED else strength
         for channel in range(3):
             samples[channel, x] = min(colour[channel], 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _shade_flat_lit(
+    light: FloatArray, flags: int, view: View, points: FloatArray, colours: FloatArray,
+    inverse_depth: npt.NDArray[np.float32], y: int, start: int, stop: int, work: FloatArray, samples: FloatArray,
+    has_near_lamps: bool,
+) -> None:  # fmt: skip
+    """A run of samples on a flat face that has a texture, not applied yet, or lamps near it."""
+    normal, first, last = work[0], work[5], work[6]
+    nx, ny, nz = points[3, 0], points[3, 1], points[3, 2]
+    factor = 1.0 / math.sqrt(max(nx * nx + ny * ny + nz * nz, 1e-300))
+    if flags & IS_DOUBLE_SIDED and nx * points[0, 0] + ny * points[0, 1] + nz * points[0, 2] > 0.0:
+        factor = -factor
+    normal[0], normal[1], normal[2] = nx * factor, ny * factor, nz * factor
+    strength_at(light, flags, view, normal, float(1.0 / inverse_depth[y, start]), y, start, first)
+    is_blended = has_near_lamps and stop - start > _SHORT_RUN and not flags & IS_EMISSIVE
+    step = _LAMP_STEP if is_blended else stop - start
+    for block in range(start, stop, step):
+        end = min(block + step, stop)
+        if is_blended:
+            x = min(block + step, stop - 1)
+            strength_at(light, flags, view, normal, float(1.0 / inverse_depth[y, x]), y, x, last)
+        slope = 1.0 / max(min(block + step, stop - 1) - block, 1)
+        for channel in range(3):
+            colour = colours[0, channel]
+            value = colour if flags & IS_EMISSIVE else colour * first[channel]
+            change = (colour * last[channel] - value) * slope if is_blended else 0.0
+            for x in range(block, end):
+                samples[channel, x] = min(value + change * (x - block), 1.0)
+            first[channel] = last[channel]
+
+
+@njit(cache=True, error_model="numpy")
+def _light_vertex(
+    geometry: Geometry, instances: Instances, view: View, light: FloatArray, instance: int, level: int, vertex: int,
+    flags: int, work: FloatArray, lit: LitVertices,
+) -> None:  # fmt: skip
+    """Light and place in the image of one vertex, into `lit`."""
+    rotation, scale = instances.rotation[instance], instances.scale[instance]
+    strength, normal, point, seen = work[0], work[5], work[6], work[7]
+    x = scale[0] * (geometry.vertices_m[0, vertex] + geometry.level_centre_m[level, 0])
+    y = scale[1] * (geometry.vertices_m[1, vertex] + geometry.level_centre_m[level, 1])
+    z = scale[2] * (geometry.vertices_m[2, vertex] + geometry.level_centre_m[level, 2])
+    a = geometry.normals[vertex, 0] / scale[0]
+    b = geometry.normals[vertex, 1] / scale[1]
+    c = geometry.normals[vertex, 2] / scale[2]
+    for row in range(3):
+        origin = instances.position_m[instance, row] - view.position_m[row]
+        point[row] = origin + rotation[row, 0] * x + rotation[row, 1] * y + rotation[row, 2] * z
+        normal[row] = rotation[row, 0] * a + rotation[row, 1] * b + rotation[row, 2] * c
+    for row in range(3):
+        seen[row] = (
+            view.rotation[0, row] * point[0]
+            + view.rotation[1, row] * point[1]
+            + view.rotation[2, row] * point[2]
+        )
+    square = normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]
+    factor = 1.0 / math.sqrt(max(square, 1e-300))
+    away = normal[0] * point[0] + normal[1] * point[1] + normal[2] * point[2] > 0.0
+    if flags & IS_DOUBLE_SIDED and away:
+        factor = -factor
+    nx, ny, nz = normal[0] * factor, normal[1] * factor, normal[2] * factor
+    for channel in range(3):
+        strength[channel] = light_strength(light, channel, nx, ny, nz)
+    add_lamps(light, point[0], point[1], point[2], nx, ny, nz, strength)
+    for channel in range(3):
+        most = 1.0 if flags & IS_LIGHT_LIMITED else strength[channel]
+        lit.values[vertex, channel] = min(strength[channel], most)
+    depth = -seen[2]
+    per_depth = 1.0 / depth if depth >= view.near_m else 0.0
+    lit.values[vertex, 3] = view.cx - 0.5 + view.fx * seen[0] * per_depth
+    lit.values[vertex, 4] = view.cy - 0.5 - view.fy * seen[1] * per_depth
+    lit.values[vertex, 5] = per_depth
+
+
+@njit(cache=True, error_model="numpy")
+def _shade_between_vertices(
+    flags: int, colours: FloatArray, a: int, b: int, c: int, lit: LitVertices, y: int, start: int, stop: int,
+    samples: FloatArray,
+) -> None:  # fmt: skip
+    """A run of samples on a face whose light is blended between its corners, across the image."""
+    values = lit.values
+    x0, y0 = values[a, 3], values[a, 4]
+    dx1, dy1, dx2, dy2 = values[b, 3] - x0, values[b, 4] - y0, values[c, 3] - x0, values[c, 4] - y0
+    area = dx1 * dy2 - dx2 * dy1
+    is_whole = values[a, 5] > 0.0 and values[b, 5] > 0.0 and values[c, 5] > 0.0 and abs(area) > 1e-9
+    per_area = 1.0 / area if is_whole else 0.0
+    for channel in range(3):
+        s0, s1, s2 = values[a, channel], values[b, channel], values[c, channel]
+        low, high = min(s0, s1, s2), max(s0, s1, s2)
+        slope_x = ((s1 - s0) * dy2 - (s2 - s0) * dy1) * per_area
+        slope_y = ((s2 - s0) * dx1 - (s1 - s0) * dx2) * per_area
+        base = s0 + slope_y * (y - y0) - slope_x * x0
+        if not is_whole:
+            base = (s0 + s1 + s2) / 3.0
+        colour = colours[0, channel]
+        for x in range(start, stop):
+            strength = 1.0 if flags & IS_EMISSIVE else min(max(base + slope_x * x, low), high)
+            samples[channel, x] = min(colour * strength, 1.0)
 
 
 @njit(cache=True, error_model="numpy")
 def _shade_row(
     geometry: Geometry, instances: Instances, view: View, light: FloatArray, background: FloatArray,
     seen: Visibility, y: int, points: FloatArray, normals: FloatArray, colours: FloatArray, work: FloatArray,
-    samples: FloatArray,
+    lit: LitVertices, lit_stamp: int, samples: FloatArray,
 ) -> None:  # fmt: skip
-    """Colours of one row of samples, into `samples` (3, width), each 0..1; `work` (5, 3) is overwritten."""
+    """Colours of one row of samples, into `samples` (3, width), each 0..1; `work` (8, 3) is overwritten."""
     width = seen.face.shape[1]
     has_near_lamps = False
     for first in range(SUN_ROWS, light.shape[0], LAMP_ROWS):
         has_near_lamps = has_near_lamps or light[first + 3, 0] != 0.0
-    uv = work[2:]
+    uv = work[2:5]
     start = 0
     while start < width:
         face, instance = seen.face[y, start], seen.instance[y, start]
@@ -303,24 +330,57 @@ def _shade_row(
             level = int(geometry.cluster_level[cluster])
             flags = int(geometry.level_flags[level])
             first_vertex = int(geometry.cluster_vertex_start[cluster])
-            _place_face(geometry, instances, instance, face, level, first_vertex, view.position_m, points)
             _corner_colours(geometry, instances, instance, face, flags, first_vertex, colours)
+            if flags & IS_LIT_AT_VERTICES:
+                a = first_vertex + geometry.face_corners[face, 0]
+                b = first_vertex + geometry.face_corners[face, 1]
+                c = first_vertex + geometry.face_corners[face, 2]
+                stamp = lit_stamp + instance
+                for vertex in (a, b, c):
+                    if lit.stamp[vertex] != stamp:
+                        lit.stamp[vertex] = stamp
+                        _light_vertex(
+                            geometry, instances, view, light, instance, level, vertex, flags, work, lit
+                        )
+                _shade_between_vertices(flags, colours, a, b, c, lit, y, start, stop, samples)
+                start = stop
+                continue
+            _place_face(geometry, instances, instance, face, level, first_vertex, view.position_m, points)
             if flags & IS_SMOOTH:
                 _corner_normals(geometry, instances, instance, face, first_vertex, normals)
-            if has_near_lamps or flags & (IS_SMOOTH | HAS_VERTEX_COLOURS | HAS_TEXTURE):
-                picture = 0
-                if flags & HAS_TEXTURE:
-                    depth = 1.0 / np.float64(seen.inverse_depth[y, (start + stop) // 2])
-                    texture = int(geometry.level_texture[level])
-                    picture = _chosen_picture(geometry, texture, face, first_vertex, points, view, float(depth))
-                    for corner in range(3):
-                        vertex = first_vertex + geometry.face_corners[face, corner]
-                        uv[corner, 0] = geometry.vertex_textures[vertex, 0]
-                        uv[corner, 1] = geometry.vertex_textures[vertex, 1]
+            texture, picture = -1, 0
+            if flags & HAS_TEXTURE:
+                depth = 1.0 / np.float64(seen.inverse_depth[y, (start + stop) // 2])
+                texture = int(geometry.level_texture[level])
+                picture = chosen_picture(geometry, texture, face, first_vertex, points, view, float(depth))
+                for corner in range(3):
+                    vertex = first_vertex + geometry.face_corners[face, corner]
+                    uv[corner, 0] = geometry.vertex_textures[vertex, 0]
+                    uv[corner, 1] = geometry.vertex_textures[vertex, 1]
+            if flags & (IS_SMOOTH | HAS_VERTEX_COLOURS):
                 _shade_varying(
                     geometry, light, flags, view, points, normals, colours, uv, picture, seen.inverse_depth, y, start,
                     stop, work, samples,
                 )  # fmt: skip
+            elif has_near_lamps or flags & HAS_TEXTURE:
+                _shade_flat_lit(
+                    light, flags, view, points, colours, seen.inverse_depth, y, start, stop, work, samples,
+                    has_near_lamps,
+                )  # fmt: skip
+                if flags & HAS_TEXTURE:
+                    apply_texture(
+                        geometry,
+                        view,
+                        points,
+                        uv,
+                        texture,
+                        picture,
+                        seen.inverse_depth,
+                        y,
+                        start,
+                        stop,
+                        samples,
+                    )
             else:
                 _shade_flat(light, flags, points, colours, start, stop, work, samples)
         start = stop
@@ -329,7 +389,7 @@ def _shade_row(
 @njit(cache=True, error_model="numpy")
 def shade(
     geometry: Geometry, instances: Instances, view: View, light: FloatArray, background: FloatArray,
-    supersampling: int, seen: Visibility, rgb: npt.NDArray[np.uint8],
+    supersampling: int, seen: Visibility, lit: LitVertices, lit_stamp: int, rgb: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """Turn a visibility buffer into colours, averaging blocks of `supersampling` x `supersampling` samples.
 
@@ -341,10 +401,12 @@ def shade(
         background: (3, 3) float64, `Background.packed`.
         supersampling: Samples per pixel along each axis.
         seen: What `rasterise` found, `supersampling` times as high and wide as `rgb`.
+        lit: Room for the light at vertices.
+        lit_stamp: Number that, with an instance's row added, no other image has used with this room.
         rgb: (height, width, 3) uint8, overwritten.
     """
     height, width = rgb.shape[0], rgb.shape[1]
-    points, normals, colours, work = np.empty((4, 3)), np.empty((3, 3)), np.empty((3, 3)), np.zeros((5, 3))
+    points, normals, colours, work = np.empty((4, 3)), np.empty((3, 3)), np.empty((3, 3)), np.zeros((8, 3))
     samples = np.empty((3, width * supersampling))
     total = np.empty((3, width))
     weight = 255.0 / (supersampling * supersampling)
@@ -352,8 +414,9 @@ def shade(
         total[:] = 0.5
         for y in range(row * supersampling, (row + 1) * supersampling):
             _shade_row(
-                geometry, instances, view, light, background, seen, y, points, normals, colours, work, samples
-            )
+                geometry, instances, view, light, background, seen, y, points, normals, colours, work,
+                lit, lit_stamp, samples,
+            )  # fmt: skip
             for channel in range(3):
                 for column in range(width):
                     for x in range(column * supersampling, (column + 1) * supersampling):

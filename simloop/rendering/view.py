@@ -52,6 +52,19 @@ class Visibility(NamedTuple):
     instance: npt.NDArray[np.int32]
 
 
+class LitVertices(NamedTuple):
+    """Light at the vertices of meshes that are lit there, computed when a vertex is first seen in an image.
+
+    Attributes:
+        stamp: (num_vertices,) int64, for which image and instance the values hold.
+        values: (num_vertices, 6) float64: light in three channels, column and row in the image, inverse depth, or 0
+            nearer than the near plane.
+    """
+
+    stamp: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
 def view_of(
     camera: Camera,
     position_m: npt.NDArray[np.float64],

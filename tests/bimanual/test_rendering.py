@@ -12,7 +12,7 @@ import pytest
 
 from simloop.scenario_files import load_family
 from simloop_bimanual.model import two_arm_model
-from simloop_bimanual.rendering import SEMANTICS, TwoArmView, two_arm_view
+from simloop_bimanual.rendering import SEMANTICS, TwoArmView, plain_view
 from simloop_bimanual.sensors import CAMERAS
 from simloop_bimanual.visual_meshes import full_meshes, load_meshes, shape_name
 from simloop_bimanual.world import BimanualWorld
@@ -58,7 +58,7 @@ def posed(hard_reset: Callable[[int], Any]) -> Any:
 @pytest.fixture(scope="module")
 def full_view(posed: Any) -> TwoArmView:
     meshes = {shape_name(body): mesh for body, mesh in full_meshes(posed.sim.model._model).items()}
-    return TwoArmView(two_arm_model("two_arm_lift"), meshes)
+    return plain_view(two_arm_model("two_arm_lift"), meshes)
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
@@ -76,7 +76,7 @@ def test_reduced_depth_agrees_with_the_full_one(posed: Any, full_view: TwoArmVie
     the arms with their mounts, whose trusses are the coarsest part."""
     data = posed.sim.data._data
     full = full_view.draw(camera, data.xpos, data.xmat, height_px=HEIGHT_PX, width_px=WIDTH_PX)
-    view = two_arm_view(two_arm_model("two_arm_lift"))
+    view = plain_view(two_arm_model("two_arm_lift"), load_meshes())
     reduced = view.draw(camera, data.xpos, data.xmat, height_px=HEIGHT_PX, width_px=WIDTH_PX)
     near = ("left_gripper", "right_gripper", "pot", "table")
     for names, share in ((near, 0.97), (("left_arm", "right_arm"), 0.80)):
@@ -92,7 +92,8 @@ def test_front_image_is_upright_with_the_left_arm_on_the_left(world: BimanualWor
     family = load_family("two_arm_lift")
     world.reset(family.scenario(0, {"pot_x_m": 0.0, "pot_y_m": 0.0, "pot_yaw_rad": 0.0}), 0)
     data = world._data
-    seen = two_arm_view(world._model).draw("front_camera", data.xpos, data.xmat, height_px=96, width_px=128)
+    view = plain_view(world._model, load_meshes())
+    seen = view.draw("front_camera", data.xpos, data.xmat, height_px=96, width_px=128)
 
     def centre(name: str) -> npt.NDArray[np.float64]:
         pixels = np.argwhere(seen.semantic == SEMANTICS.index(name))
