@@ -19,7 +19,7 @@ from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.scenario_files import load_family
 from simloop.testing import check_world
 from simloop_bimanual.model import physics_spec
-from simloop_bimanual.rendering import SEMANTICS, two_arm_view
+from simloop_bimanual.rendering import detailed_view
 from simloop_bimanual.tasks import TASKS, lift
 from simloop_bimanual.world import BimanualWorld
 
@@ -341,12 +341,12 @@ def test_objects_are_seen_from_the_front_and_change_with_their_size(
         world.reset(family.scenario(2, {name: value}), 2)
         images.append(world.capture("front_camera", 0).array)
         data = world._data
-        seen = two_arm_view(world._model).draw(
-            "front_camera", data.xpos, data.xmat, height_px=96, width_px=128
-        )
-        areas.append(int((seen.semantic == SEMANTICS.index("object")).sum()))
+        view = detailed_view(world._model)
+        seen = view.draw("front_camera", data.xpos, data.xmat, height_px=96, width_px=128)
+        label = {HANDOVER: "hammer", PEG: "peg", TRANSPORT: "payload"}[task]
+        areas.append(int((seen.semantic == view.semantics.index(label)).sum()))
         for side in ("left_arm", "right_arm"):
-            assert (seen.semantic == SEMANTICS.index(side)).sum() > 50
+            assert (seen.semantic == view.semantics.index(side)).sum() > 50
     assert 20 < areas[0] < areas[1]
     assert not np.array_equal(images[0], images[1])
 
