@@ -28,7 +28,7 @@ class SampledCloth:
         add_cloth(root, ElementTree.SubElement(root, "worldbody"), cloth, height_m=0.0)
         self._spec = load_mujoco().MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
         self._geoms = np.array([mj_model.geom(cloth.geom(body)).id for body in cloth.bodies()])
-        self._stiffness_ratio = 1.0
+        self._stiffness_ratio = 0.0  # the model has that of another episode
 
     def write(self, *, stiffness_ratio: float, friction_ratio: float) -> None:
         """Gives the cloth its stiffness and friction, as multiples of its usual ones."""
