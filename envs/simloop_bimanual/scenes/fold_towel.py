@@ -50,18 +50,18 @@ class TwoArmFoldTowel(DrivenTable):
         add_cloth(self.model.root, worldbody, cloth, height_m=BOARD_TOP_M + TOWEL.radius_m)
 
     def _place_objects(self) -> None:
+        sim: Any = self.sim
         x_m, y_m = self.rng.uniform(-0.02, 0.02), self.rng.uniform(-0.004, 0.004)
         offsets = TOWEL.offsets_m((x_m, y_m, self.rng.uniform(-0.025, 0.025)), self._board)
         for body, offset in zip(TOWEL.bodies(), offsets, strict=True):
             for axis, value in zip("xy", offset, strict=True):
-                self.sim.data.set_joint_qpos(f"{body}_{axis}", value)
+                sim.data.set_joint_qpos(f"{body}_{axis}", value)
 
     def drive(self, data: Any, now_ns: int) -> None:
         """Does nothing: nothing in this scene moves by itself."""
 
     def _check_success(self) -> bool:
-        corners = [
-            self.sim.model.body_name2id(TOWEL.body(row, column)) for row in (0, -1) for column in (0, -1)
-        ]
-        kept, carried = np.split(self.sim.data.body_xpos[corners], 2)
+        sim: Any = self.sim
+        names = [TOWEL.body(row, column) for row in (0, -1) for column in (0, -1)]
+        kept, carried = np.split(sim.data.body_xpos[[sim.model.body_name2id(name) for name in names]], 2)
         return bool(np.linalg.norm((kept - carried)[:, :2], axis=1).max() <= 0.03)
