@@ -11,6 +11,7 @@ IDS = {
     "simloop/TwoArmHandover-v0": "two_arm_handover",
     "simloop/TwoArmPegInHole-v0": "two_arm_peg_in_hole",
     "simloop/TwoArmTransport-v0": "two_arm_transport",
+    "simloop/TwoArmTrayBalance-v0": "two_arm_tray_balance",
     "simloop/TwoArmConveyorLift-v0": "two_arm_conveyor_lift",
     "simloop/TwoArmMovingHandover-v0": "two_arm_moving_handover",
     "simloop/TwoArmDisassemble-v0": "two_arm_disassemble",

@@ -120,12 +120,30 @@ def _fold_towel(rng: np.random.Generator) -> dict[str, ParameterValue]:
     return values
 
 
+def _tray_balance(rng: np.random.Generator) -> dict[str, ParameterValue]:
+    values: dict[str, ParameterValue] = {"ball_rolling_friction_m": rng.uniform(1e-4, 4e-4)}
+    rng.standard_normal(14)
+    ranges = {
+        "ball_x_m": (-0.02, 0.02),
+        "ball_y_m": (-0.02, 0.02),
+        "goal_distance_m": (0.12, 0.16),
+        "goal_bearing_rad": (-math.pi, math.pi),
+        "ball_speed_mps": (0.0, 0.04),
+        "ball_heading_rad": (-math.pi, math.pi),
+        "gust_mps": (0.08, 0.14),
+        "gust_start_s": (0.3, 0.8),
+        "gust_course_id": (0.0, 1e6),
+    }
+    return values | {name: rng.uniform(low, high) for name, (low, high) in ranges.items()}
+
+
 _DRAWS = {
     LIFT: _lift,
     "two_arm_handover": _handover,
     "two_arm_peg_in_hole": _peg_in_hole,
     "two_arm_transport": _transport,
     "two_arm_conveyor_lift": _conveyor_lift,
+    "two_arm_tray_balance": _tray_balance,
     "two_arm_moving_handover": _moving_handover,
     "two_arm_disassemble": _disassemble,
     "two_arm_fold_towel": _fold_towel,

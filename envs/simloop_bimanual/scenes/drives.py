@@ -6,6 +6,8 @@ id gives the same course, and nothing in the observations tells it beforehand.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,13 @@ BELT_ACCELERATION_MPS2 = 1.0
 """A belt changes its speed at this rate; a pot on it, with friction 1, does not slip up to 9.8 m/s^2."""
 HELD_SPEED_S = (0.3, 0.9)
 """For how long a belt keeps a speed."""
+
+STAND_TOP_M = 0.92
+"""Height of the stand on which a tray waits, over the floor."""
+PLATE_HALF_SIZE_M = (0.13, 0.11, 0.005)
+BALL_RADIUS_M = 0.02
+LIFTED_TRAY_M = STAND_TOP_M + PLATE_HALF_SIZE_M[2] + 0.01
+"""Height of a tray's centre from which it is off its stand, and in the draught."""
 
 GUST_S = 0.1
 """How long one gust pushes."""
@@ -89,15 +98,17 @@ class GustDrive:
     def __init__(self, dof: int, mass_kg: float) -> None:
         self._dof, self._mass_kg = dof, mass_kg
         self._forces_n: FloatArray = np.zeros((1, 2))
+        self._first_ns = -1
 
     def start(self, *, gust_mps: float, start_s: float, course_id: float) -> None:
         """Draws the course of an episode.
 
         Args:
             gust_mps: Speed that the strongest gust would give to the ball if it slid without friction.
-            start_s: When the first gust may come.
+            start_s: When the first gust comes, from the instant at which ``apply`` is first told that gusts blow.
             course_id: Its whole part says which course it is.
         """
+        self._first_ns = -1
         rng = generator(stream_key("gusts", int(course_id)))
         forces = np.zeros((round(COURSE_S / SUBSTEP_S), 2))
         length = round(GUST_S / SUBSTEP_S)
@@ -110,7 +121,74 @@ class GustDrive:
             now_s += rng.uniform(*GUST_PAUSE_S)
         self._forces_n = forces
 
+    def apply(self, data: Any, now_ns: int, *, is_blowing: bool) -> None:
+        """Writes the force on the ball as it is at an instant; once gusts blow they go on."""
+        if self._first_ns < 0:
+            data.qfrc_applied[self._dof : self._dof + 2] = 0.0
+            if not is_blowing:
+                return
+            self._first_ns = now_ns
+        row = min((now_ns - self._first_ns) // SUBSTEP_NS, len(self._forces_n) - 1)
+        data.qfrc_applied[self._dof : self._dof + 2] = self._forces_n[row]
+
+
+class TrayDrive:
+    """What moves by itself around a tray: gusts on the ball, the ball's first roll, and the mark of the goal.
+
+    Args:
+        tray_qpos: First address of the tray's free joint in qpos.
+        ball_dof: First address of the ball's free joint in qvel.
+        ball_mass_kg: Its mass.
+        mark_qpos, mark_dof: Addresses of the mark's two slide joints, along x and y.
+    """
+
+    def __init__(
+        self,
+        *,
+        tray_qpos: int,
+        ball_dof: int,
+        ball_mass_kg: float,
+        mark_qpos: Sequence[int],
+        mark_dof: Sequence[int],
+    ) -> None:
+        self._tray_qpos, self._ball_dof = tray_qpos, ball_dof
+        self._gusts = GustDrive(ball_dof, ball_mass_kg)
+        self._mark_qpos, self._mark_dof = list(mark_qpos), list(mark_dof)
+        self._goal_m = (0.0, 0.0)
+        self._roll_mps = (0.0, 0.0)
+
+    @property
+    def goal_m(self) -> tuple[float, float]:
+        """World x and y of the goal."""
+        return self._goal_m
+
+    def start(
+        self,
+        *,
+        goal_distance_m: float,
+        goal_bearing_rad: float,
+        ball_speed_mps: float,
+        ball_heading_rad: float,
+        gust_mps: float,
+        gust_start_s: float,
+        gust_course_id: float,
+    ) -> None:
+        """Sets goal, roll and gusts of an episode; directions are angles from the world's x axis."""
+        self._goal_m = (
+            goal_distance_m * math.cos(goal_bearing_rad),
+            goal_distance_m * math.sin(goal_bearing_rad),
+        )
+        self._roll_mps = (
+            ball_speed_mps * math.cos(ball_heading_rad),
+            ball_speed_mps * math.sin(ball_heading_rad),
+        )
+        self._gusts.start(gust_mps=gust_mps, start_s=gust_start_s, course_id=gust_course_id)
+
     def apply(self, data: Any, now_ns: int) -> None:
-        """Writes the force on the ball as it is at an instant."""
-        row = self._forces_n[min(now_ns // SUBSTEP_NS, len(self._forces_n) - 1)]
-        data.qfrc_applied[self._dof : self._dof + 2] = row
+        """Writes the force on the ball, and the mark's place; at 0 the ball's velocity, too."""
+        data.qpos[self._mark_qpos] = self._goal_m
+        data.qvel[self._mark_dof] = 0.0
+        if now_ns == 0:
+            data.qvel[self._ball_dof : self._ball_dof + 2] = self._roll_mps
+        height_m = data.qpos[self._tray_qpos + 2]
+        self._gusts.apply(data, now_ns, is_blowing=height_m > LIFTED_TRAY_M)

@@ -13,6 +13,7 @@ from simloop_bimanual.tasks.moving_handover import MovingHandoverTask
 from simloop_bimanual.tasks.peg_in_hole import PegInHoleTask
 from simloop_bimanual.tasks.task import Task
 from simloop_bimanual.tasks.transport import TransportTask
+from simloop_bimanual.tasks.tray_balance import TrayBalanceTask
 
 __all__ = ["TASKS", "Task"]
 
@@ -24,6 +25,7 @@ TASKS: Mapping[str, type[Task]] = {
         PegInHoleTask,
         TransportTask,
         ConveyorLiftTask,
+        TrayBalanceTask,
         MovingHandoverTask,
         DisassembleTask,
         FoldTowelTask,

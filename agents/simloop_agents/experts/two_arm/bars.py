@@ -42,6 +42,7 @@ def grasp_bars(
     bar: Any,
     velocity: Any,
     tilt: float,
+    latitude: float,
     offsets: Any,
     turns: Any,
 ) -> tuple[bool, bool]:
@@ -53,6 +54,7 @@ def grasp_bars(
         rotation: (2, 3, 3) of the grippers.
         opening: (2,) metres.
         tilt: Of what the bars belong to, radians.
+        latitude: How much further off than usual a gripper may be when its fingers close; 1 is as usual.
         offsets: (2, 3) metres, written.
         turns: (2, 3) rotation vectors, written.
 
@@ -74,13 +76,13 @@ def grasp_bars(
         along = offsets[arm, 0] * ux + offsets[arm, 1] * uy
         across = offsets[arm, 1] * ux - offsets[arm, 0] * uy
         # Once the fingers close, the gripper may be a little further off without being sent back.
-        slack = 1.0 if opening[arm] > 0.065 else _SLACK
+        slack = latitude * (1.0 if opening[arm] > 0.065 else _SLACK)
         ready = ready and abs(across) < _ACROSS_M * slack and abs(along) < _ALONG_M * slack
         ready = ready and abs(offsets[arm, 2]) < _HEIGHT_M * slack
         ready = ready and angle < _ALIGNED_RAD * slack and opening[arm] > MISSED_BELOW_M
         held = held and opening[arm] < HELD_BELOW_M
-        hover = _HOVER_BY_OFFSET * max(0.0, max(abs(across), 0.6 * abs(along)) - 0.8 * _ACROSS_M)
-        hover += _HOVER_BY_ANGLE_M * max(0.0, angle - 0.8 * _ALIGNED_RAD)
+        hover = _HOVER_BY_OFFSET * max(0.0, max(abs(across), 0.6 * abs(along)) - 0.8 * latitude * _ACROSS_M)
+        hover += _HOVER_BY_ANGLE_M * max(0.0, angle - 0.8 * latitude * _ALIGNED_RAD)
         if opening[arm] <= MISSED_BELOW_M or tilt > _UPSET_RAD:
             hover = _HOVER_M
         offsets[arm, 2] += min(hover, _HOVER_M)

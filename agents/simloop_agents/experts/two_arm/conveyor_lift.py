@@ -46,7 +46,9 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
         for arm in range(2):
             for i in range(2):
                 velocity[arm, i] = objects[_BELT + 2 * arm + i] if clearance < _ON_BELT_M else 0.0
-        ready, held = grasp_bars(position, rotation, opening, handle, bar, velocity, tilt, offsets, turns)
+        ready, held = grasp_bars(
+            position, rotation, opening, handle, bar, velocity, tilt, 1.0, offsets, turns
+        )
         if held:
             # Lift level: both grippers follow one height.
             low = 0.5 * (position[0, 2] + position[1, 2])
