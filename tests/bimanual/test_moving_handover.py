@@ -13,7 +13,7 @@ import pytest
 from simloop.errors import ParameterError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
-from simloop_bimanual.scenes.base_drift import ACCELERATION_MPS2, SUBSTEP_NS, BaseDrift
+from simloop_bimanual.scenes.base_drift import ACCELERATION_MPS2, BaseDrift
 from simloop_bimanual.world import BimanualWorld
 
 TASK = "two_arm_moving_handover"
@@ -24,7 +24,7 @@ RIGHT_GRIPPER = 1
 def _course(course_id: float, *, range_m: float = 0.1, speed_mps: float = 0.1, seconds: int = 20) -> Any:
     drift = BaseDrift([0, 1], [0, 1], 100.0)
     drift.start(range_m=range_m, speed_mps=speed_mps, course_id=course_id)
-    return np.array([drift.at(number * SUBSTEP_NS) for number in range(500 * seconds)])
+    return np.array([drift.at(number * 2_000_000).T for number in range(500 * seconds)])
 
 
 @pytest.mark.parametrize("course_id", [0.0, 7.9, 123456.0])
@@ -47,6 +47,15 @@ def test_the_id_says_which_course_it_is() -> None:
     assert np.array_equal(_course(5.0, seconds=3), _course(5.7, seconds=3))
     assert not np.array_equal(_course(5.0, seconds=3), _course(6.0, seconds=3))
     assert not np.any(_course(5.0, speed_mps=0.0))
+
+
+def test_after_its_course_the_base_stands() -> None:
+    drift = BaseDrift([0, 1], [0, 1], 100.0)
+    drift.start(range_m=0.1, speed_mps=0.1, course_id=3.0)
+    first, second = drift.at(70_000_000_000), drift.at(3_600_000_000_000)
+    assert np.array_equal(first, second)
+    assert not np.any(first[:, 1:])
+    assert np.abs(first[:, 0]).max() <= 0.2
 
 
 def test_the_velocity_now_does_not_tell_the_one_in_half_a_second() -> None:
@@ -98,8 +107,8 @@ def test_the_base_is_where_its_course_says(moving: BimanualWorld) -> None:
     drift = world._task._drift  # type: ignore[attr-defined]
     course = np.array([drift.at(int(t_ns)) for t_ns in task["t_ns"]])
     assert task["base_across_m"] == pytest.approx(course[:, 0, 0], abs=2e-5)
-    assert task["base_forward_m"] == pytest.approx(course[:, 0, 1], abs=2e-5)
-    assert task["base_speed_mps"] == pytest.approx(np.linalg.norm(course[:, 1], axis=1), abs=3e-3)
+    assert task["base_forward_m"] == pytest.approx(course[:, 1, 0], abs=2e-5)
+    assert task["base_speed_mps"] == pytest.approx(np.linalg.norm(course[:, :, 1], axis=1), abs=3e-3)
     state = world.capture("object_state", 0).array
     forward, left = world._data.qpos[world._task._slide_qpos[::-1]]  # type: ignore[attr-defined]
     assert state[31:33] == pytest.approx([forward, left])
