@@ -114,6 +114,35 @@ def test_the_pot_presses_on_the_table_with_its_weight(world: BimanualWorld) -> N
     assert mean_n == pytest.approx(mass * GRAVITY_MPS2, rel=0.02)
 
 
+_CLOTH = """
+<mujoco><option timestep="0.002" cone="elliptic" solver="CG"/><worldbody>
+<geom name="table" type="box" size="1 1 0.1" pos="0 0 -0.1"/>
+<flexcomp name="pot_cloth" type="grid" count="4 4 1" spacing="0.05 0.05 0.05" pos="0 0 0.01" radius="0.005"
+ mass="0.2" dim="2">
+<edge equality="true"/><contact selfcollide="none"/></flexcomp>
+</worldbody></mujoco>"""
+
+
+def test_a_deformable_body_has_the_class_that_its_name_begins_with() -> None:
+    mujoco = load_mujoco()
+    model = mujoco.MjModel.from_xml_string(_CLOTH)
+    data = mujoco.MjData(model)
+    stock = two_arm_model("two_arm_lift")
+    classes = np.array([stock.class_names.index("table")])
+    tiny = dataclasses.replace(stock, mj_model=model, geom_class=classes, geom_names=("table",))
+    recorder = ContactRecorder(tiny, LiftTask.allowed_contacts, 2_000_000)
+    for number in range(1500):
+        if number == 1000:
+            recorder.clear()
+        mujoco.mj_step(model, data)
+        observe_contacts(
+            data._address, data_offsets(), recorder.state, np.empty(0, dtype=contact_dtype()), number
+        )
+    rows: Any = recorder.drain(1500, is_over=True)
+    assert list(rows["class_pair"]) == ["pot-table"]
+    assert rows["impulse_newton_s"][0] == pytest.approx(0.2 * GRAVITY_MPS2 * 1.0, rel=0.02)
+
+
 Touches = tuple[list[int], Any, dict[str, float], dict[str, float]]
 
 
