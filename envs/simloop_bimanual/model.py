@@ -29,6 +29,7 @@ from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
 from simloop_bimanual.sampled_geometry import lone_body
 from simloop_bimanual.scene_meshes import Scenery, scenery
 from simloop_bimanual.tasks import TASKS, Task
+from simloop_bimanual.variation import DISTRACTOR, add_distractors
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -136,12 +137,15 @@ def make_stock_env(
 
 
 @functools.cache
-def two_arm_model(task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS) -> TwoArmModel:
+def two_arm_model(
+    task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS, *, has_distractors: bool = False
+) -> TwoArmModel:
     """Returns the process's model of a task with two arms.
 
     Args:
         task: A name in ``tasks.TASKS``.
         robots: robosuite's names of the robots.
+        has_distractors: Whether it has the bodies of ``variation.add_distractors``.
 
     Raises:
         MissingDependencyError: robosuite or MuJoCo does not import.
@@ -150,6 +154,11 @@ def two_arm_model(task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS) -> TwoArm
     env = make_stock_env(seed=0, task=task, robots=robots)
     full = env.sim.model._model
     spec = physics_spec(env)
+    if has_distractors:
+        complete = load_mujoco().MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
+        for scene in (spec, complete):
+            add_distractors(scene)
+        full = complete.compile()
     model = spec.compile()
     for name in ("nq", "nv", "nu", "nbody"):
         if getattr(model, name) != getattr(full, name):
@@ -157,7 +166,7 @@ def two_arm_model(task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS) -> TwoArm
                 f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
             )
     lone = {body: lone_body(spec, body) for body in TASKS[task].sampled_bodies}
-    description = _describe(env, model, TASKS[task], lone)
+    description = _describe(env, model, full, TASKS[task], lone)
     del env, full, spec
     gc.collect()  # robosuite's environment refers to itself; with its meshes it holds some 200 MB
     return description
@@ -203,7 +212,9 @@ def _drop_visuals(spec: Any) -> None:
             spec.delete(element)
 
 
-def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, Any]) -> TwoArmModel:
+def _describe(
+    env: Any, model: Any, full: Any, task: type[Task], lone_bodies: Mapping[str, Any]
+) -> TwoArmModel:
     controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
     c = controller[0]
     c["dof_to_joint"] = c["base_dof"] = -1
@@ -234,8 +245,10 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         "left_fingers",
         "right_fingers",
         *(() if len(env.robots) == len(ARM_NAMES) else (TORSO,)),
+        *((DISTRACTOR,) if any(name.startswith(DISTRACTOR) for name in names) else ()),
     )
-    geom_classes = np.array([classes.index(geom_class_name(name, task.object_prefixes)) for name in names])
+    prefixes = {**task.object_prefixes, DISTRACTOR: DISTRACTOR}
+    geom_classes = np.array([classes.index(geom_class_name(name, prefixes)) for name in names])
     if TORSO in classes:
         geom_classes[_torso_geoms(model, geom_classes, classes)] = classes.index(TORSO)
     is_object = np.isin(geom_classes, [classes.index(name) for name in task.object_prefixes.values()])
@@ -257,7 +270,7 @@ def _describe(env: Any, model: Any, task: type[Task], lone_bodies: Mapping[str, 
         geom_class=geom_classes,
         wrist_cameras=(_wrist_camera(env, arms[0].camera), _wrist_camera(env, arms[1].camera)),
         object_bodies=bodies,
-        scenery=scenery(env.sim.model._model, model, [robot.name for robot in env.robots]),
+        scenery=scenery(full, model, [robot.name for robot in env.robots]),
         compiled_obstacle=compiled_obstacle(env, model, task.base_joints),
         lone_bodies=lone_bodies,
     )

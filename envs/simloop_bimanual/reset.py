@@ -11,6 +11,7 @@ from simloop_bimanual.kernel import NUM_ARMS, arm_inertias
 from simloop_bimanual.model import JOINT_NOISE_RAD, TwoArmModel
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.tasks import Task
+from simloop_bimanual.variation import Variation
 
 
 class StartState:
@@ -22,10 +23,12 @@ class StartState:
     Args:
         model: The physics model.
         task: What stands on the table.
+        variation: Varies the physics, in a model of the world's own; None leaves it.
     """
 
-    def __init__(self, model: TwoArmModel, task: Task) -> None:
+    def __init__(self, model: TwoArmModel, task: Task, variation: Variation | None = None) -> None:
         self._model = model
+        self._variation = variation
         self._task = task
         self._mujoco = load_mujoco()
 
@@ -35,18 +38,26 @@ class StartState:
         rng.random(self._task.num_geometry_draws)
         return rng
 
-    def apply(self, data: Any, record: Any, *, seed: int, values: Mapping[str, float]) -> None:
+    def apply(self, data: Any, record: Any, *, seed: int, values: Mapping[str, float], where: str) -> None:
         """Writes the start state.
 
         Args:
             data: MjData of the model.
             record: (1,) controller record; its state is reset.
             seed: Seed of the joint noise.
-            values: A value for each of the task's parameters.
+            values: A value for each of the task's parameters and of ``variation.SHARED``.
+            where: What to name in messages.
+
+        Raises:
+            ConfigurationError: The parameters do not go with the scene.
         """
         model, mujoco, c = self._model, self._mujoco, record[0]
         mj_model = model.mj_model
+        if self._variation is not None:
+            self._variation.restore()
         self._task.shape(values)
+        if self._variation is not None:
+            self._variation.apply(values, where)
         rng = self.noise_generator(seed)
         mujoco.mj_resetData(mj_model, data)
         for number, joints in enumerate(model.arms):

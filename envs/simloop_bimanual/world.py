@@ -24,6 +24,7 @@ from simloop.world import (
     World,
     WorldSpec,
 )
+from simloop_bimanual import looks
 from simloop_bimanual.action_spaces import AbsolutePoses, action_space, present_poses
 from simloop_bimanual.arm_recording import ArmRecorder
 from simloop_bimanual.arms import DEFAULT_ROBOTS, checked_robots
@@ -39,6 +40,7 @@ from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
 from simloop_bimanual.stepping import Stepper
 from simloop_bimanual.tasks import TASKS
+from simloop_bimanual.variation import Physics, Variation, check_drawn
 
 if TYPE_CHECKING:
     from simloop_bimanual.rendering import View
@@ -112,14 +114,10 @@ class BimanualWorld(World):
                 f"{list(names)}: {self._model.compiled_obstacle}. Set world.controller=stock (robosuite's own, several "
                 "times slower), or choose other robots."
             )
-        if chosen.sampled_bodies:  # every world changes the geometry of its own episodes
-            self._model = dataclasses.replace(self._model, mj_model=copy.copy(self._model.mj_model))
+        self._task_class, self._robots, self._controller = chosen, names, controller
         self._render = render
-        self._appearance = checked_rendering(task, self._model.robots, render, appearance)
-        self._data = self._mujoco.MjData(self._model.mj_model)
-        self._record = self._model.controller.copy()
+        self._appearance = checked_rendering(task, names, render, appearance)
         self._is_absolute = isinstance(space, AbsolutePoses)
-        self._record["is_absolute"] = self._is_absolute
         self._spec = WorldSpec(
             name="bimanual",
             physics_period_ns=PHYSICS_PERIOD_NS,
@@ -141,26 +139,6 @@ class BimanualWorld(World):
             max_interleaved=4,
             versions=_versions(),
         )
-        self._task = chosen(self._model)
-        self._contacts = ContactRecorder(self._model, chosen.allowed_contacts, PHYSICS_PERIOD_NS)
-        self._links = LinkRecorder(self._model)
-        self._arms = ArmRecorder(self._model, self._data, self._contacts, chosen.stages)
-        self._start = StartState(self._model, self._task)
-        self._stock: StockController | None = None
-        if controller == "stock":
-            from simloop_bimanual.stock_controller import StockController
-
-            self._stock = StockController(self._model, self._data, is_absolute=self._is_absolute)
-        self._stepper = Stepper(
-            model=self._model,
-            data=self._data,
-            record=self._record,
-            task=self._task,
-            contacts=self._contacts,
-            physics_period_ns=PHYSICS_PERIOD_NS,
-            stock=self._stock,
-        )
-        self._progress = Rows((len(chosen.table.columns),), 256)
         self._motion_start_ns = 0
         self._action = np.zeros(space.size)
         self._is_new_action = False
@@ -169,6 +147,43 @@ class BimanualWorld(World):
         self._time_limit_ns = 0
         self._is_reset = False
         self._view: View | None = None
+        self._look: Mapping[str, float] = {}
+        self._assemble(Physics.ORIGINAL)
+
+    def _assemble(self, physics: Physics) -> None:
+        """Builds what belongs to one physics model: state, recorders, task and stepper."""
+        self._physics, task = physics, self._task_class
+        has_distractors = physics is Physics.WITH_DISTRACTORS
+        model = two_arm_model(task.name, self._robots, has_distractors=has_distractors)
+        is_own = physics is not Physics.ORIGINAL
+        if is_own or task.sampled_bodies:  # a world that changes masses or geometry changes those of a copy
+            model = dataclasses.replace(model, mj_model=copy.copy(model.mj_model))
+        self._model = model
+        if has_distractors:
+            check_drawn(self._render)
+        self._data = self._mujoco.MjData(model.mj_model)
+        self._record = model.controller.copy()
+        self._record["is_absolute"] = self._is_absolute
+        self._task = task(model)
+        self._contacts = ContactRecorder(model, task.allowed_contacts, PHYSICS_PERIOD_NS)
+        self._links = LinkRecorder(model)
+        self._arms = ArmRecorder(model, self._data, self._contacts, task.stages)
+        self._start = StartState(model, self._task, Variation(model) if is_own else None)
+        self._stock: StockController | None = None
+        if self._controller == "stock":
+            from simloop_bimanual.stock_controller import StockController
+
+            self._stock = StockController(model, self._data, is_absolute=self._is_absolute)
+        self._stepper = Stepper(
+            model=model,
+            data=self._data,
+            record=self._record,
+            task=self._task,
+            contacts=self._contacts,
+            physics_period_ns=PHYSICS_PERIOD_NS,
+            stock=self._stock,
+        )
+        self._progress = Rows((len(task.table.columns),), 256)
 
     @property
     def spec(self) -> WorldSpec:
@@ -187,12 +202,18 @@ class BimanualWorld(World):
                 goal is met already.
         """
         self._is_reset, self._view = False, None
+        where = f"scenario {scenario.family!r}"
         values = self._task.read(scenario)
-        self._start.apply(self._data, self._record, seed=seed, values=values)
+        physics = Physics.of(values)
+        if physics is not self._physics:
+            self._assemble(physics)
+            values = self._task.read(scenario)
+        self._look = {name: values[name] for name in looks.PARAMETERS}
+        self._start.apply(self._data, self._record, seed=seed, values=values, where=where)
         if self._stock is not None:
             self._stock.reset(self._start.noise_generator(seed))
-            self._start.apply(self._data, self._record, seed=seed, values=values)
-        self._task.check_start(self._data, f"scenario {scenario.family!r}")
+            self._start.apply(self._data, self._record, seed=seed, values=values, where=where)
+        self._task.check_start(self._data, where)
         self._action[:] = 0.0
         self._is_new_action = False
         self._now_ns = self._motion_start_ns = 0
@@ -257,9 +278,12 @@ class BimanualWorld(World):
             if self._view is None:
                 from simloop_bimanual.rendering import two_arm_view
 
-                self._view = two_arm_view(self._model, self._render, self._appearance)
+                # Other masses look the same: their worlds share the views of the original model.
+                is_alike = self._physics is Physics.VARIED and not self._task.sampled_bodies
+                seen = two_arm_model(self._task.name, self._robots) if is_alike else self._model
+                self._view = two_arm_view(seen, self._render, self._appearance)
             render: Callable[[], npt.NDArray[Any]] = self._view.freeze(
-                sensor, self._data, height_px=spec.shape[0], width_px=spec.shape[1]
+                sensor, self._data, height_px=spec.shape[0], width_px=spec.shape[1], look=self._look
             )
         else:
             array = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -67,7 +69,10 @@ def test_cutting_a_period_anywhere_leaves_the_record_as_it_is(world: BimanualWor
     assert len(tables[0]["joints"]["t_ns"]) == 25
 
 
-def test_physics_that_diverges_is_said_and_not_started_anew(world: BimanualWorld) -> None:
+def test_physics_that_diverges_is_said_and_not_started_anew(
+    world: BimanualWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning to a file there
     world.reset(load_family("two_arm_lift").scenario(0), 0)
     world._data.qvel[world._model.objects["pot"].dof] = np.inf
     with pytest.raises(WorldError, match="physics diverged before substep 25"):

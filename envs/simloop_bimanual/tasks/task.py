@@ -14,6 +14,7 @@ from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.log import TableSchema
 from simloop.spec import Scenario
 from simloop.world import RUNNING, Outcome, OutcomeState
+from simloop_bimanual.variation import DISTRACTOR, SHARED
 
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
@@ -55,7 +56,7 @@ class Task(ABC):
         object_prefixes: Object classes of the ``contacts`` table, by the prefix of their geoms' names.
         sampled_bodies: Bodies whose geometry the parameters change.
         allowed_contacts: Pairs of classes that the task asks for, besides a gripper's fingers on each other.
-        parameters: Name, with unit, and bounds of each scenario parameter.
+        parameters: Name, with unit, and bounds of each scenario parameter besides ``variation.SHARED``.
         flags: Names of the parameters that are true or false.
         defaults: Values of the parameters that a scenario leaves out.
         table: Schema of the ``task`` table.
@@ -119,12 +120,16 @@ class Task(ABC):
         """
         where = f"scenario {scenario.family!r}"
         self._read_scene(scenario.scene, where)
+        known = (*self.parameters, *self.flags, *SHARED)
         for name in scenario.parameters:
-            if name not in self.parameters and name not in self.flags:
-                raise UnknownNameError("parameter", name, (*self.parameters, *self.flags), where=where)
+            if name not in known:
+                raise UnknownNameError("parameter", name, known, where=where)
         values = {}
-        for name, (low, high) in self.parameters.items():
-            value = scenario.parameters.get(name, self.defaults.get(name, 0.0))
+        bounds = {
+            name: (low, high, self.defaults.get(name, 0.0)) for name, (low, high) in self.parameters.items()
+        }
+        for name, (low, high, default) in {**SHARED, **bounds}.items():
+            value = scenario.parameters.get(name, default)
             if isinstance(value, (bool, str)) or not low - 1e-9 <= value <= high + 1e-9:
                 raise ParameterError(
                     f"{where}: parameter {name!r} is {value!r}; allowed: a number from {low:.4g} to {high:.4g}."
@@ -184,7 +189,8 @@ class Task(ABC):
             ConfigurationError: Names the two geoms and how deep they overlap, or the task.
         """
         model = self._model
-        objects = [model.class_names.index(name) for name in dict.fromkeys(self.object_prefixes.values())]
+        names = {*self.object_prefixes.values(), DISTRACTOR}.intersection(model.class_names)
+        objects = [model.class_names.index(name) for name in names]
         touching = model.geom_class[data.contact.geom]
         is_object = np.isin(touching, objects).any(axis=1)
         if model.robots != (
@@ -199,9 +205,9 @@ class Task(ABC):
             is_object &= ~np.isin(touching, robots).any(axis=1)
         depths = np.where(is_object, -data.contact.dist, 0.0)
         if len(depths) and depths.max() > self.start_overlap_m:
-            names = [model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())]]
+            first, second = (model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())])
             raise ConfigurationError(
-                f"{where}: the parameters put {names[0]!r} {1e3 * depths.max():.1f} mm into {names[1]!r} at the start; "
+                f"{where}: the parameters put {first!r} {1e3 * depths.max():.1f} mm into {second!r} at the start; "
                 f"allowed are {1e3 * self.start_overlap_m:.0f} mm. Narrow the ranges of the parameters that place them."
             )
         if self.measure(data).is_goal_met:
