@@ -67,19 +67,6 @@ class Physics(enum.Enum):
         return Physics.VARIED if is_varied else Physics.ORIGINAL
 
 
-def check_drawn(render: str) -> None:
-    """Checks that distractors are seen.
-
-    Raises:
-        ConfigurationError: The renderer does not show them.
-    """
-    if render != "software":
-        raise ConfigurationError(
-            f"World config key 'render' is {render!r}, which does not show distractors; allowed with them: 'software'. "
-            "Or leave the parameters distractor_*_height_m out."
-        )
-
-
 def add_distractors(spec: Any) -> None:
     """Adds the distractors to an ``MjSpec``, far below the floor."""
     mujoco = load_mujoco()

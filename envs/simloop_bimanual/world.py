@@ -40,7 +40,7 @@ from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
 from simloop_bimanual.stepping import Stepper
 from simloop_bimanual.tasks import TASKS
-from simloop_bimanual.variation import Physics, Variation, check_drawn
+from simloop_bimanual.variation import Physics, Variation
 
 if TYPE_CHECKING:
     from simloop_bimanual.rendering import View
@@ -159,8 +159,6 @@ class BimanualWorld(World):
         if is_own or task.sampled_bodies:  # a world that changes masses or geometry changes those of a copy
             model = dataclasses.replace(model, mj_model=copy.copy(model.mj_model))
         self._model = model
-        if has_distractors:
-            check_drawn(self._render)
         self._data = self._mujoco.MjData(model.mj_model)
         self._record = model.controller.copy()
         self._record["is_absolute"] = self._is_absolute
