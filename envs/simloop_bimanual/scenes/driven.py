@@ -15,6 +15,7 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
     robosuite's own hook, ``_pre_action``, comes between the two halves of a physics step: too late for positions.
     """
 
+    sim: Any
     _substep = 0
 
     def __init__(self, robots: Any, *, initialization_noise: Any = "default", **options: Any) -> None:

@@ -44,7 +44,7 @@ class TwoArmMovingHandover(DrivenTable):
 
     def _load_model(self) -> None:
         super()._load_model()
-        base = self.model.worldbody.find(f"./body[@name='{BASE_BODY}']")
+        base: Any = self.model.worldbody.find(f"./body[@name='{BASE_BODY}']")
         for number, (name, axis) in enumerate(zip(BASE_JOINTS, ("0 1 0", "1 0 0"), strict=True)):
             base.insert(
                 number,
