@@ -59,6 +59,8 @@ _FREE_HEIGHT_M = -0.03
 _MEETING_M = (0.75, 0.0, 0.27)
 _LEFT_LEAN_RAD, _RIGHT_LEAN_RAD = 0.25, 0.5
 _BACK_M = 0.10
+_SURE_ROWS = 10
+"""Rows for which the right arm has to be predicted to hold before the left one is planned to let go."""
 _CALM_M = 0.03
 """How near to the meeting place the left hand has to be before the right one comes."""
 
@@ -249,11 +251,22 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
     start = handle.copy()
     before, turned_from = np.empty((2, 3)), np.empty((2, 3, 3))
     action, gone = np.empty(14), np.empty(3)
+    num_sure = 0
     for row in range(len(out)):
         is_held = _has(handle[0], along[0], radius, length, position[0], opening[0])
         is_taken = _has(handle[1], along[1], radius, length, position[1], opening[1])
+        # What is seen is sure; what is predicted becomes it after a while.
+        num_sure = num_sure + (_SURE_ROWS if row == 0 else 1) if is_taken else 0
         is_offered = _left(
-            position[0], rotation[0], opening[0], handle[0], along[0], sizes, is_held, is_taken, action
+            position[0],
+            rotation[0],
+            opening[0],
+            handle[0],
+            along[0],
+            sizes,
+            is_held,
+            num_sure >= _SURE_ROWS,
+            action,
         )
         _right(
             position[1], rotation[1], opening[1], handle[1], along[1], sizes, is_offered, is_taken, action[7:]
