@@ -12,7 +12,7 @@ import functools
 import gc
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from simloop_bimanual.cameras import camera_pose
 from simloop_bimanual.looks import COLOURED, Look, coloured_part
 from simloop_bimanual.model import TwoArmModel, make_stock_env
 from simloop_bimanual.robosuite_import import load_mujoco
+from simloop_bimanual.variation import DISTRACTOR, add_distractors
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -84,19 +85,19 @@ class GlView:
 
     def __init__(self, model: TwoArmModel, mode: str) -> None:
         self._model = model
-        self._drawing = _drawing(model.task, mode)
+        self._drawing = _drawing(model.task, model.robots, has_distractors(model.body_names), mode)
         full, physics = self._drawing.full, model.mj_model
-        if (full.nq, full.nmocap) != (physics.nq, physics.nmocap):
+        if (full.nq, full.nbody) != (physics.nq, physics.nbody):
             raise WorldError(
-                f"robosuite's complete model has {full.nq} positions, the physics model {physics.nq}: render=gl cannot "
-                "show this world; take world.render=software."
+                f"robosuite's complete model has {full.nq} positions and {full.nbody} bodies, the physics model "
+                f"{physics.nq} and {physics.nbody}: render=gl cannot show this world; take world.render=software."
             )
         visuals = {full.geom(geom).name: geom for geom in range(full.ngeom)}
         of_objects = set(model.object_bodies.values())
         pairs = [
             (geom, visuals[name + twin])
             for geom, name in enumerate(model.geom_names)
-            if int(physics.geom_bodyid[geom]) in of_objects
+            if int(physics.geom_bodyid[geom]) in of_objects or name.startswith(DISTRACTOR)
             for twin in _TWINS
             if name + twin in visuals and int(full.geom_type[visuals[name + twin]]) != _MESH
         ]
@@ -132,10 +133,10 @@ class GlView:
 class _Drawing:
     """robosuite's complete model of a task with a context of OpenGL, shared by the worlds of a process."""
 
-    def __init__(self, task: str, mode: str) -> None:
+    def __init__(self, task: str, robots: tuple[str, ...], *, with_distractors: bool, mode: str) -> None:
         mujoco = self._mujoco = load_mujoco()
-        env = make_stock_env(seed=0, task=task)
-        self.full = env.sim.model._model
+        env = make_stock_env(seed=0, task=task, robots=robots)
+        self.full = _with_distractors(env) if with_distractors else env.sim.model._model
         del env
         gc.collect()
         full = self.full
@@ -228,8 +229,23 @@ class _Drawing:
 
 
 @functools.cache
-def _drawing(task: str, mode: str) -> _Drawing:
-    return _Drawing(task, mode)
+def _drawing(task: str, robots: tuple[str, ...], with_distractors: bool, mode: str) -> _Drawing:  # noqa: FBT001
+    return _Drawing(task, robots, with_distractors=with_distractors, mode=mode)
+
+
+def has_distractors(body_names: Iterable[str]) -> bool:
+    """Whether a physics model has the bodies of ``variation.add_distractors``."""
+    return any(name.startswith(DISTRACTOR) for name in body_names)
+
+
+def _with_distractors(env: Any) -> Any:
+    spec = load_mujoco().MjSpec.from_string(env.edit_model_xml(env.model.get_xml()))
+    add_distractors(spec)
+    full = spec.compile()
+    for geom in range(full.ngeom):
+        if full.geom(geom).name.startswith(DISTRACTOR):
+            full.geom_group[geom] = _VISUAL_GROUP
+    return full
 
 
 def _new_context() -> Any:

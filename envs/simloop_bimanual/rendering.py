@@ -13,7 +13,7 @@ from simloop.rendering import Background, Camera, Lamp, Light, Mesh, RenderedIma
 from simloop_bimanual.arm_meshes import panda_meshes
 from simloop_bimanual.cameras import camera_pose
 from simloop_bimanual.cloth_meshes import ClothMesh, cloth_meshes
-from simloop_bimanual.gl_rendering import GL_MODES, GlView
+from simloop_bimanual.gl_rendering import GL_MODES, GlView, has_distractors
 from simloop_bimanual.looks import COLOURED, Look, coloured_part
 from simloop_bimanual.model import TwoArmModel
 from simloop_bimanual.render_options import checked_rendering
@@ -24,6 +24,7 @@ from simloop_bimanual.visual_meshes import BodyMesh, is_robot, load_meshes, shap
 FloatArray = npt.NDArray[np.float64]
 
 _NEAR_M, _FAR_M = 0.01, 30.0
+_KEPT_VIEWS = 16
 
 SEMANTICS: Final = (
     "other",
@@ -220,12 +221,14 @@ def semantic_class(body_name: str) -> str:
 
 
 def _classes_of_bodies(model: TwoArmModel) -> dict[str, str]:
-    """Classes of the task's objects, by the names of their bodies, as contacts call them."""
-    return {
-        name: model.class_names[int(model.geom_class[geom])]
-        for name, body in model.object_bodies.items()
-        for geom in [int(model.mj_model.body_geomadr[body])]
-    }
+    """Classes of arms, grippers and the task's objects, by the names of their bodies, as contacts call them."""
+    known = {*SEMANTICS[1:5], *TASKS[model.task].object_prefixes.values()}
+    classes: dict[str, str] = {}
+    for geom, body in enumerate(model.mj_model.geom_bodyid):
+        label = model.class_names[int(model.geom_class[geom])].replace("_fingers", "_gripper")
+        if label in known:
+            classes.setdefault(model.body_names[int(body)], label)
+    return classes
 
 
 def _turned_light(light: Light, turn: FloatArray | None, ratio: float) -> Light:
@@ -289,9 +292,16 @@ def detailed_view(model: TwoArmModel) -> TwoArmView:
     )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_KEPT_VIEWS)
 def _shared_view(model: TwoArmModel, appearance: str) -> TwoArmView:
-    return plain_view(model, load_meshes()) if appearance == "plain" else detailed_view(model)
+    return _new_view(model, appearance)
+
+
+def _new_view(model: TwoArmModel, appearance: str) -> TwoArmView:
+    return plain_view(model, _plain_meshes()) if appearance == "plain" else detailed_view(model)
+
+
+_plain_meshes = functools.cache(load_meshes)
 
 
 def two_arm_view(model: TwoArmModel, render: str = "software", appearance: str = "auto") -> View:
@@ -308,6 +318,6 @@ def two_arm_view(model: TwoArmModel, render: str = "software", appearance: str =
     drawn = checked_rendering(model.task, model.robots, render, appearance)
     if render in GL_MODES:
         return GlView(model, render)
-    if not TASKS[model.task].sampled_bodies:  # every world of the process has the same geometry
-        return _shared_view(model, drawn)
-    return detailed_view(model)
+    if TASKS[model.task].sampled_bodies or has_distractors(model.body_names):
+        return _new_view(model, drawn)  # the geometry is that of the episode
+    return _shared_view(model, drawn)

@@ -30,26 +30,29 @@ def add_lamps(
 ) -> None:
     """Add the lamps' light at a point relative to the camera, with unit normal (nx, ny, nz), to `strength` (3,)."""
     for first in range(SUN_ROWS, light.shape[0], LAMP_ROWS):
-        if light[first + 3, 0] == 0.0:  # far away: the first row leads towards it
-            part = nx * light[first, 0] + ny * light[first, 1] + nz * light[first, 2]
-        else:
-            tx, ty, tz = light[first, 0] - x, light[first, 1] - y, light[first, 2] - z
+        is_near = light[first + 3, 0] != 0.0
+        tx, ty, tz = light[first, 0], light[first, 1], light[first, 2]  # far away: the unit vector towards it
+        if is_near:
+            tx, ty, tz = tx - x, ty - y, tz - z
+        part = nx * tx + ny * ty + nz * tz
+        if part <= 0.0:
+            continue
+        if is_near:
             factor = 1.0 / math.sqrt(max(tx * tx + ty * ty + tz * tz, 1e-300))
-            part = (nx * tx + ny * ty + nz * tz) * factor
             cosine = -factor * (
                 tx * light[first + 1, 0] + ty * light[first + 1, 1] + tz * light[first + 1, 2]
             )
             if cosine < light[first + 3, 1]:
-                part = 0.0
+                continue
+            part *= factor
             exponent = int(light[first + 3, 2])
             while exponent > 0:
                 if exponent & 1:
                     part *= cosine
                 cosine *= cosine
                 exponent >>= 1
-        if part > 0.0:
-            for channel in range(3):
-                strength[channel] += part * light[first + 2, channel]
+        for channel in range(3):
+            strength[channel] += part * light[first + 2, channel]
 
 
 @njit(cache=True, error_model="numpy")

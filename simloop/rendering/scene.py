@@ -17,7 +17,14 @@ from simloop.rendering.packing import Geometry, move_vertices, pack_meshes
 from simloop.rendering.raster_kernel import rasterise
 from simloop.rendering.scan_kernel import scan
 from simloop.rendering.shade_kernel import TINTED, shade
-from simloop.rendering.view import LitVertices, View, Visibility, empty_visibility, view_of
+from simloop.rendering.view import (
+    LitVertices,
+    View,
+    Visibility,
+    empty_lit_vertices,
+    empty_visibility,
+    view_of,
+)
 
 _FIRST_CAPACITY = 64
 _PLACEHOLDER = Mesh(np.eye(3), np.array([[0, 1, 2]]))  # arrays for a scene without any instance
@@ -420,9 +427,8 @@ class Scene:
         instances = first_rows(self._table, self._num_instances)
         light = np.concatenate([self.light.packed(), *(lamp.packed(view.position_m) for lamp in self.lamps)])
         geometry = self._packed()
-        count = geometry.vertices_m.shape[1]
-        if self._lit is None or len(self._lit.stamp) != count:
-            self._lit = LitVertices(np.full(count, -1, dtype=np.int64), np.empty((count, 6)))
+        if self._lit is None or len(self._lit.stamp) != geometry.vertices_m.shape[1]:
+            self._lit = empty_lit_vertices(geometry.vertices_m.shape[1], len(geometry.face_corners))
         self._lit_stamp += self._num_instances
         shade(
             geometry, instances, view, light, self.background.packed(), supersampling, samples, self._lit,
@@ -445,7 +451,7 @@ class Scene:
             index = len(self._meshes)
             self._meshes.append(mesh)
             self._mesh_index[mesh] = index
-            self._geometry = None
+            self._geometry = self._lit = None
         return index
 
     def _check_handle(self, handle: int) -> None:

@@ -33,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _LAMP_STEP = 16
 """Near lamps are evaluated at every so many samples of a flat face, and blended between."""
+_SMALL_FACE_M2 = 0.1
+"""A flat face smaller than this has one light all over."""
 _SHORT_RUN = 6
 """They are evaluated once for so many samples."""
 TINTED = 2
@@ -67,9 +69,10 @@ def _corner_colours(
     geometry: Geometry, instances: Instances, instance: int, face: int, flags: int, first_vertex: int,
     colours: FloatArray,
 ) -> None:  # fmt: skip
-    """Material colours at the three corners of a face, into `colours` (3 corners, 3 channels)."""
+    """Material colours at the corners of a face, into `colours` (3 corners, 3 channels); one corner of a flat face."""
     how = instances.has_colour[instance]
-    for corner in range(3):
+    is_varying = flags & (HAS_VERTEX_COLOURS | IS_SMOOTH) and not flags & IS_LIT_AT_VERTICES
+    for corner in range(3 if is_varying else 1):  # one colour where one is asked for
         vertex = first_vertex + geometry.face_corners[face, corner]
         for channel in range(3):
             if how == 1:
@@ -237,6 +240,45 @@ def _shade_flat_lit(
 
 
 @njit(cache=True, error_model="numpy")
+def _is_small(points: FloatArray) -> bool:
+    """Whether a face that `_place_face` placed is small."""
+    x, y, z = points[3, 0], points[3, 1], points[3, 2]
+    return bool(x * x + y * y + z * z < (2.0 * _SMALL_FACE_M2) ** 2)
+
+
+@njit(cache=True, error_model="numpy")
+def _light_face(
+    light: FloatArray, flags: int, points: FloatArray, work: FloatArray, strength: FloatArray
+) -> None:
+    """Light at the middle of a flat face, into `strength` (3,)."""
+    nx, ny, nz = points[3, 0], points[3, 1], points[3, 2]
+    factor = 1.0 / math.sqrt(max(nx * nx + ny * ny + nz * nz, 1e-300))
+    if flags & IS_DOUBLE_SIDED and nx * points[0, 0] + ny * points[0, 1] + nz * points[0, 2] > 0.0:
+        factor = -factor
+    nx, ny, nz = nx * factor, ny * factor, nz * factor
+    middle = work[5]
+    for axis in range(3):
+        middle[axis] = (points[0, axis] + points[1, axis] + points[2, axis]) / 3.0
+    for channel in range(3):
+        strength[channel] = light_strength(light, channel, nx, ny, nz)
+    add_lamps(light, middle[0], middle[1], middle[2], nx, ny, nz, strength)
+    for channel in range(3):
+        if flags & IS_EMISSIVE:
+            strength[channel] = 1.0
+        elif flags & IS_LIGHT_LIMITED:
+            strength[channel] = min(strength[channel], 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_run(colours: FloatArray, strength: FloatArray, start: int, stop: int, samples: FloatArray) -> None:
+    """One colour under one light for a run of samples."""
+    for channel in range(3):
+        value = min(colours[0, channel] * strength[channel], 1.0)
+        for x in range(start, stop):
+            samples[channel, x] = value
+
+
+@njit(cache=True, error_model="numpy")
 def _light_vertex(
     geometry: Geometry, instances: Instances, view: View, light: FloatArray, instance: int, level: int, vertex: int,
     flags: int, work: FloatArray, lit: LitVertices,
@@ -291,18 +333,25 @@ def _shade_between_vertices(
     area = dx1 * dy2 - dx2 * dy1
     is_whole = values[a, 5] > 0.0 and values[b, 5] > 0.0 and values[c, 5] > 0.0 and abs(area) > 1e-9
     per_area = 1.0 / area if is_whole else 0.0
-    for channel in range(3):
-        s0, s1, s2 = values[a, channel], values[b, channel], values[c, channel]
-        low, high = min(s0, s1, s2), max(s0, s1, s2)
-        slope_x = ((s1 - s0) * dy2 - (s2 - s0) * dy1) * per_area
-        slope_y = ((s2 - s0) * dx1 - (s1 - s0) * dx2) * per_area
-        base = s0 + slope_y * (y - y0) - slope_x * x0
-        if not is_whole:
-            base = (s0 + s1 + s2) / 3.0
-        colour = colours[0, channel]
-        for x in range(start, stop):
-            strength = 1.0 if flags & IS_EMISSIVE else min(max(base + slope_x * x, low), high)
-            samples[channel, x] = min(colour * strength, 1.0)
+    # Weights of the second and the third corner, linear across the image.
+    slope1, slope2 = dy2 * per_area, -dy1 * per_area
+    base1 = -dx2 * per_area * (y - y0) - slope1 * x0
+    base2 = dx1 * per_area * (y - y0) - slope2 * x0
+    if not is_whole:
+        base1 = base2 = 1.0 / 3.0
+    red, green, blue = colours[0, 0], colours[0, 1], colours[0, 2]
+    r0, g0, b0 = values[a, 0], values[a, 1], values[a, 2]
+    r1, g1, b1 = values[b, 0] - r0, values[b, 1] - g0, values[b, 2] - b0
+    r2, g2, b2 = values[c, 0] - r0, values[c, 1] - g0, values[c, 2] - b0
+    if flags & IS_EMISSIVE:
+        r0 = g0 = b0 = 1.0
+        r1 = g1 = b1 = r2 = g2 = b2 = 0.0
+    for x in range(start, stop):
+        part1 = min(max(base1 + slope1 * x, 0.0), 1.0)
+        part2 = min(max(base2 + slope2 * x, 0.0), 1.0 - part1)
+        samples[0, x] = min(red * (r0 + part1 * r1 + part2 * r2), 1.0)
+        samples[1, x] = min(green * (g0 + part1 * g1 + part2 * g2), 1.0)
+        samples[2, x] = min(blue * (b0 + part1 * b1 + part2 * b2), 1.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -345,7 +394,18 @@ def _shade_row(
                 _shade_between_vertices(flags, colours, a, b, c, lit, y, start, stop, samples)
                 start = stop
                 continue
+            is_flat = not flags & (IS_SMOOTH | HAS_VERTEX_COLOURS | HAS_TEXTURE)
+            if has_near_lamps and is_flat and lit.face_stamp[face] == lit_stamp + instance:
+                _fill_run(colours, lit.face_strength[face], start, stop, samples)
+                start = stop
+                continue
             _place_face(geometry, instances, instance, face, level, first_vertex, view.position_m, points)
+            if has_near_lamps and is_flat and _is_small(points):
+                lit.face_stamp[face] = lit_stamp + instance
+                _light_face(light, flags, points, work, lit.face_strength[face])
+                _fill_run(colours, lit.face_strength[face], start, stop, samples)
+                start = stop
+                continue
             if flags & IS_SMOOTH:
                 _corner_normals(geometry, instances, instance, face, first_vertex, normals)
             texture, picture = -1, 0

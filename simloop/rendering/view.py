@@ -53,16 +53,30 @@ class Visibility(NamedTuple):
 
 
 class LitVertices(NamedTuple):
-    """Light at the vertices of meshes that are lit there, computed when a vertex is first seen in an image.
+    """Light at vertices of meshes that are lit there, and on small flat faces near lamps; computed at first sight.
 
     Attributes:
         stamp: (num_vertices,) int64, for which image and instance the values hold.
         values: (num_vertices, 6) float64: light in three channels, column and row in the image, inverse depth, or 0
             nearer than the near plane.
+        face_stamp: (num_faces,) int64, the same for faces.
+        face_strength: (num_faces, 3) float64, light in three channels.
     """
 
     stamp: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+    face_stamp: npt.NDArray[np.int64]
+    face_strength: npt.NDArray[np.float64]
+
+
+def empty_lit_vertices(num_vertices: int, num_faces: int) -> LitVertices:
+    """Room whose values hold for no image yet."""
+    return LitVertices(
+        stamp=np.full(num_vertices, -1, dtype=np.int64),
+        values=np.empty((num_vertices, 6)),
+        face_stamp=np.full(num_faces, -1, dtype=np.int64),
+        face_strength=np.empty((num_faces, 3)),
+    )
 
 
 def view_of(
