@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +21,11 @@ from simloop_bimanual.recording import Rows
 
 JOINT_VELOCITY_LIMITS_RADPS: Mapping[str, tuple[float, ...]] = {
     "Panda": (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61),
+    "Sawyer": (1.74, 1.328, 1.957, 1.957, 3.485, 3.485, 4.545),
+    "UR5e": (math.pi,) * 6,
 }
-"""Velocity limits of robots' joints, which MuJoCo's models lack; Panda: Franka Control Interface, "Robot and interface
-specifications", joint velocity limits."""
+"""Velocity limits of robots' joints, which MuJoCo's models lack, from the makers' descriptions on GitHub:
+frankaemika/franka_ros, RethinkRobotics/sawyer_robot, UniversalRobots/Universal_Robots_ROS2_Description."""
 
 
 @numba.njit(cache=True, error_model="numpy")

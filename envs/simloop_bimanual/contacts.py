@@ -39,13 +39,15 @@ CONTACTS_WITH_FORCES = TableSchema(
 )
 """The shared ``contacts`` table and what MuJoCo's solver knows besides: forces and depths."""
 
+_WITHIN_GRIPPER = ("left_gripper-left_gripper", "right_gripper-right_gripper")
+
 
 class _Classes:
     """The classes of what can touch: names, pairs of them, and what the task allows.
 
     Args:
         model: The physics model.
-        allowed: Pairs of classes that the task asks for; a gripper's fingers may touch each other in every task.
+        allowed: Pairs of classes that the task asks for; parts of one gripper may touch each other in every task.
     """
 
     def __init__(self, model: TwoArmModel, allowed: frozenset[frozenset[str]]) -> None:
@@ -59,8 +61,8 @@ class _Classes:
         self.labels = [self._label(names[i], names[j]) for i, j in pairs]
         self.is_allowed = np.array(
             [
-                frozenset({names[i], names[j]}) in allowed or (i == j and names[i].endswith("_fingers"))
-                for i, j in pairs
+                frozenset({names[i], names[j]}) in allowed or self.labels[pair] in _WITHIN_GRIPPER
+                for pair, (i, j) in enumerate(pairs)
             ]
         )
 

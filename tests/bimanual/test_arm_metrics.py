@@ -291,6 +291,7 @@ ROWS = [
     ("right_gripper-table", True, 0.8, 210.0, 50.0, 0.002),
     ("left_arm-left_gripper", True, 0.2, 20.0, 1.0, 0.0005),
     ("pot-table", False, 5.0, 40.0, 100.0, 0.004),
+    ("left_gripper-left_gripper", False, 9.0, 9999.0, 9999.0, 0.1),  # a gripper's own linkage
 ]
 LIMITS_OF_HAND = {"quasi_static_n": 140.0, "transient_ratio": 2.0, "transient_s": 0.5}
 

@@ -117,3 +117,28 @@ def test_an_episode_of_the_expert_has_a_value_or_a_reason_for_every_metric(lift:
     assert 0.0 < values["grasp_position_error_m"] < 0.05
     # What the arms do at the same time shows in few idle moments.
     assert values["idle_arm_ratio"] < 0.2
+
+
+def test_arms_of_any_number_of_joints_are_judged() -> None:
+    """Seven joints and six: limits are the models', and every metric has a value or a reason."""
+    family = load_family("two_arm_handover")
+    world = BimanualWorld(**{**family.world_config, "robots": ("Sawyer", "UR5e")})
+    world.reset(family.scenario(0), 0)
+    rng = np.random.default_rng(0)
+    for tick in range(20):
+        world.actuate(rng.uniform(-1.0, 1.0, world.spec.action.size))
+        world.advance((tick + 1) * PERIOD_NS)
+    attributes = {**world.log_attributes(), "motion_points": list(world.spec.motion_points)}
+    log = EpisodeLog.from_columns(
+        {f"world.{name}": schema for name, schema in world.spec.tables.items()},
+        {f"world.{name}": columns for name, columns in world.drain().items()},
+        attributes,
+    )
+    assert attributes["joint_arms"] == ["left"] * 7 + ["right"] * 6
+    assert attributes["joint_velocity_limit_radps"][7:] == pytest.approx([np.pi] * 6)
+    found = evaluate(load_metrics(), log)
+    assert not {name: why for name, why in found.reasons.items() if "raised" in why}
+    speeds = np.abs(log.column("world.joints", "joint_velocity_radps"))
+    assert speeds.shape == (500, 13)
+    expected = (speeds / np.array(attributes["joint_velocity_limit_radps"])).max()
+    assert found.values["max_joint_velocity_ratio"] == pytest.approx(expected)

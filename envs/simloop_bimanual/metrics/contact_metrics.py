@@ -25,7 +25,7 @@ _NO_COLLISION = "no collision"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Contacts:
-    """The contacts of an episode, (N,) each.
+    """The contacts of an episode, (N,) each; those within one gripper are left out.
 
     Attributes:
         pairs: The two classes of each, for example ``("left_arm", "table")``.
@@ -62,13 +62,16 @@ def read_contacts(log: EpisodeLog) -> Contacts | MetricValue:
     table = log.tables[TABLE]
     if "peak_normal_force_n" not in table:
         return MetricValue.invalid(f"{MISSING_TABLE} {TABLE} with forces")
+    pairs = [tuple(str(pair).split("-")) for pair in table["class_pair"]]
+    # The links of one gripper press on each other by their making.
+    chosen = [i for i, (a, b) in enumerate(pairs) if a != b or not a.endswith("_gripper")]
     return Contacts(
-        pairs=[tuple(str(pair).split("-")) for pair in table["class_pair"]],
-        is_collision=table["is_collision"],
-        duration_s=table["duration_s"],
-        peak_n=table["peak_normal_force_n"],
-        impulse_newton_s=table["impulse_newton_s"],
-        depth_m=table["max_penetration_m"],
+        pairs=[pairs[i] for i in chosen],
+        is_collision=table["is_collision"][chosen],
+        duration_s=table["duration_s"][chosen],
+        peak_n=table["peak_normal_force_n"][chosen],
+        impulse_newton_s=table["impulse_newton_s"][chosen],
+        depth_m=table["max_penetration_m"][chosen],
         limits=log.attributes.get(LIMITS, {}),
     )
 
@@ -119,10 +122,10 @@ class NumTableCollisions(ContactMetric):
 
 
 class NumSelfCollisions(ContactMetric):
-    """Number of onsets of contact between two parts of one arm, its fingers on each other left out."""
+    """Number of onsets of contact between two parts of one arm; parts of its gripper on each other do not count."""
 
     name = "num_self_collisions"
-    description = "Number of times an arm hit itself; fingers on each other do not count."
+    description = "Number of times an arm hit itself; parts of its gripper on each other do not count."
 
     def value_of(self, contacts: Contacts) -> float:
         """Counts collisions of one arm's parts."""
