@@ -57,7 +57,7 @@ def clear_distance(state: npt.NDArray[Any]) -> None:
 
 
 @intrinsic
-def _measure(
+def _mj_geom_distance(
     typing_context: Any, function: Any, model: Any, data: Any, left: Any, right: Any, limit: Any
 ) -> Any:
     """Calls ``mj_geomDistance(model, data, left, right, limit, NULL)`` at an address."""
@@ -82,12 +82,15 @@ def _measure(
     return types.float64(whole, whole, whole, whole, whole, types.float64), generate
 
 
+_measure: Any = _mj_geom_distance  # compiled code calls it without the typing context
+
+
 @numba.njit(cache=True, error_model="numpy")
 def _distance(function: int, model: int, data: int, left: int, right: int) -> float:
     """Returns the distance of two geoms, m, at most ``FARTHEST_M``."""
-    found: float = _measure(function, model, data, left, right, FARTHEST_M)
+    found = _measure(function, model, data, left, right, FARTHEST_M)
     if found != 0.0:
-        return found
+        return float(found)
     # In a few poses of separate bodies MuJoCo 3.9 answers 0; whether they are farther than some distance is right.
     near, far = 0.0, FARTHEST_M
     while far - near > _RESOLUTION_M:
