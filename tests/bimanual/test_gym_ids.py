@@ -10,7 +10,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import simloop_bimanual
+from simloop.scenario_files import load_family
 from simloop_bimanual import gym_ids
+from simloop_bimanual.tasks import TASKS
 
 IDS = tuple(gym_ids.IDS)
 
@@ -49,3 +51,49 @@ def test_time_limit_truncates() -> None:
         steps += 1
         assert reward == 0.0 and not terminated and not info["is_success"]
     assert steps == 200
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_keys_are_those_that_lerobot_reads(env_id: str) -> None:
+    """lerobot's ``preprocess_observation`` takes ``pixels`` (a mapping of cameras: height, width, channels, uint8),
+    ``agent_pos`` and ``environment_state``; its rollouts read ``info["is_success"]`` and ``task_description``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make(env_id)
+    family = load_family(gym_ids.IDS[env_id])
+    observation, info = env.reset(seed=0)
+    assert info["is_success"] is False
+    for stage in ("reset", "step"):
+        assert set(observation) == {"pixels", "agent_pos", "environment_state"}, stage
+        assert set(observation["pixels"]) == {"front_camera", "left_wrist_camera", "right_wrist_camera"}
+        for image in observation["pixels"].values():
+            assert image.shape == (96, 128, 3) and image.dtype == np.uint8 and np.ptp(image) > 50
+        assert observation["agent_pos"].shape == (32,)
+        assert observation["environment_state"].ndim == 1
+        assert env.observation_space.contains(observation)
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert isinstance(info["is_success"], bool) and reward == float(info["is_success"])
+        assert not truncated and not (terminated and info["is_success"])
+    assert env.unwrapped.task_description == family.instruction != ""  # type: ignore[attr-defined]
+    assert env.unwrapped.task == family.name  # type: ignore[attr-defined]
+    assert env.unwrapped.metadata["render_fps"] == 20
+    env.close()
+
+
+def test_every_family_of_a_task_has_an_id() -> None:
+    assert sorted(gym_ids.IDS.values()) == sorted(TASKS)
+    for env_id, family in gym_ids.IDS.items():
+        words = env_id.removeprefix("simloop/").removesuffix("-v0")
+        assert family == "".join(f"_{c.lower()}" if c.isupper() else c for c in words).lstrip("_")
+
+
+def test_options_of_the_world_go_through_make() -> None:
+    env = gymnasium.make(
+        IDS[0], sensors=("robot_state",), world_config={"action": "absolute", "robots": ["Sawyer", "Panda"]}
+    )
+    assert env.action_space.shape == (14,)
+    observation, _ = env.reset(seed=0)
+    assert observation["agent_pos"].shape == (32,)
+    varied = gymnasium.make(IDS[0], family="two_arm_lift_varied", sensors=("robot_state",))
+    _, info = varied.reset(seed=0)
+    assert 0.5 <= info["simloop"]["parameters"]["object_mass_ratio"] <= 2.0
