@@ -39,7 +39,7 @@ class TwoArmFoldTowel(DrivenTable):
         board = ElementTree.SubElement(worldbody, "body", name=BOARD, pos=position, quat=quaternion)
         size = " ".join(str(half) for half in BOARD_HALF_SIZE_M)
         look = {"type": "box", "size": size, "rgba": "0.72 0.6 0.42 1"}
-        ElementTree.SubElement(board, "geom", {**look, "name": f"{BOARD}_collision", "group": "0"})
+        ElementTree.SubElement(board, "geom", {**look, "name": f"{BOARD}_body", "group": "0"})
         seen = {"name": f"{BOARD}_visual", "group": "1", "contype": "0", "conaffinity": "0"}
         ElementTree.SubElement(board, "geom", {**look, **seen})
         cloth = dataclasses.replace(

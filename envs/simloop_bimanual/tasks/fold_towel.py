@@ -92,8 +92,8 @@ class FoldTowelTask(Task):
             ),
         ),
     )
-    front_camera_position_m = (1.1, 0.0, 1.65)
-    front_camera_target_m = (0.0, 0.0, 0.88)
+    front_camera_position_m = (0.95, 0.0, 1.62)
+    front_camera_target_m = (-0.02, 0.0, 0.95)
     camera_subject = "the towel on its board"
     object_state_size = 3 * _NUM_POINTS + 2 * ARM_OBJECT_SIZE
     object_state_layout = (
