@@ -75,6 +75,7 @@ class View(Protocol):
         Returns:
             Function without arguments, returning (height_px, width_px, 3) uint8, top row first.
         """
+        ...
 
 
 class TwoArmView:

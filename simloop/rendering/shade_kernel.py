@@ -234,8 +234,9 @@ def _shade_flat_lit(
             colour = colours[0, channel]
             value = colour if flags & IS_EMISSIVE else colour * first[channel]
             change = (colour * last[channel] - value) * slope if is_blended else 0.0
+            most = 1e3 if flags & HAS_TEXTURE else 1.0  # a texture makes it darker yet
             for x in range(block, end):
-                samples[channel, x] = min(value + change * (x - block), 1.0)
+                samples[channel, x] = min(value + change * (x - block), most)
             first[channel] = last[channel]
 
 

@@ -113,3 +113,5 @@ def apply_texture(
             texel = first + row * size + column
             for channel in range(3):
                 samples[channel, x] *= geometry.texels[texel, channel] * (1.0 / 255.0)
+        for channel in range(3):
+            samples[channel, x] = min(samples[channel, x], 1.0)
