@@ -147,7 +147,8 @@ def compiled_obstacle(env: Any, model: Any, base_joints: Sequence[Sequence[str]]
         if len(controller.qpos_index) > NUM_JOINTS:
             return f"{robot.name} has {len(controller.qpos_index)} joints an arm, it takes up to {NUM_JOINTS}"
         base = model.site(f"{controller.naming_prefix}{part}_center").bodyid[0]
-        if model.body_weldid[base] != 0 and not slides:
+        carrier = model.joint(slides[0]).bodyid[0] if slides else 0
+        if model.body_weldid[base] != model.body_weldid[carrier]:
             return (
                 f"the frame that robosuite gives the actions of {robot.name} turns with the arm's first joint"
             )

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from simloop.errors import ParameterError
+from simloop.errors import ConfigurationError, ParameterError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
 from simloop_bimanual.scenes.base_drift import ACCELERATION_MPS2, BaseDrift
@@ -164,3 +164,9 @@ def test_a_drift_out_of_range_is_refused(moving: BimanualWorld) -> None:
         moving.reset(
             dataclasses.replace(scenario, parameters={**scenario.parameters, "drift_speed_mps": 0.9}), 0
         )
+
+
+def test_an_arm_whose_own_joint_turns_its_base_frame_is_refused_on_a_cart_too() -> None:
+    """What slides may carry the frame of the actions; a joint of the arm may not."""
+    with pytest.raises(ConfigurationError, match="actions of IIWA turns with the arm's first joint"):
+        BimanualWorld(**load_family(TASK).world_config, robots=["Panda", "IIWA"])
