@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simloop.scenario_files import load_family
-from simloop_bimanual.contact_kernel import contact_dtype
+from simloop_bimanual.contact_kernel import contact_dtype, observe
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.loop import observe_contacts
 from simloop_bimanual.model import two_arm_model
@@ -256,3 +256,38 @@ def test_forces_of_every_pair_are_those_of_mujoco(world: BimanualWorld) -> None:
         assert peaks[pairs == pair].max() == pytest.approx(peak[pair], rel=1e-9), pair
         total = contacts["impulse_newton_s"][pairs == pair].sum()
         assert total == pytest.approx(impulse[pair], rel=1e-9), pair
+
+
+@pytest.mark.parametrize(
+    ("touches", "starts", "durations", "impulses"),
+    [
+        ([0, 1, 2], [0], [3], [3.0]),
+        ([0, 25], [0], [26], [2.0]),  # 48 ms without touch: one contact
+        ([0, 26], [0, 26], [1, 1], [1.0, 1.0]),  # 50 ms: two
+        ([5, 29, 53, 90], [5, 90], [49, 1], [3.0, 1.0]),
+        ([], [], [], []),
+    ],
+)
+def test_touches_less_than_50_ms_apart_are_one_contact(
+    touches: list[int], starts: list[int], durations: list[int], impulses: list[float]
+) -> None:
+    cube = _Cube("elliptic", 0.0)
+    contacts = np.zeros(1, dtype=contact_dtype())
+    contacts["geom"], contacts["dim"], contacts["dist"] = (0, 3), 3, -0.001
+    force, velocity = np.array([500.0, 9.0, 9.0]), np.array([-0.3, 9.0, 9.0])
+    for substep in touches:
+        observe(cube.recorder.state, contacts, force, velocity, substep)
+    rows: Any = cube.recorder.drain(100, is_over=True)
+    assert list(rows["t_ns"]) == [start * 2_000_000 for start in starts]
+    assert rows["duration_s"] == pytest.approx([number * PHYSICS_S for number in durations])
+    assert rows["impulse_newton_s"] == pytest.approx(impulses)  # 500 N for 2 ms are 1 N s
+    assert rows["impact_speed_mps"] == pytest.approx([0.3] * len(starts))
+    assert rows["max_penetration_m"] == pytest.approx([0.001] * len(starts))
+
+
+def test_a_contact_without_a_constraint_is_none() -> None:
+    cube = _Cube("elliptic", 0.0)
+    contacts = np.zeros(1, dtype=contact_dtype())
+    contacts["geom"], contacts["efc_address"] = (0, 3), -1
+    observe(cube.recorder.state, contacts, np.zeros(0), np.zeros(0), 3)
+    assert not list(cube.recorder.drain(100, is_over=True)["class_pair"])
