@@ -14,7 +14,7 @@ from pathlib import Path
 from simloop.errors import WorldError
 
 _READY = re.compile(r"on [^ ]+:(\d+), streams on \d+")
-START_PATIENCE_S = 180.0
+START_PATIENCE_S = 600.0
 """The first start on a machine compiles."""
 STOP_PATIENCE_S = 5.0
 

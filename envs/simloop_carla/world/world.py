@@ -27,7 +27,7 @@ from simloop_carla.world.session import SUPPORTED_VERSION, Address, Session, loa
 from simloop_driving import recording, step_kernel
 from simloop_driving.camera import HEIGHT_PX, WIDTH_PX
 from simloop_driving.dynamics.single_track import DRIVE_MPS2, VX_MPS, YAW_RAD
-from simloop_driving.dynamics.vehicle import MAX_DRIVE_MPS2
+from simloop_driving.dynamics.vehicle import MAX_DRIVE_MPS2, load_vehicle
 from simloop_driving.periods import PHYSICS_PERIOD_NS, STEP_S, STEPS_PER_TICK
 from simloop_driving.roads.road_map import TRAFFIC_LIGHT, shipped_maps
 from simloop_driving.scenario.criteria import COLLISION, RUNNING, VERDICT
@@ -79,8 +79,10 @@ class CarlaWorld(DrivingWorld):
         vehicle_blueprint: The ego's blueprint; its bounding box is the ego's footprint.
         recycle_after: Episodes after which a server of this world's own is started anew.
         recycle_above_mb: Resident memory above which it is.
-        action, vehicle, camera_supersampling, extra_sensors, camera_size_px: As in ``DrivingWorld``; ``vehicle`` is
-            what foresees the ego's motion.
+        foreseen_as: Vehicle parameters that foresee the ego's motion and turn accelerations into shares of throttle
+            and brake.
+        vehicle: Taken from families that choose one for the embedded world; the ego here is ``vehicle_blueprint``.
+        action, camera_supersampling, extra_sensors, camera_size_px: As in ``DrivingWorld``.
 
     Raises:
         ConfigurationError: An option is out of range.
@@ -97,6 +99,7 @@ class CarlaWorld(DrivingWorld):
         vehicle_blueprint: str = DEFAULT_BLUEPRINT,
         recycle_after: int = 1000,
         recycle_above_mb: float = 2000.0,
+        foreseen_as: str = "midsize_saloon",
         action: str = "waypoints",
         vehicle: str = "midsize_saloon",
         camera_supersampling: int = 2,
@@ -117,9 +120,10 @@ class CarlaWorld(DrivingWorld):
                 f"{recycle_above_mb!r}; allowed: at least 1 and above 0."
             )
         load_client()
+        load_vehicle(vehicle)  # refuses a name that does not exist, as the embedded world does
         super().__init__(
             action=action,
-            vehicle=vehicle,
+            vehicle=foreseen_as,
             camera_supersampling=camera_supersampling,
             extra_sensors=extra_sensors,
             camera_size_px=camera_size_px,
