@@ -80,7 +80,7 @@ def test_opengl_draws_sizes_and_states_that_were_frozen(gl: str) -> None:
     assert images[0].shape == (HEIGHT_PX, WIDTH_PX, 3) and later.dtype == np.uint8
 
 
-def test_full_quality_adds_shadows(gl: str, world_of: Callable[[str], BimanualWorld]) -> None:
+def test_full_quality_adds_reflections_and_smooth_edges(gl: str, world_of: Callable[[str], BimanualWorld]) -> None:
     world = _started(world_of("two_arm_handover"), "two_arm_handover")
     plain, full = (_image(world, mode, "front_camera") for mode in ("gl", "gl_full"))
     assert 0.0 < np.mean(np.abs(plain - full).max(axis=2) > 8.0) < 0.5, gl
