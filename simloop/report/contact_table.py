@@ -183,7 +183,9 @@ def contact_tables(contacts: Contacts) -> list[dict[str, Any]]:
 
 
 def _text(value: float | None, scale: float) -> str:
-    return "-" if value is None else f"{value * scale:.3g}"
+    if value is None:
+        return "-"
+    return f"{value * scale:.0f}" if abs(value * scale) >= 1000.0 else f"{value * scale:.3g}"
 
 
 def contacts_csv(contacts: Contacts) -> str:
