@@ -51,6 +51,8 @@ PLAYED = (
     Played("two_arm_peg_in_hole", 1000, 10, 10, 3.5, 4),
     Played("two_arm_moving_handover", 1000, 5, 5, 7.0, 2),
     Played("two_arm_disassemble", 1000, 5, 5, 3.0, 4),
+    Played("two_arm_conveyor_lift", 1000, 6, 6, 5.0, 3),
+    Played("two_arm_tray_balance", 1000, 6, 5, 6.0, 2),
     Played("two_arm_fold_towel", 1000, 3, 3, 9.0, 4),
 )
 FAMILIES = tuple(row.family for row in PLAYED)

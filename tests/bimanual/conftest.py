@@ -77,7 +77,7 @@ def _conveyor_lift(rng: np.random.Generator) -> dict[str, ParameterValue]:
         "pot_x_m": rng.uniform(-0.26, -0.22),
         "pot_y_m": rng.uniform(-0.02, 0.02),
         "pot_yaw_rad": rng.uniform(-0.35, 0.35),
-        "belt_speed_mps": rng.uniform(0.06, 0.09),
+        "belt_speed_mps": rng.uniform(0.05, 0.12),
         "belt_speed_change_ratio": rng.uniform(0.5, 0.9),
         "belt_course_id": rng.uniform(0.0, 1e6),
     }
@@ -121,7 +121,7 @@ def _fold_towel(rng: np.random.Generator) -> dict[str, ParameterValue]:
 
 
 def _tray_balance(rng: np.random.Generator) -> dict[str, ParameterValue]:
-    values: dict[str, ParameterValue] = {"ball_rolling_friction_m": rng.uniform(1e-4, 4e-4)}
+    values: dict[str, ParameterValue] = {"ball_rolling_friction_m": rng.uniform(1e-4, 8e-4)}
     rng.standard_normal(14)
     ranges = {
         "ball_x_m": (-0.02, 0.02),

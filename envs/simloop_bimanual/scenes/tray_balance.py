@@ -111,7 +111,7 @@ class TwoArmTrayBalance(DrivenTable):
     def make_objects(self) -> list[Any]:
         """Returns tray, ball, stand and mark."""
         self.tray = make_tray()
-        self.ball = make_ball(self.rng.uniform(1e-4, 4e-4))
+        self.ball = make_ball(self.rng.uniform(1e-4, 8e-4))
         half_height = (STAND_TOP_M - TABLE_TOP_M) / 2
         stand = _make_block(
             "stand",

@@ -72,7 +72,7 @@ class TrayBalanceTask(Task):
     }
     defaults: ClassVar[Mapping[str, float]] = {
         "goal_distance_m": 0.14,
-        "ball_rolling_friction_m": 2e-4,
+        "ball_rolling_friction_m": 4e-4,
         "gust_start_s": 0.5,
     }
     num_geometry_draws = 1

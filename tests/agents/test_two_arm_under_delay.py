@@ -1,4 +1,4 @@
-"""A receiver whose base drifts: what delay does to the hand-over, and that the drift is why."""
+"""The tasks in which something moves by itself: what delay does to their experts, and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simloop.world import OutcomeState
 from simloop_agents.experts.two_arm.planner import OBSERVATIONS, TwoArmExpert
 from simloop_bimanual.world import BimanualWorld
 
-FAMILY = "two_arm_moving_handover"
+HANDOVER, CONVEYOR, TRAY = "two_arm_moving_handover", "two_arm_conveyor_lift", "two_arm_tray_balance"
 PERIOD_NS = 50_000_000
 STEPS = 8
 
@@ -34,9 +34,9 @@ def _request(world: BimanualWorld) -> InferenceRequest:
     )
 
 
-def _successes(seeds: range, delay_ticks: int, **parameters: float) -> int:
+def _successes(name: str, seeds: range, delay_ticks: int, **parameters: float) -> int:
     """Plays as ``naive_async`` does: asks every eight ticks, plays the old chunk on until the new one arrives."""
-    family = load_family(FAMILY)
+    family = load_family(name)
     world, count = BimanualWorld(**family.world_config), 0
     for seed in seeds:
         scenario = family.scenario(seed)
@@ -60,17 +60,24 @@ def _successes(seeds: range, delay_ticks: int, **parameters: float) -> int:
     return count
 
 
-def test_delay_loses_hand_overs_that_succeed_without_it() -> None:
-    assert _successes(range(6), 0) == 6
-    assert _successes(range(6), 8) <= 4
+@pytest.mark.parametrize(
+    ("name", "delay_ticks", "most_late"), [(HANDOVER, 8, 4), (CONVEYOR, 8, 4), (TRAY, 8, 1)]
+)
+def test_delay_loses_episodes_that_succeed_without_it(name: str, delay_ticks: int, most_late: int) -> None:
+    assert _successes(name, range(6), 0) == 6
+    assert _successes(name, range(6), delay_ticks) <= most_late
 
 
 @pytest.mark.nightly
-def test_the_drift_is_what_makes_delay_matter() -> None:
-    """400 ms cost at least 20 points of 100 with the drift, and next to nothing when the base stands still."""
+@pytest.mark.parametrize(
+    ("name", "delay_ticks", "calm"),
+    [(HANDOVER, 8, {"drift_speed_mps": 0.0}), (CONVEYOR, 8, {"belt_speed_mps": 0.0})],
+)
+def test_what_moves_is_what_makes_delay_matter(name: str, delay_ticks: int, calm: dict[str, float]) -> None:
+    """400 ms cost at least 20 points of 100, and next to nothing when base or belt stand still."""
     seeds = range(20)
-    moving, late = _successes(seeds, 0), _successes(seeds, 8)
-    late_but_still = _successes(seeds, 8, drift_speed_mps=0.0)
-    assert moving >= 18
-    assert late <= moving - 4
+    prompt, late = _successes(name, seeds, 0), _successes(name, seeds, delay_ticks)
+    late_but_still = _successes(name, seeds, delay_ticks, **calm)
+    assert prompt >= 18
+    assert late <= prompt - 4
     assert late_but_still >= late + 4
