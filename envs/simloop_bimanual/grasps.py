@@ -80,8 +80,10 @@ class Touches:
 
     def is_grasped(self, arm: int, *groups: int) -> bool:
         """Whether both finger pads of an arm touch a geom of the groups (robosuite's ``_check_grasp``)."""
-        columns = [NUM_PADS + group for group in groups]
-        return bool(self._matrix[2 * arm, columns].any() and self._matrix[2 * arm + 1, columns].any())
+        first, second = self._matrix[2 * arm], self._matrix[2 * arm + 1]
+        return any(first[NUM_PADS + group] for group in groups) and any(
+            second[NUM_PADS + group] for group in groups
+        )
 
     def is_touched(self, arm: int, *groups: int) -> bool:
         """Whether a finger pad of an arm touches a geom of the groups."""

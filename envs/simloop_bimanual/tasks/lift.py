@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numba
 import numpy as np
 
 from simloop.errors import ParameterError
@@ -86,7 +87,7 @@ class LiftTask(Task):
         super().__init__(model)
         self._tilt_limit_rad = math.pi / 6
         self._pot = model.objects["pot"]
-        self._handles = [model.mj_model.site(f"pot_handle{arm}").id for arm in range(2)]
+        self._handles = tuple(int(model.mj_model.site(f"pot_handle{arm}").id) for arm in range(2))
         names = model.geom_names
         self._touches = Touches(
             names, *([name for name in names if name.startswith(f"pot_handle{arm}_")] for arm in range(2))
@@ -146,10 +147,20 @@ class LiftTask(Task):
         out[7:10] = data.qvel[dof : dof + 3]
         out[10:13] = rotation @ data.qvel[dof + 3 : dof + 6]
         out[13] = data.xpos[pot][2] - POT_HALF_HEIGHT_M - self.support_height_m
-        for arm in range(2):
-            base = model.base_sites[arm]
-            to_base = data.site_xmat[base].reshape(3, 3).T
-            part = out[14 + ARM_OBJECT_SIZE * arm :]
-            part[0:3] = to_base @ (data.site_xpos[self._handles[arm]] - data.site_xpos[base])
-            part[3:6], part[6:9] = to_base @ rotation[:, 0], to_base @ rotation[:, 2]
+        _write_handles(out[14:], model.base_sites, self._handles, data.site_xpos, data.site_xmat, rotation)
         return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _write_handles(out: Any, bases: Any, handles: Any, site_xpos: Any, site_xmat: Any, rotation: Any) -> None:
+    """Writes each handle's place, the pot's x axis (along the bars) and its z axis in the frame of the arm's base."""
+    for arm in range(2):
+        base, handle, first = bases[arm], handles[arm], ARM_OBJECT_SIZE * arm
+        for i in range(3):
+            place, along, upward = 0.0, 0.0, 0.0
+            for k in range(3):
+                axis = site_xmat[base, 3 * k + i]
+                place += axis * (site_xpos[handle, k] - site_xpos[base, k])
+                along += axis * rotation[k, 0]
+                upward += axis * rotation[k, 2]
+            out[first + i], out[first + 3 + i], out[first + 6 + i] = place, along, upward
