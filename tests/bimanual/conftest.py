@@ -77,7 +77,7 @@ def _conveyor_lift(rng: np.random.Generator) -> dict[str, ParameterValue]:
         "pot_x_m": rng.uniform(-0.26, -0.22),
         "pot_y_m": rng.uniform(-0.02, 0.02),
         "pot_yaw_rad": rng.uniform(-0.35, 0.35),
-        "belt_speed_mps": rng.uniform(0.05, 0.12),
+        "belt_speed_mps": rng.uniform(0.06, 0.14),
         "belt_speed_change_ratio": rng.uniform(0.5, 0.9),
         "belt_course_id": rng.uniform(0.0, 1e6),
     }

@@ -55,7 +55,7 @@ class TwoArmConveyorLift(DrivenTable):
         pose = (x_m, y_m, BELT_TOP_M + POT_HALF_HEIGHT_M, math.cos(half), 0.0, 0.0, math.sin(half))
         self.sim.data.set_joint_qpos(self.pot.joints[0], np.array(pose))
         self._belt.start(
-            speed_mps=self.rng.uniform(0.05, 0.12),
+            speed_mps=self.rng.uniform(0.06, 0.14),
             change_ratio=self.rng.uniform(0.5, 0.9),
             course_id=self.rng.uniform(0.0, 1e6),
         )

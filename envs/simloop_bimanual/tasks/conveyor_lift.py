@@ -48,7 +48,7 @@ class ConveyorLiftTask(LiftTask):
         "belt_speed_change_ratio": (0.0, 1.0),
         "belt_course_id": (0.0, 1e6),
     }
-    defaults: ClassVar[Mapping[str, float]] = {"pot_x_m": -0.24, "belt_speed_mps": 0.075}
+    defaults: ClassVar[Mapping[str, float]] = {"pot_x_m": -0.24, "belt_speed_mps": 0.1}
     table = TableSchema(
         description="One row a control period, from t = 0: how far the lift is.",
         columns=(
