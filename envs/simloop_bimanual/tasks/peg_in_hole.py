@@ -9,7 +9,7 @@ import numpy as np
 
 from simloop.log import Column, TableSchema
 from simloop_bimanual.sampled_geometry import GeomShape, SampledBody
-from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
+from simloop_bimanual.tasks.task import FloatArray, Judgement, Task
 
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
@@ -93,7 +93,9 @@ class PegInHoleTask(Task):
         hole = plate + rotation @ HOLE_IN_PLATE_M
         normal = rotation[:, 2].copy()
         depth = float((hole - peg) @ axis)
-        offset = float(np.linalg.norm(np.cross(axis, peg - hole)))
+        (ax, ay, az), (bx, by, bz) = axis.tolist(), (peg - hole).tolist()
+        across = np.array((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx))
+        offset = float(np.linalg.norm(across))
         return axis, hole, normal, offset, depth, abs(float(normal @ axis))
 
     def measure(self, data: Any) -> Judgement:
@@ -111,10 +113,11 @@ class PegInHoleTask(Task):
         peg = data.xpos[self._peg]
         out[0:3], out[3:6], out[6:9], out[9:12] = peg, axis, hole, normal
         out[12:16] = (self._radius_m, offset, depth, alignment)
-        directions = np.stack([axis, normal], axis=1)
+        seen = np.empty((4, 3))
+        seen[0], seen[1], seen[2], seen[3] = peg, axis, hole, normal
         for arm in range(2):
-            part = out[16 + 12 * arm :]
-            part[0:3], turned = in_base(self._model, data, arm, peg, directions)
-            part[6:9], _ = in_base(self._model, data, arm, hole, directions)
-            part[3:6], part[9:12] = turned[:, 0], turned[:, 1]
+            base = self._model.base_sites[arm]
+            origin = data.site_xpos[base]
+            seen[0], seen[2] = peg - origin, hole - origin
+            out[16 + 12 * arm : 28 + 12 * arm] = (seen @ data.site_xmat[base].reshape(3, 3)).reshape(-1)
         return out
