@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from simloop_bimanual.contact_kernel import observe
-from simloop_bimanual.kernel import NUM_ARMS, substep
+from simloop_bimanual.kernel import NUM_ARMS, gripper_jacobians, substep
 
 
 @intrinsic
@@ -72,6 +72,21 @@ def write_joints(c: Any, qpos: Any, qvel: Any, ctrl: Any, row: Any) -> None:
             row[width + at] = qvel[c.arm_dof[arm, j]]
             row[2 * width + at] = ctrl[c.arm_actuator[arm, j]]
             at += 1
+
+
+@numba.njit(cache=True, error_model="numpy")
+def refresh(model: int, data: int, kinematics: int, centres: int, record: Any, views: Any) -> None:
+    """Brings positions, Jacobians and gripper velocities up to the present state.
+
+    Args:
+        model, data: Addresses of MjModel and MjData.
+        kinematics, centres: Addresses of ``mj_kinematics`` and ``mj_comPos``.
+        record: (1,) array of ``kernel.state_dtype``.
+        views: As in ``run_substeps``.
+    """
+    _call(kinematics, model, data)
+    _call(centres, model, data)
+    gripper_jacobians(record[0], views[2], views[4], views[5], views[1])
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -11,9 +11,9 @@ from simloop.errors import WorldError
 from simloop_bimanual.contact_kernel import contact_dtype
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.kernel import substep
-from simloop_bimanual.loop import observe_contacts, run_substeps, write_joints
+from simloop_bimanual.loop import observe_contacts, refresh, run_substeps, write_joints
 from simloop_bimanual.model import TwoArmModel
-from simloop_bimanual.native import addresses_of, data_offsets, step_addresses
+from simloop_bimanual.native import addresses_of, data_offsets, function_address, step_addresses
 from simloop_bimanual.recording import Rows
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.tasks import Task
@@ -71,6 +71,13 @@ class Stepper:
             d.qpos, d.qvel, d.site_xpos, d.site_xmat, d.cdof, d.subtree_com, d.qM, d.qfrc_bias, d.ctrl, d.xpos,
         )  # fmt: skip
         self._addresses = (*addresses_of(self._mj_model, data), *step_addresses())
+        self._refresh_arguments = (
+            *addresses_of(self._mj_model, data),
+            function_address("mj_kinematics"),
+            function_address("mj_comPos"),
+            record,
+            self._views,
+        )
         self._offsets = data_offsets()
         self._no_contacts = np.empty(0, dtype=contact_dtype())
         self._bad = [int(getattr(self._mujoco.mjtWarning, name)) for name in _DIVERGED]
@@ -79,6 +86,10 @@ class Stepper:
         """Forgets what was recorded, for the next episode."""
         for rows in (self.positions, self.velocities, self.joints):
             rows.take()
+
+    def refresh(self) -> None:
+        """Brings positions and Jacobians up to the present state; the next physics step computes the same again."""
+        refresh(*self._refresh_arguments)
 
     def run(self, action: FloatArray, *, is_new_action: bool, first: int, count: int) -> None:
         """Takes substeps ``first`` .. ``first + count - 1`` of the episode.

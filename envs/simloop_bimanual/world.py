@@ -30,7 +30,6 @@ from simloop_bimanual.arm_recording import ArmRecorder
 from simloop_bimanual.arms import DEFAULT_ROBOTS, checked_robots
 from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.force_limits import read_force_limits
-from simloop_bimanual.kernel import gripper_jacobians
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
 from simloop_bimanual.recording import TABLES, Rows, joints_table, motion_columns
@@ -256,10 +255,7 @@ class BimanualWorld(World):
     def _refresh(self) -> None:
         """Brings positions and Jacobians up to the present instant; the next physics step computes the same again."""
         if not self._has_fresh_kinematics:
-            self._mujoco.mj_kinematics(self._model.mj_model, self._data)
-            self._mujoco.mj_comPos(self._model.mj_model, self._data)
-            d = self._data
-            gripper_jacobians(self._record[0], d.site_xpos, d.cdof, d.subtree_com, d.qvel)
+            self._stepper.refresh()
             self._has_fresh_kinematics = True
 
     def _judge(self) -> None:
