@@ -56,9 +56,11 @@ class LinkRecorder:
             for address in () if gripper is None else gripper.qpos:
                 joint = int(np.flatnonzero(m.jnt_qposadr == address)[0])
                 self._add(int(m.jnt_bodyid[joint]), f"{side}_gripper", parent)
+        vertices = frozenset(int(body) for body in m.flex_vertbodyid)
         for body in model.object_bodies.values():
-            if m.body_weldid[body]:
+            if m.body_weldid[body] and body not in vertices:
                 self._add(body, classes[int(np.flatnonzero(m.geom_bodyid == body)[0])], -1)
+        self._vertices = vertices
         self._faces = self._add_cloth()
         self._index = np.array(self._bodies)
         self._t_ns: list[int] = []
@@ -125,7 +127,9 @@ class LinkRecorder:
         for geom in range(m.ngeom):
             body, group = int(m.geom_bodyid[geom]), model.class_names[model.geom_class[geom]]
             is_static = not m.body_weldid[body]
-            if (not is_static and (body not in link_of or group.endswith("_arm"))) or group == "floor":
+            if group == "floor" or body in self._vertices:
+                continue
+            if not is_static and (body not in link_of or group.endswith("_arm")):
                 continue
             position, quaternion = np.array(m.geom_pos[geom]), np.array(m.geom_quat[geom])
             rotation = _rotation(quaternion)

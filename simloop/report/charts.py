@@ -179,7 +179,7 @@ def distribution_svg(metric: str, spreads: Sequence[Distribution]) -> str:
         box = f'x="{x(q25):.1f}" y="{y - 6}" width="{max(x(q75) - x(q25), 1.5):.1f}" height="12" rx="2"'
         parts.append(
             f"<g><title>{escape(full)}</title>"
-            f'<text class="label" x="{left - 10}" y="{y + 4}" text-anchor="end">{label}</text>'
+            f'<text x="{left - 10}" y="{y + 4}" text-anchor="end">{label}</text>'
             f'<line class="whisker" x1="{x(q05):.1f}" x2="{x(q95):.1f}" y1="{y}" y2="{y}"/>'
             f'<rect class="box" {box}/>'
             f'<line class="median" x1="{x(q50):.1f}" x2="{x(q50):.1f}" y1="{y - 7}" y2="{y + 7}"/>'

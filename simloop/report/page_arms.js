@@ -86,7 +86,7 @@ function drawArmScene(g, width, height, scene, t, compact) {
     /* What stands still lies under everything else: the eye is never below a table. */
     for (const order of faces) face(order.map((i) => placed[i]), name, link ? 0 : 100);
   }
-  for (const order of arms.faces) face(order.map((i) => at[i]), "--s2", 0);
+  for (const order of arms.faces) face(order.map((i) => at[i]), arms.colors[arms.links[order[0]].group], 0);
   arms.links.forEach((link, i) => {
     if (link.parent < 0) return;
     const a = see(at[link.parent]), b = see(at[i]), depth = (a[2] + b[2]) / 2, isFinger = Boolean(link.q);
