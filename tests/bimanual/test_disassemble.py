@@ -157,7 +157,9 @@ def test_a_brick_on_the_floor_ends_the_episode(bricks: BimanualWorld) -> None:
 
 def test_a_force_out_of_range_is_refused(bricks: BimanualWorld) -> None:
     scenario = load_family(TASK).scenario(0)
-    with pytest.raises(ParameterError, match=r"'retention_force_n' is 0\.0; allowed: a number from 0\.5 to 60"):
+    with pytest.raises(
+        ParameterError, match=r"'retention_force_n' is 0\.0; allowed: a number from 0\.5 to 60"
+    ):
         bricks.reset(
             dataclasses.replace(scenario, parameters={**scenario.parameters, "retention_force_n": 0.0}), 0
         )
