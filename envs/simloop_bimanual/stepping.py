@@ -105,10 +105,6 @@ class Stepper:
         """
         if self._stock is not None:
             self._run_stock(self._stock, action, first, count, is_new_action=is_new_action)
-        elif self._task.is_driven:
-            for i in range(count):
-                self._task.drive(self._data, (first + i) * self._period_ns)
-                self._run_compiled(action, first + i, 1, is_new_action=is_new_action and i == 0)
         else:
             self._run_compiled(action, first, count, is_new_action=is_new_action)
         self._contacts.collect()
@@ -124,11 +120,18 @@ class Stepper:
         return self.positions.reserve(count), self.velocities.reserve(count), self.joints.reserve(count)
 
     def _run_compiled(self, action: FloatArray, first: int, count: int, *, is_new_action: bool) -> None:
-        positions, velocities, joints = self._reserve(count)
-        run_substeps(
-            count, first, self.positions.count, is_new_action, *self._addresses, self._offsets, self._record, action,
-            self._views, positions, velocities, joints, self._contacts.state, self._no_contacts,
+        blocks, at = self._reserve(count), self.positions.count
+        arguments = (
+            *self._addresses, self._offsets, self._record, action, self._views, *blocks, self._contacts.state,
+            self._no_contacts,
         )  # fmt: skip
+        if self._task.is_driven:
+            drive, data, period_ns = self._task.drive, self._data, self._period_ns
+            for i in range(count):
+                drive(data, (first + i) * period_ns)
+                run_substeps(1, first + i, at + i, is_new_action and i == 0, *arguments)
+        else:
+            run_substeps(count, first, at, is_new_action, *arguments)
         self._count(count)
 
     def _run_stock(

@@ -116,10 +116,11 @@ class LiftTask(Task):
     def measure(self, data: Any) -> Judgement:
         """Compares the grip sites with the handles, and the pot with the table and the vertical."""
         model, pot = self._model, self._pot.body
-        distances = [
-            float(np.linalg.norm(data.site_xpos[model.grip_sites[arm]] - data.site_xpos[self._handles[arm]]))
-            for arm in range(2)
+        sites = data.site_xpos
+        offsets = [
+            sites[grip] - sites[handle] for grip, handle in zip(model.grip_sites, self._handles, strict=True)
         ]
+        distances = [math.sqrt(offset.dot(offset)) for offset in offsets]
         self._touches.update(data)
         grasped = [self._touches.is_grasped(arm, arm) for arm in range(2)]
         clearance = float(data.xpos[pot, 2]) - POT_HALF_HEIGHT_M - self.support_height_m
