@@ -47,6 +47,7 @@ class Played(NamedTuple):
 
 PLAYED = (
     Played("two_arm_lift", 1000, 24, 23, 7.0, 3),
+    Played("two_arm_transport", 1000, 2, 2, 22.0, 2),
     Played("two_arm_handover", 1000, 5, 5, 8.0, 3),
     Played("two_arm_peg_in_hole", 1000, 10, 10, 3.5, 4),
     Played("two_arm_moving_handover", 1000, 5, 5, 7.0, 2),
