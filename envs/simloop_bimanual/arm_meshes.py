@@ -37,6 +37,7 @@ _QUICK_GRIDS_M: Final = (0.004, 0.012, 0.025)
 _CELL_PX: Final = 1.5
 """Of robots that do not ship, a level is drawn where a cell of its grid is smaller than this."""
 _WELDED_SHAPES: Final = ("fixed_mount_pedestal",)
+_CELL_OFFSET: Final = 1 << 20
 _FEW_FACES: Final = 700
 _NUM_VIEWS, _VIEW_PX = 200, 768
 
@@ -105,15 +106,15 @@ def seen_from_outside(mesh: BodyMesh) -> BodyMesh:
 
 def merged_on_grid(mesh: BodyMesh, grid_m: float) -> BodyMesh:
     """Returns a coarser mesh: vertices in one cell of a grid become one (Rossignac & Borrel 1993)."""
-    cells, index = np.unique(np.round(mesh.vertices_m / grid_m), axis=0, return_inverse=True)
-    index = index.reshape(-1)
-    count = np.bincount(index, minlength=len(cells))
+    cell = np.round(mesh.vertices_m / grid_m).astype(np.int64) + _CELL_OFFSET
+    _, index = np.unique((cell[:, 0] << 42) | (cell[:, 1] << 21) | cell[:, 2], return_inverse=True)
+    count = np.bincount(index)
     vertices = np.stack([np.bincount(index, mesh.vertices_m[:, axis]) / count for axis in range(3)], axis=1)
     faces = index[mesh.faces]
     is_kept = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
     faces, colours = faces[is_kept], mesh.face_colours_rgb[is_kept]
     turned = np.take_along_axis(faces, (faces.argmin(axis=1)[:, None] + np.arange(3)) % 3, axis=1)
-    _, first = np.unique(turned, axis=0, return_index=True)
+    _, first = np.unique((turned[:, 0] << 42) | (turned[:, 1] << 21) | turned[:, 2], return_index=True)
     first.sort()
     return BodyMesh(vertices_m=vertices, faces=faces[first].astype(np.int32), face_colours_rgb=colours[first])
 

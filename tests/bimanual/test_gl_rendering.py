@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +81,22 @@ def test_opengl_draws_sizes_and_states_that_were_frozen(gl: str) -> None:
     assert images[0].shape == (HEIGHT_PX, WIDTH_PX, 3) and later.dtype == np.uint8
 
 
-def test_full_quality_adds_reflections_and_smooth_edges(gl: str, world_of: Callable[[str], BimanualWorld]) -> None:
+def test_opengl_shows_distractors(gl: str) -> None:
+    family = load_family("two_arm_tray_balance")
+    images = []
+    for height_m in (0.0, 0.15):
+        world = BimanualWorld(**family.world_config, render="gl")
+        drawn = family.scenario(0)
+        values = {**drawn.parameters, "distractor_1_x_m": 0.3, "distractor_1_height_m": height_m}
+        world.reset(dataclasses.replace(drawn, parameters=values), 0)
+        images.append(world.capture("front_camera", 0).array.astype(int))
+    changed = np.abs(images[0] - images[1]).max(axis=2) > 30
+    assert 50 < changed.sum() < 3000, gl
+
+
+def test_full_quality_adds_reflections_and_smooth_edges(
+    gl: str, world_of: Callable[[str], BimanualWorld]
+) -> None:
     world = _started(world_of("two_arm_handover"), "two_arm_handover")
     plain, full = (_image(world, mode, "front_camera") for mode in ("gl", "gl_full"))
     assert 0.0 < np.mean(np.abs(plain - full).max(axis=2) > 8.0) < 0.5, gl

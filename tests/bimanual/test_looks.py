@@ -111,6 +111,30 @@ def test_scenarios_vary_the_look(world_of: Callable[[str], BimanualWorld]) -> No
     assert 0.4 < means[1] / means[0] < 0.8
 
 
+def test_a_distractor_is_seen_in_the_plain_and_the_detailed_picture() -> None:
+    family = load_family("two_arm_lift")
+    for appearance in ("plain", "detailed"):
+        world = BimanualWorld(appearance=appearance)
+        images = []
+        for height_m in (0.0, 0.15):
+            drawn = family.scenario(0)
+            values = {**drawn.parameters, "distractor_1_x_m": 0.25, "distractor_1_height_m": height_m}
+            world.reset(dataclasses.replace(drawn, parameters=values), 0)
+            images.append(world.capture("front_camera", 0).array.astype(int))
+        changed = np.abs(images[0] - images[1]).max(axis=2) > 30
+        assert 100 < changed.sum() < 3000, appearance
+
+
+def test_other_robots_are_drawn_in_detail() -> None:
+    world = BimanualWorld(robots=["UR5e", "UR5e"], controller="stock")
+    world.reset(load_family("two_arm_lift").scenario(0), 0)
+    view, data = detailed_view(world._model), world._data
+    seen = view.draw("front_camera", data.xpos, data.xmat, height_px=96, width_px=128)
+    for name in ("left_arm", "right_arm", "left_gripper", "right_gripper", "pot", "table"):
+        assert (seen.semantic == view.semantics.index(name)).sum() > 30, name
+    assert np.array_equal(world.capture("front_camera", 0).array, _rgb(view, world, "front_camera"))
+
+
 def test_cloth_follows_its_bodies_and_shows_both_sides(world_of: Callable[[str], BimanualWorld]) -> None:
     task = "two_arm_fold_towel"
     world = world_of(task)
