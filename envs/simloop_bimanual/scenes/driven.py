@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from robosuite.environments.manipulation.two_arm_env import TwoArmEnv
@@ -26,9 +27,9 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
         """MuJoCo's model under robosuite's wrapper."""
         return self.sim.model._model
 
+    @abstractmethod
     def drive(self, data: Any, now_ns: int) -> None:
         """Writes what the scene moves by itself, as it is at an instant of the episode."""
-        raise NotImplementedError
 
     def _initialize_sim(self, xml_string: str | None = None) -> None:
         super()._initialize_sim(xml_string)
@@ -48,6 +49,6 @@ class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]
         self._place_objects()
         self.drive(self.sim.data._data, 0)
 
+    @abstractmethod
     def _place_objects(self) -> None:
         """Draws where the objects start and how the scene moves, and writes the positions."""
-        raise NotImplementedError
