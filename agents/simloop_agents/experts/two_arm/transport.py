@@ -107,6 +107,7 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
     points = np.empty((2, 3))
     # Nothing is carried that was not seen to be held: a chunk waits until the fingers have closed.
     seen, held_then, drift = np.full((2, 1), -1.0), np.zeros(4), linear.copy()
+    let_go = False
     for row in range(len(out)):
         for arm in range(2):
             grasp_point(handle[arm], along[arm], position[arm], points[arm])
@@ -133,6 +134,10 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
         is_letting_go = is_letting_go and is_over(trash, bins[1, _TRASH_BIN], _BIN_HALF_M)
         if not is_taken and is_over(position[1], bins[1, _TARGET_BIN], _BIN_HALF_M):
             is_letting_go = is_letting_go or is_near(points[1], position[1], opening[1], HANDLE_WIDTH_M)
+        # Fingers that squeezed something part later than predicted: a hand that lets go stays for the rest of a chunk.
+        if is_letting_go:
+            let_go = True
+        is_letting_go = let_go
         is_offered = decide_left(
             position[0],
             rotation[0],

@@ -23,8 +23,9 @@ _LID_REST_M = 0.055
 
 LET_GO_M, _FREE_M = 0.012, 0.12
 """How much wider than the handle fingers are that have let go of it, and how far away the hand can turn freely."""
-_LAID_M, _LEFT_REACH_M = 0.015, 0.65
-"""Height over the table at which the lid is let go of, and how far from its base the left arm picks the hammer up."""
+_LAID_M, _OWN_REACH_M, _LYING_M = 0.015, 0.65, 0.0
+"""Height over the table at which the lid is let go of, and where an arm picks the hammer up: how far from its base,
+and below which height it lies."""
 LID_GRASP_M = 0.012
 """Height of the grasp over the lid's centre."""
 _LID_OFF_M, _LID_AWAY_M = 0.305, 0.40
@@ -118,7 +119,7 @@ def decide_left(
             point[i] = position[i] + start_bin[i] - handle[i] - _TO_MIDDLE_M * along[i]
         rise_first(position, offset, point)
         grip = 1.0
-    elif handle[0] < _LEFT_REACH_M:
+    elif handle[0] < _OWN_REACH_M:
         sign = 1.0 if along[0] * rotation[0, 1] + along[1] * rotation[1, 1] > 0.0 else -1.0
         leaning_grasp(math.atan2(sign * along[1], sign * along[0]), 0.5 * _LOW_LEAN_RAD, goal)
         angle = rotation_error(goal, rotation, turn)
@@ -200,6 +201,16 @@ def decide_right(
         for i in range(3):
             offset[i] = trash[i] - position[i]
         if reach(offset, drift, down, angle, TRASH_WIDTH_M, opening, _HOVER_M, seen):
+            grip = 1.0
+        rise_first(position, offset, position)
+    elif handle[0] < _OWN_REACH_M and handle[2] < _LYING_M:
+        # It fell on the way: pick it up where it lies.
+        sign = 1.0 if along[0] > 0.0 else -1.0
+        leaning_grasp(math.atan2(sign * along[1], sign * along[0]), 0.5 * _LOW_LEAN_RAD, goal)
+        angle = rotation_error(goal, rotation, turn)
+        for i in range(3):
+            offset[i] = handle[i] - position[i]
+        if reach(offset, drift, down, angle, HANDLE_WIDTH_M, opening, _HOVER_M, seen):
             grip = 1.0
         rise_first(position, offset, position)
     elif is_offered:
