@@ -140,6 +140,10 @@ def test_forced_and_restarted_steps_follow_robosuite(
     assert np.quantile(ends, 0.95) <= 1e-11
 
 
+_FREE_SEEDS = {"two_arm_conveyor_lift": (0, 3)}
+"""Seeds whose arms touch nothing edgy, of tasks that need others than 0 and 2."""
+
+
 def _free_run(oracle: Any, world: BimanualWorld, seed: int, num_steps: int) -> float:
     env = oracle.hard_reset(seed)
     world.reset(oracle.scenario(seed), seed)
@@ -157,7 +161,7 @@ def _free_run(oracle: Any, world: BimanualWorld, seed: int, num_steps: int) -> f
 def test_a_free_run_follows_robosuite(
     task: str, oracle: Callable[[str], Any], world_of: Callable[[str], BimanualWorld]
 ) -> None:
-    assert _free_run(oracle(task), world_of(task), 2, 50) <= 1e-9
+    assert _free_run(oracle(task), world_of(task), _FREE_SEEDS.get(task, (0, 2))[1], 50) <= 1e-9
 
 
 @pytest.mark.parametrize("task", [PEG, HANDOVER, *OWN])
@@ -184,8 +188,8 @@ def test_200_free_steps_follow_robosuite(
 ) -> None:
     """Test (d) of the parity plan: two seeds without a touch of peg and plate. MuJoCo's contact of a cylinder with
     a box jumps by 5e-7 m for a difference of 2e-15 in the joints, and no two runs agree after it (seed 1: 2e-5). The
-    same happens when a pot falls off the end of its belt."""
-    for seed in (0, 2):
+    same happens when a pot falls off the end of its belt, or when a finger knocks against it (seed 2)."""
+    for seed in _FREE_SEEDS.get(task, (0, 2)):
         num_steps = 120 if task == "two_arm_conveyor_lift" else 200
         assert _free_run(oracle(task), world_of(task), seed, num_steps) <= 1e-9
 

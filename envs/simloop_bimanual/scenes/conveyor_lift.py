@@ -6,34 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
-from robosuite.models.objects import CompositeObject, PotWithHandlesObject
+from robosuite.models.objects import PotWithHandlesObject
 
-from simloop_bimanual.scenes.driven_table import DrivenTable
+from simloop_bimanual.scenes.driven_table import DrivenTable, make_block
 from simloop_bimanual.scenes.drives import BELT_INERTIA_KG, BELT_TOP_M, BeltDrive
 
 BELT_HALF_SIZE_M = (0.42, 0.13, 0.01)
 """Its lower side is 3 mm over the table top."""
+BELT_RGBA = (0.15, 0.16, 0.18, 1.0)
 POT_HALF_HEIGHT_M = 0.07
 LIFT_M = 0.10
-
-
-def make_belt() -> Any:
-    """Returns the belt, a slab on a slide joint along x."""
-    belt = CompositeObject(
-        name="belt",
-        total_size=BELT_HALF_SIZE_M,
-        geom_types=["box"],
-        geom_sizes=[BELT_HALF_SIZE_M],
-        geom_locations=[(0.0, 0.0, 0.0)],
-        geom_names=["surface"],
-        geom_rgbas=[(0.15, 0.16, 0.18, 1.0)],
-        locations_relative_to_center=True,
-        joints=[
-            {"name": "slide", "type": "slide", "axis": "1 0 0", "armature": str(BELT_INERTIA_KG)},
-        ],
-    )
-    belt.get_obj().set("pos", f"0 0 {BELT_TOP_M - BELT_HALF_SIZE_M[2]}")
-    return belt
 
 
 class TwoArmConveyorLift(DrivenTable):
@@ -42,7 +24,9 @@ class TwoArmConveyorLift(DrivenTable):
     def make_objects(self) -> list[Any]:
         """Returns pot and belt."""
         self.pot = PotWithHandlesObject(name="pot")
-        self.belt = make_belt()
+        slide = {"name": "slide", "type": "slide", "axis": "1 0 0", "armature": str(BELT_INERTIA_KG)}
+        at_m = (0.0, 0.0, BELT_TOP_M - BELT_HALF_SIZE_M[2])
+        self.belt = make_block("belt", "box", BELT_HALF_SIZE_M, at_m, BELT_RGBA, [slide])
         return [self.pot, self.belt]
 
     def _place_objects(self) -> None:

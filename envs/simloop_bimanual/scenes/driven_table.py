@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from robosuite.models.arenas import TableArena
+from robosuite.models.objects import CompositeObject
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.transform_utils import euler2mat
 
@@ -15,6 +16,32 @@ from simloop_bimanual.scenes.driven import DrivenTwoArmEnv
 TABLE_SIZE_M = (0.8, 0.8, 0.05)
 TABLE_TOP_M = 0.8
 """Table and arms stand as in robosuite's TwoArmLift."""
+
+
+def make_block(name: str, kind: str, size_m: Any, at_m: Any, rgba: Any, joints: Any) -> Any:
+    """Returns a box or a cylinder as a robosuite object.
+
+    Args:
+        name: Of the object; its geom is ``<name>_surface``.
+        kind: ``"box"`` with three half sizes, or ``"cylinder"`` with radius and half height.
+        size_m: Sizes as MuJoCo takes them.
+        at_m: (3,) where its body stands, world frame.
+        rgba: Colour.
+        joints: List of attributes of joints, or None for something that stands still.
+    """
+    block = CompositeObject(
+        name=name,
+        total_size=(size_m[0], size_m[-2], size_m[-1]),
+        geom_types=[kind],
+        geom_sizes=[size_m],
+        geom_locations=[(0.0, 0.0, 0.0)],
+        geom_names=["surface"],
+        geom_rgbas=[rgba],
+        locations_relative_to_center=True,
+        joints=joints,
+    )
+    block.get_obj().set("pos", " ".join(map(str, at_m)))
+    return block
 
 
 class DrivenTable(DrivenTwoArmEnv):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from robosuite.models.objects import CompositeObject
 
-from simloop_bimanual.scenes.driven_table import TABLE_TOP_M, DrivenTable
+from simloop_bimanual.scenes.driven_table import TABLE_TOP_M, DrivenTable, make_block
 from simloop_bimanual.scenes.drives import BALL_RADIUS_M, PLATE_HALF_SIZE_M, STAND_TOP_M, TrayDrive
 
 BAR_HALF_LENGTH_M, BAR_HALF_WIDTH_M = 0.055, 0.01
@@ -89,22 +89,6 @@ def make_ball(rolling_friction_m: float) -> Any:
     )
 
 
-def _make_block(name: str, kind: str, size: Any, at_m: Any, rgba: Any, joints: Any) -> Any:
-    block = CompositeObject(
-        name=name,
-        total_size=(size[0], size[0], size[-1]),
-        geom_types=[kind],
-        geom_sizes=[size],
-        geom_locations=[(0.0, 0.0, 0.0)],
-        geom_names=["surface"],
-        geom_rgbas=[rgba],
-        locations_relative_to_center=True,
-        joints=joints,
-    )
-    block.get_obj().set("pos", " ".join(map(str, at_m)))
-    return block
-
-
 class TwoArmTrayBalance(DrivenTable):
     """robosuite's environment of the task; its draws are those of the family's ranges."""
 
@@ -113,7 +97,7 @@ class TwoArmTrayBalance(DrivenTable):
         self.tray = make_tray()
         self.ball = make_ball(self.rng.uniform(1e-4, 8e-4))
         half_height = (STAND_TOP_M - TABLE_TOP_M) / 2
-        stand = _make_block(
+        stand = make_block(
             "stand",
             "box",
             (STAND_HALF_WIDTH_M, STAND_HALF_WIDTH_M, half_height),
@@ -125,7 +109,7 @@ class TwoArmTrayBalance(DrivenTable):
             {"name": axis, "type": "slide", "axis": direction, "armature": "1"}
             for axis, direction in (("x", "1 0 0"), ("y", "0 1 0"))
         ]
-        self.mark = _make_block(
+        self.mark = make_block(
             "goal",
             "cylinder",
             (MARK_RADIUS_M, MARK_HALF_HEIGHT_M),
