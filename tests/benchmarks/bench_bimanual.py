@@ -7,10 +7,9 @@ process, in turns, by CPU time, and the least of several readings counts: other 
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import resource
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,61 +206,61 @@ def test_camera_frames(task: str) -> None:
     assert all(met)
 
 
-def _resident_mb() -> float:
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * resource.getpagesize() / 1e6
-
-
-def _play_interleaved(results: Any) -> None:
-    """Plays four worlds of the largest task in turns, images included."""
-    family = load_family("two_arm_transport")
-    worlds = [BimanualWorld(**family.world_config) for _ in range(4)]
-    for seed, world in enumerate(worlds):
-        world.reset(family.scenario(seed), seed)
-    for tick in range(100):
-        for world in worlds:
-            for name in CAMERAS:
-                world.capture(name, tick).array  # noqa: B018, drawing is what takes the memory
-            world.actuate(np.zeros(world.spec.action.size))
-            world.advance((tick + 1) * CONTROL_PERIOD_NS)
-    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
-
-
-def _play_many(results: Any) -> None:
-    family = load_family("two_arm_handover")
-    world = BimanualWorld(**family.world_config)
-    sizes = []
-    for seed in range(NUM_EPISODES):
-        world.reset(family.scenario(seed), seed)
-        for tick in range(5):
-            world.capture("front_camera", tick).array  # noqa: B018, drawing is what takes the memory
-            world.actuate(np.full(world.spec.action.size, 0.2))
-            world.advance((tick + 1) * CONTROL_PERIOD_NS)
-        world.drain()
-        if seed in (100, NUM_EPISODES - 1):
-            gc.collect()
-            sizes.append(_resident_mb())
-    results.put(sizes[1] - sizes[0])
+_INTERLEAVED = """
+import resource
+import numpy as np
+from simloop.scenario_files import load_family
+from simloop_bimanual.sensors import CAMERAS
+from simloop_bimanual.world import BimanualWorld
+family = load_family("two_arm_transport")
+worlds = [BimanualWorld(**family.world_config) for _ in range(4)]
+for seed, world in enumerate(worlds):
+    world.reset(family.scenario(seed), seed)
+for tick in range(100):
+    for world in worlds:
+        for name in CAMERAS:
+            world.capture(name, tick).array
+        world.actuate(np.zeros(world.spec.action.size))
+        world.advance((tick + 1) * 50_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
+_MANY = f"""
+import gc, resource
+from pathlib import Path
+import numpy as np
+from simloop.scenario_files import load_family
+from simloop_bimanual.world import BimanualWorld
+def resident_mb():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+family = load_family("two_arm_handover")
+world, sizes = BimanualWorld(**family.world_config), []
+for seed in range({NUM_EPISODES}):
+    world.reset(family.scenario(seed), seed)
+    for tick in range(5):
+        world.capture("front_camera", tick).array
+        world.actuate(np.full(world.spec.action.size, 0.2))
+        world.advance((tick + 1) * 50_000_000)
+    world.drain()
+    if seed in (100, {NUM_EPISODES} - 1):
+        sizes.append(resident_mb())
+print(sizes[1] - sizes[0])
+"""
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize(
-    ("name", "play", "bar"),
+    ("name", "code", "bar"),
     [
         (
             "four interleaved worlds of two_arm_transport with images, peak memory",
-            _play_interleaved,
+            _INTERLEAVED,
             LARGEST_MEMORY_MB,
         ),
-        (f"growth over episodes 100 to {NUM_EPISODES} in one process", _play_many, LARGEST_GROWTH_MB),
+        (f"growth over episodes 100 to {NUM_EPISODES} in one process", _MANY, LARGEST_GROWTH_MB),
     ],
 )
-def test_memory(name: str, play: Callable[[Any], None], bar: float) -> None:
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=play, args=(results,))
-    process.start()
-    figure = float(results.get(timeout=600))
-    process.join()
+def test_memory(name: str, code: str, bar: float) -> None:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     print()
-    assert _report(name, figure, "MB", bar, is_least=False)
+    assert _report(name, float(run.stdout.split()[-1]), "MB", bar, is_least=False)
