@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 SUBSTEP_S = 0.002
 SUBSTEP_NS = 2_000_000
-COURSE_S = 60.0
+COURSE_S = 30.0
 """How long a course is; it ends in its last value."""
 
 BELT_TOP_M = 0.823
