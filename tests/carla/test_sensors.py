@@ -49,7 +49,8 @@ def pair(world: Any, spawn: Callable[..., Any]) -> tuple[Any, Any]:
 
 
 def _bgra(image: Any) -> np.ndarray[Any, Any]:
-    return np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
+    """Returns a copy: the bytes live as long as the image."""
+    return np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4).copy()
 
 
 SMALL = {"image_size_x": 120, "image_size_y": 80}
@@ -63,7 +64,7 @@ def test_colour_depth_and_classes_agree(pair: tuple[Any, Any], listen: Callable[
     instances = _bgra(listen("sensor.camera.instance_segmentation", behind, mount, **SMALL)())
     depth = _bgra(listen("sensor.camera.depth", behind, mount, **SMALL)()).astype(np.float64)
     is_car = classes[..., 2] == 14
-    assert is_car[38:44, 58:62].all()  # straight ahead is the other car
+    assert is_car[38:41, 58:62].all()  # straight ahead is the other car
     assert set(np.unique(classes[..., 2]).tolist()) >= {1, 11, 14}  # road, sky, car
     seen = instances[is_car]
     assert set((seen[:, 1].astype(int) + 256 * seen[:, 0]).tolist()) == {ahead.id}
@@ -106,7 +107,8 @@ def test_lidars_measure_the_car_ahead(pair: tuple[Any, Any], listen: Callable[..
 
 def test_radar_sees_speed(world: Any, pair: tuple[Any, Any], listen: Callable[..., Any]) -> None:
     behind, _ = pair
-    radar = listen("sensor.other.radar", behind, carla.Transform(carla.Location(x=2.6, z=0.8)))
+    mount = carla.Transform(carla.Location(x=2.6, z=0.8))
+    radar = listen("sensor.other.radar", behind, mount, points_per_second=40_000)
     behind.enable_constant_velocity(carla.Vector3D(5.0, 0.0, 0.0))
     world.tick()
     straight = [

@@ -67,7 +67,7 @@ def play(world: World, family: str, seed: int, num_ticks: int) -> tuple[np.ndarr
 @pytest.fixture(scope="module")
 def carla_world() -> Iterator[CarlaWorld]:
     """A world with a server of its own."""
-    world = CarlaWorld(patience_s=5.0)
+    world = CarlaWorld()
     yield world
     world.close()
 

@@ -87,6 +87,8 @@ class Episode:
         for light in self.lights.items:
             actor = self._add_plain(light.kind, light.pose, box=light.box)
             actor.light = light
+        signals, _ = self.roster.of_kind("light")
+        self._signal_ids = np.array([*(actor.id for actor in signals), 0], dtype=np.int64)
         self._stops = _StopLines(town, self.lights)
         self._write_lights()
 
@@ -284,12 +286,11 @@ class Episode:
             self._limits_kmh = 3.6 * self.town.speed_limits_mps(positions)
             self._limits_at = positions.copy()
         own["speed_limit_kmh"][rows] = self._limits_kmh
-        held_up_by = self._stops.lights_ahead(states)
-        lit = [None if index < 0 else self.lights.items[index] for index in held_up_by]
-        own["has_light"][rows] = [light is not None for light in lit]
-        own["light_state"][rows] = [lights.GREEN if light is None else light.state for light in lit]
-        light_actors, _ = self.roster.of_kind("light")
-        own["light_id"][rows] = [0 if index < 0 else light_actors[index].id for index in held_up_by]
+        held_up_by = self._stops.signals_ahead(states)
+        self._stops.write_colours()
+        own["has_light"][rows] = self._stops.is_light[held_up_by]
+        own["light_state"][rows] = self._stops.colours[held_up_by]
+        own["light_id"][rows] = np.where(self._stops.is_light[held_up_by], self._signal_ids[held_up_by], 0)
 
     def _write_lights(self) -> None:
         actors, rows = self.roster.of_kind("light")
@@ -326,14 +327,20 @@ class Episode:
 
 
 class _StopLines:
-    """Which light holds up whom."""
+    """Which light or sign holds up whom.
+
+    A sign shows red to who stands before it, without being a light: so CARLA's server tells a traffic manager to give
+    way, which then waits for its turn at the junction.
+
+    Attributes:
+        is_light: By signal; the last entry is for vehicles that nothing holds up.
+        colours: What each signal shows them.
+    """
 
     def __init__(self, town: Town, all_lights: lights.Lights) -> None:
         lanes = town.road_map
         poses, owners = [], []
         for stop, signal in enumerate(lanes.stop_signal):
-            if all_lights.items[int(signal)].group < 0:
-                continue
             lane = int(lanes.stop_lane[stop])
             at = int(lanes.lane_start[lane]) + round(float(lanes.stop_s_m[stop]) / lanes.step_m)
             at = min(at, int(lanes.lane_start[lane + 1]) - 1)
@@ -341,11 +348,20 @@ class _StopLines:
             owners.append(int(signal))
         self._poses: npt.NDArray[np.float64] = np.array(poses, dtype=np.float64).reshape(-1, 4)
         self._owners = np.array(owners, dtype=np.int64)
+        self.is_light = np.array([light.group >= 0 for light in all_lights.items] + [False])
+        self.colours = np.full(len(all_lights.items) + 1, lights.RED)
+        self.colours[-1] = lights.GREEN
+        self._lit = [light for light in all_lights.items if light.group >= 0]
+        self._at = np.flatnonzero(self.is_light)
 
-    def lights_ahead(self, states: npt.NDArray[np.float64]) -> list[int]:
-        """Returns for each of (n, NUM_EGO_ENTRIES) states the index of the light that it stands before, or -1."""
+    def write_colours(self) -> None:
+        """Takes over what the lights show."""
+        self.colours[self._at] = [light.state for light in self._lit]
+
+    def signals_ahead(self, states: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Returns for each of (n, NUM_EGO_ENTRIES) states the index of the signal that it stands before, or -1."""
         if not len(self._owners):
-            return [-1] * len(states)
+            return np.full(len(states), -1)
         dx = self._poses[None, :, 0] - states[:, X_M, None]
         dy = self._poses[None, :, 1] - states[:, Y_M, None]
         cos, sin = np.cos(self._poses[:, 2]), np.sin(self._poses[:, 2])
@@ -356,10 +372,7 @@ class _StopLines:
         )
         distance = np.where(is_before, along, np.inf)
         nearest = distance.argmin(axis=1)
-        return [
-            int(self._owners[at]) if distance[row, at] < np.inf else -1
-            for row, at in enumerate(nearest.tolist())
-        ]
+        return np.where(distance.min(axis=1) < np.inf, self._owners[nearest], -1)
 
 
 def _completed(description: ActorDescription, uid: int) -> ActorDescription:

@@ -51,20 +51,36 @@ class Town:
 
     @functools.cached_property
     def spawn_points(self) -> list[Transform]:
-        """Poses on driving lanes outside of junctions, by lane."""
+        """Poses on driving lanes outside of junctions, by lane.
+
+        Lanes from which every way leaves the map have none where others are, as a traffic manager takes vehicles out
+        that have nowhere to go.
+        """
         lanes = self.road_map
         points = []
+        goes_on = self._lanes_that_go_on()
         for lane in range(lanes.num_lanes):
             length_m = lanes.length_m(lane)
             if lanes.lane_kind[lane] != DRIVING or lanes.lane_junction_id[lane] >= 0 or length_m < 10.0:
+                continue
+            if goes_on.any() and not goes_on[lane]:
                 continue
             first = int(lanes.lane_start[lane])
             for station_m in np.arange(min(8.0, 0.5 * length_m), length_m - 2.0, SPAWN_EVERY_M):
                 at = first + round(station_m / lanes.step_m)
                 x_m, y_m, yaw_rad = float(lanes.x_m[at]), float(lanes.y_m[at]), float(lanes.yaw_rad[at])
-                x_m, y_m, yaw_rad = float(lanes.x_m[at]), float(lanes.y_m[at]), float(lanes.yaw_rad[at])
                 points.append(from_embedded(x_m, y_m, yaw_rad, SPAWN_HEIGHT_M))
         return points
+
+    def _lanes_that_go_on(self) -> npt.NDArray[np.bool_]:
+        """Returns for each lane whether a way from it never ends."""
+        lanes = self.road_map
+        goes_on = np.ones(lanes.num_lanes, dtype=bool)
+        while True:
+            still = np.array([goes_on[lanes.successors(lane)].any() for lane in range(lanes.num_lanes)])
+            if (still == goes_on).all():
+                return goes_on
+            goes_on = still
 
     def speed_limits_mps(self, positions_m: FloatArray) -> FloatArray:
         """Returns the limit of the driving lane nearest to each of (n, 2) positions; urban where it has none."""
