@@ -18,8 +18,7 @@ from simloop_bimanual.contact_kernel import observe
 from simloop_bimanual.kernel import NUM_ARMS, gripper_jacobians, substep
 
 
-@intrinsic
-def _call(typing_context: Any, function: Any, model: Any, data: Any) -> Any:
+def _typed_call(typing_context: Any, function: Any, model: Any, data: Any) -> Any:
     """Calls a C function ``void (void*, void*)`` at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -33,8 +32,10 @@ def _call(typing_context: Any, function: Any, model: Any, data: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
-def _pointer(typing_context: Any, address: Any) -> Any:
+_call: Any = intrinsic(_typed_call)
+
+
+def _typed_pointer(typing_context: Any, address: Any) -> Any:
     """Makes a pointer of an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -43,21 +44,25 @@ def _pointer(typing_context: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
+_pointer: Any = intrinsic(_typed_pointer)
+_array_at: Any = vars(numba)["carray"]
+
+
 @numba.njit(cache=True, error_model="numpy")
 def observe_contacts(data: int, offsets: Any, touches: Any, contacts: Any, number: int) -> None:
     """Takes in the contacts of one substep, after ``mj_step2``; arguments as in ``run_substeps``."""
-    count = numba.carray(_pointer(data + offsets[0]), (1,), np.int32)[0]
+    count = _array_at(_pointer(data + offsets[0]), (1,), np.int32)[0]
     if count == 0:
         return
-    num_constraints = numba.carray(_pointer(data + offsets[1]), (1,), np.int32)[0]
-    first = numba.carray(_pointer(data + offsets[2]), (1,), np.int64)[0]
-    force = numba.carray(_pointer(data + offsets[3]), (1,), np.int64)[0]
-    velocity = numba.carray(_pointer(data + offsets[4]), (1,), np.int64)[0]
+    num_constraints = _array_at(_pointer(data + offsets[1]), (1,), np.int32)[0]
+    first = _array_at(_pointer(data + offsets[2]), (1,), np.int64)[0]
+    force = _array_at(_pointer(data + offsets[3]), (1,), np.int64)[0]
+    velocity = _array_at(_pointer(data + offsets[4]), (1,), np.int64)[0]
     observe(
         touches,
-        numba.carray(_pointer(first), (count,), contacts.dtype),
-        numba.carray(_pointer(force), (num_constraints,), np.float64),
-        numba.carray(_pointer(velocity), (num_constraints,), np.float64),
+        _array_at(_pointer(first), (count,), contacts.dtype),
+        _array_at(_pointer(force), (num_constraints,), np.float64),
+        _array_at(_pointer(velocity), (num_constraints,), np.float64),
         number,
     )
 
