@@ -20,6 +20,8 @@ LOG = logging.getLogger("simloop.carla")
 
 MAX_MESSAGE_BYTES = 96 << 20
 """Largest request: a map of 64 MiB and its wrapping."""
+MAX_ARRAY_LENGTH = 1 << 17
+"""Longest array of a request; room for it is taken as soon as its length is read."""
 MAX_WAITING = 4096
 """Requests of one connection that may wait; then the connection is not read until they are done."""
 MAX_UNSENT_BYTES = 64 << 20
@@ -95,6 +97,8 @@ class RpcConnection(asyncio.Protocol):
             unicode_errors="surrogateescape",
             strict_map_key=False,
             max_buffer_size=MAX_MESSAGE_BYTES,
+            max_array_len=MAX_ARRAY_LENGTH,
+            max_map_len=MAX_ARRAY_LENGTH,
         )
         self._packer = msgpack.Packer(unicode_errors="surrogateescape")
         self._waiting: deque[Any] = deque()
