@@ -13,12 +13,11 @@ import pytest
 from simloop.scenario_files import load_family
 from simloop.spec import ParameterValue
 from simloop.world import OutcomeState
+from simloop_bimanual.conventions import PHYSICS_PERIOD_NS, PHYSICS_PERIOD_S
 from simloop_bimanual.scenes.drives import (
     BALL_RADIUS_M,
     BELT_ACCELERATION_MPS2,
     BELT_TOP_M,
-    SUBSTEP_NS,
-    SUBSTEP_S,
     BeltDrive,
     GustDrive,
 )
@@ -40,7 +39,7 @@ def _reset(world: BimanualWorld, name: str, values: dict[str, ParameterValue], s
 def _speeds(course_id: float, change_ratio: float = 0.8) -> np.ndarray[Any, Any]:
     belt = BeltDrive(0, 0)
     belt.start(speed_mps=0.08, change_ratio=change_ratio, course_id=course_id)
-    return np.array([belt.speed_mps(number * SUBSTEP_NS) for number in range(10_000)])
+    return np.array([belt.speed_mps(number * PHYSICS_PERIOD_NS) for number in range(10_000)])
 
 
 def test_a_belts_course_is_that_of_its_id_and_keeps_its_limits() -> None:
@@ -49,7 +48,7 @@ def test_a_belts_course_is_that_of_its_id_and_keeps_its_limits() -> None:
     assert not np.array_equal(first, _speeds(18.0))
     assert first[0] == 0.08
     assert 0.016 - 1e-12 <= first.min() < 0.05 and 0.11 < first.max() <= 0.144 + 1e-12
-    assert np.abs(np.diff(first)).max() <= BELT_ACCELERATION_MPS2 * SUBSTEP_S + 1e-12
+    assert np.abs(np.diff(first)).max() <= BELT_ACCELERATION_MPS2 * PHYSICS_PERIOD_S + 1e-12
     assert (_speeds(17.0, change_ratio=0.0) == 0.08).all()
 
 
@@ -97,7 +96,7 @@ def test_a_gust_carries_the_impulse_that_its_speed_says() -> None:
     gusts.start(gust_mps=0.12, start_s=0.5, course_id=3.0)
     forces = []
     for number in range(3000):
-        gusts.apply(data, number * SUBSTEP_NS, is_blowing=number >= 500)
+        gusts.apply(data, number * PHYSICS_PERIOD_NS, is_blowing=number >= 500)
         forces.append(data.qfrc_applied[:2].copy())
     strengths = np.hypot(*np.transpose(forces))
     assert (strengths[: 500 + 250] == 0.0).all()  # 0.5 s after the lift at 1 s
@@ -105,7 +104,7 @@ def test_a_gust_carries_the_impulse_that_its_speed_says() -> None:
     starts = np.flatnonzero(np.diff((strengths > 0.0).astype(int)) == 1) + 1
     assert len(starts) >= 5
     for start in starts[:-1]:
-        gained_mps = strengths[start : start + 60].sum() * SUBSTEP_S / 0.07
+        gained_mps = strengths[start : start + 60].sum() * PHYSICS_PERIOD_S / 0.07
         assert 0.06 - 1e-9 <= gained_mps <= 0.12 + 1e-9
 
 
@@ -134,7 +133,7 @@ def test_gusts_wait_for_the_tray_to_be_lifted(world_of: Worlds) -> None:
     world.advance(40 * PERIOD_NS)
     assert (data.qfrc_applied == 0.0).all()
     data.qpos[[tray.qpos + 2, ball.qpos + 2]] += 0.05
-    world.advance(40 * PERIOD_NS + SUBSTEP_NS)
+    world.advance(40 * PERIOD_NS + PHYSICS_PERIOD_NS)
     assert np.hypot(*data.qfrc_applied[ball.dof : ball.dof + 2]) > 0.0
     _reset(world, TRAY, {"gust_start_s": 0.0, "gust_mps": 0.3})
     world.advance(40 * PERIOD_NS)

@@ -9,9 +9,10 @@ from simloop.log import EpisodeLog
 from simloop.report.arms import arms_view
 from simloop.report.scene import read_scene
 from simloop.spec import Scenario
+from simloop_bimanual.conventions import CONTROL_PERIOD_NS
 from simloop_bimanual.links import LINKS
 from simloop_bimanual.recording import TABLES
-from simloop_bimanual.world import CONTROL_PERIOD_NS, BimanualWorld
+from simloop_bimanual.world import BimanualWorld
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.grasps import Touches
 from simloop_bimanual.scenes.snap_fit import SnapFit
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
@@ -16,7 +17,6 @@ from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
-TABLE_TOP_M = 0.8
 BRICK_HALF_SIZE_M = (0.018, 0.07, 0.02)
 """Of the block without stud; its length is along the stud."""
 STUD_HALF_SIZE_M = (0.009, 0.008, 0.01)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.grasps import Touches
 from simloop_bimanual.sampled_geometry import SampledBody
 from simloop_bimanual.tasks.hammer import (
@@ -22,7 +23,6 @@ from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
-TABLE_TOP_M = 0.8
 TABLE_Y_M = 1.2 * (-3 / 8)
 """Where the table's centre is (robosuite ``TwoArmHandover.table_offset``): under the left arm."""
 HEAD_DENSITY_RATIO = 2.0

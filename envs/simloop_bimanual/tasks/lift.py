@@ -11,14 +11,13 @@ import numpy as np
 
 from simloop.errors import ParameterError
 from simloop.log import Column, TableSchema
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.grasps import Touches
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task
 
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
-TABLE_TOP_M = 0.8
-"""Height of the table top over the floor (robosuite ``TwoArmLift.table_offset``)."""
 POT_HALF_HEIGHT_M = 0.07
 """Half the pot's height (robosuite ``PotWithHandlesObject.body_half_size``)."""
 REACH_M = 0.04

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.grasps import Touches
 from simloop_bimanual.sampled_geometry import SampledBody
 from simloop_bimanual.tasks.hammer import PARTS, hammer_shapes, head_half_size_m, lying_quaternion
@@ -17,7 +18,6 @@ from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
-TABLE_TOP_M = 0.8
 TABLE_Y_M = (1.2 * -3 / 8, 1.2 * 3 / 8)
 """Where the two tables' centres are (robosuite ``TwoArmTransport.table_offsets``)."""
 ABOVE_TABLE_M = 0.001
