@@ -1,0 +1,168 @@
+"""Runs on servers of one's own: one that dies, one that is not there, one of another release."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+from typing import Any
+
+import msgpack
+import pytest
+
+SIMLOOP = str(Path(sys.executable).with_name("simloop"))
+SUITE = """
+suite: one_cut_in
+axes:
+  scenario: cut_in
+  agent: killing_agent:KillingAgent
+  timing: zero
+  strategy: blocking
+  seeds: {first: 0, count: 2}
+"""
+KILLING_AGENT = """
+import os, signal
+from pathlib import Path
+from simloop_agents.experts.expert import ExpertAgent
+
+def servers():
+    "The server processes that this process has started."
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+            words = (status.parent / "cmdline").read_bytes().split(b"\\0")
+        except (OSError, ValueError):
+            continue
+        if parent == os.getpid() and b"carla-server" in words:
+            yield int(status.parent.name)
+
+class KillingAgent(ExpertAgent):
+    "The expert, who once kills the server in the middle of an episode."
+    def infer(self, requests):
+        done = Path("killed")
+        if not done.exists() and any(request.observation_tick >= 16 for request in requests):
+            killed = list(servers())
+            for number in killed:
+                os.kill(number, signal.SIGKILL)
+            done.write_text(str(len(killed)))
+        return super().infer(requests)
+"""
+
+
+def _children() -> list[str]:
+    """Returns the command lines of this process's server processes that run."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = status.read_text().rsplit(")", 1)[1].split()[:2]
+            words = (status.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, ValueError):
+            continue
+        if (
+            int(parent) == os.getpid()
+            and state != "Z"
+            and "carla-server --port 0 --map straight_track" in words
+        ):
+            found.append(words)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the server's process in /proc")
+@pytest.mark.parametrize(
+    ("max_tries", "statuses"),
+    [
+        pytest.param(1, ["infra_error", "success"], marks=pytest.mark.nightly),
+        (2, ["success", "success"]),
+    ],
+)
+def test_a_server_that_dies_costs_a_try_of_one_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_tries: int, statuses: list[str]
+) -> None:
+    from simloop.runner.planning import plan_run
+    from simloop.runner.run import execute
+    from simloop.store.run_store import RunStore
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "killing_agent", raising=False)
+    (tmp_path / "killing_agent.py").write_text(KILLING_AGENT)
+    (tmp_path / "one.yaml").write_text(SUITE)
+    words = [
+        "suite=one.yaml",
+        "world=carla",
+        "runner=in_process",
+        f"runner.max_tries={max_tries}",
+        "run_id=killed",
+    ]
+    plan = plan_run(words)
+    execute(plan, lambda row: None)
+    rows = {row["episode_id"]: row for row in RunStore.open_read_only(plan.folder).read_rows().to_pylist()}
+    ordered = [rows[task.spec.episode_id] for task in plan.tasks]
+    assert (tmp_path / "killed").read_text() == "1"
+    assert [row["status"] for row in ordered] == statuses
+    assert [row["num_tries"] for row in ordered] == [max_tries, 1]
+    if max_tries == 1:
+        assert "The CARLA server at 127.0.0.1:" in ordered[0]["error_trace"]
+        assert "failed at a tick" in ordered[0]["error_trace"]
+    assert _children() == []
+
+
+@contextmanager
+def _server_of_version(version: str) -> Iterator[int]:
+    """Answers every call with a version, as a server of another release does at first."""
+
+    def answer(listener: Any) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            unpacker = msgpack.Unpacker(raw=False)
+            with connection:
+                while data := connection.recv(4096):
+                    unpacker.feed(data)
+                    for message in unpacker:
+                        connection.sendall(msgpack.packb([1, message[1], None, [[1, version]]]))
+
+    with create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+
+
+def _run(port: int, folder: Path) -> tuple[int, str]:
+    words = ["suite=smoke", "world=carla", f"world.port={port}", "runner=in_process", "runner.max_tries=1"]
+    words += [
+        "scenario=cut_in",
+        "agent=expert",
+        "timing=zero",
+        "strategy=blocking",
+        "seeds.count=1",
+        "run_id=none",
+    ]
+    done = subprocess.run(
+        [SIMLOOP, "run", *words], capture_output=True, text=True, timeout=300, check=False, cwd=folder
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_another_version_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
+    with _server_of_version("0.9.15") as port:
+        code, said = _run(port, tmp_path)
+    assert code == 4
+    assert f"The CARLA server at 127.0.0.1:{port} is version 0.9.15; this world speaks 0.9.16." in said
+    assert "Start CARLA 0.9.16, or 'simloop carla-server'" in said
+
+
+def test_no_server_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
+    with create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    code, said = _run(port, tmp_path)
+    assert code == 4
+    assert f"No CARLA server listens at 127.0.0.1:{port}" in said
+    assert f"'simloop carla-server --port {port}'" in said
