@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from simloop.log import Columns
 from simloop_bimanual.arm_distance import clear_distance, distance_state, least_distance
-from simloop_bimanual.contact_kernel import NUM_PADS
 from simloop_bimanual.contacts import ContactRecorder
+from simloop_bimanual.grasps import NUM_PADS
 from simloop_bimanual.kernel import gripper_opening
 from simloop_bimanual.model import ARM_NAMES, TwoArmModel
 from simloop_bimanual.native import addresses_of, function_address

@@ -12,19 +12,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from simloop_bimanual.grasps import NUM_PADS
+from simloop_bimanual.native import ONE_CONTACT
 from simloop_bimanual.robosuite_import import load_mujoco
 
 NEVER = -(2**40)
 """Substep of a touch that has not been."""
 CAPACITY = 4096
 """Contacts that may end between two collections."""
-NUM_PADS = 4
-"""Finger pads: the left arm's two, then the right arm's two."""
-
-_ONE_CONTACT = """
-<mujoco><worldbody><geom type="plane" size="1 1 1"/>
-<body pos="0 0 0.04"><freejoint/><geom size="0.05"/></body></worldbody></mujoco>
-"""
 _FIELDS = {
     "dist": (np.float64, ()),
     "geom": (np.int32, (2,)),
@@ -38,7 +33,7 @@ _FIELDS = {
 def contact_dtype() -> np.dtype[Any]:
     """Returns the layout of MuJoCo's ``mjContact`` as far as ``observe`` reads it, measured in the installed MuJoCo."""
     mujoco = load_mujoco()
-    model = mujoco.MjModel.from_xml_string(_ONE_CONTACT)
+    model = mujoco.MjModel.from_xml_string(ONE_CONTACT)
     data = mujoco.MjData(model)
     mujoco.mj_step1(model, data)
     address = {name: getattr(data.contact, name).__array_interface__["data"][0] for name in _FIELDS}

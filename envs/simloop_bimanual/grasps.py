@@ -19,6 +19,8 @@ def _touching(contact_geoms: Any, role: Any, out: Any) -> None:
         for j in range(out.shape[1]):
             out[i, j] = False
     for i in range(contact_geoms.shape[0]):
+        if contact_geoms[i, 0] < 0 or contact_geoms[i, 1] < 0:
+            continue  # of a flex, which is in no group
         a, b = role[contact_geoms[i, 0]], role[contact_geoms[i, 1]]
         if a >= 0 and b >= 0:
             out[a, b] = True

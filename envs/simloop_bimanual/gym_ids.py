@@ -8,6 +8,7 @@ import gymnasium
 
 IDS = {
     "simloop/TwoArmLift-v0": "two_arm_lift",
+    "simloop/TwoArmLiftVaried-v0": "two_arm_lift_varied",
     "simloop/TwoArmHandover-v0": "two_arm_handover",
     "simloop/TwoArmPegInHole-v0": "two_arm_peg_in_hole",
     "simloop/TwoArmTransport-v0": "two_arm_transport",

@@ -164,6 +164,25 @@ def _solve(matrix: Any, size: int, lower: Any, right: Any, out: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _solve_rows(matrix: Any, lower: Any, right: Any, out: Any) -> None:
+    """Solves for all rows of ``right`` (6, 7), as columns of ``out`` (7, 6), as ``_solve`` does for one."""
+    if _cholesky(matrix, NUM_JOINTS, lower):
+        _substitute_rows(lower, right, out)
+        return
+    copy = np.empty((NUM_JOINTS, NUM_JOINTS))
+    for i in range(NUM_JOINTS):
+        for j in range(NUM_JOINTS):
+            copy[i, j] = matrix[i, j]
+    inverse = np.linalg.pinv(copy)
+    for i in range(NUM_JOINTS):
+        for row in range(6):
+            total = 0.0
+            for j in range(NUM_JOINTS):
+                total += inverse[i, j] * right[row, j]
+            out[i, row] = total
+
+
+@numba.njit(cache=True, error_model="numpy")
 def gripper_jacobians(c: Any, site_xpos: Any, cdof: Any, subtree_com: Any, qvel: Any) -> None:
     """Writes each gripper's Jacobian (6, 7) and velocity (linear, angular), along the world's axes.
 
@@ -369,8 +388,7 @@ def control(
             offset = c.goal_position[arm, i] - site_xpos[site, i]
             c.task[i] = GAIN_PER_S2 * offset - DAMPING_PER_S * c.velocity[arm, i]
             c.task[3 + i] = GAIN_PER_S2 * 0.5 * error - DAMPING_PER_S * c.velocity[arm, 3 + i]
-        _cholesky(inertia, NUM_JOINTS, c.lower)
-        _substitute_rows(c.lower, jacobian, c.solved)
+        _solve_rows(inertia, c.lower, jacobian, c.solved)
         for i in range(6):
             for j in range(6):
                 c.mobility[i, j] = 0.0

@@ -25,10 +25,12 @@ _SIZES = {
     "mjtNum": 8, "mjtSize": 8, "size_t": 8, "uintptr_t": 8, "uint64_t": 8, "int": 4, "float": 4, "mjtBool": 1,
     "mjtByte": 1,
 }  # fmt: skip
-_ONE_CONTACT = """
+_INSTALL = 'install one that it is made for with `pip install "mujoco>=3.6,<3.10"`'
+ONE_CONTACT = """
 <mujoco><worldbody><geom type="plane" size="1 1 1"/>
 <body pos="0 0 0.04"><freejoint/><geom size="0.05"/></body></worldbody></mujoco>
 """
+"""A ball that touches a plane: the least model with a contact, whose memory is measured."""
 
 
 @functools.cache
@@ -36,18 +38,21 @@ def function_address(name: str) -> int:
     """Returns the address of a function of MuJoCo.
 
     Raises:
-        MissingDependencyError: MuJoCo's library is not where its package keeps it.
+        MissingDependencyError: MuJoCo's library is not where its package keeps it, or has no such function.
     """
     folder = Path(load_mujoco().__file__).parent
     found = sorted(path for pattern in ("libmujoco.*", "mujoco.dll") for path in folder.glob(pattern))
     if not found:
         raise MissingDependencyError(
-            f"The two-arm world needs MuJoCo's library, which is not in {folder}; install MuJoCo as a wheel with "
-            '`pip install "mujoco>=3.6,<3.10"`.'
+            f"The two-arm world needs MuJoCo's library, which is not in {folder}; it comes with "
+            f"MuJoCo's wheel: {_INSTALL}."
         )
     library = ctypes.CDLL(str(found[0]))  # the one that the Python binding has loaded
-    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-    assert address is not None
+    address = ctypes.cast(getattr(library, name, None), ctypes.c_void_p).value
+    if address is None:
+        raise MissingDependencyError(
+            f"MuJoCo's library {found[0]} has no function {name!r}, which the two-arm world calls; {_INSTALL}."
+        )
     return address
 
 
@@ -72,7 +77,7 @@ def data_offsets() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     from mujoco.introspect import structs
 
     offsets, _, _ = _layout(structs.STRUCTS, "mjData")
-    model = mujoco.MjModel.from_xml_string(_ONE_CONTACT)
+    model = mujoco.MjModel.from_xml_string(ONE_CONTACT)
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data)
     expected = {
@@ -87,8 +92,8 @@ def data_offsets() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         found = kind.from_address(start + offsets[name]).value
         if found != expected[name]:
             raise MissingDependencyError(
-                f"MuJoCo {mujoco.__version__} does not lay out mjData as it says (field {name!r}); install "
-                '`pip install "mujoco>=3.6,<3.10"`.'
+                f"MuJoCo {mujoco.__version__} does not lay out mjData as it says (field {name!r}), and the two-arm "
+                f"world reads it there; {_INSTALL}."
             )
     return np.array([offsets[name] for name in FIELDS], dtype=np.int64)
 
@@ -104,7 +109,7 @@ def _layout(structs: Any, name: str) -> tuple[Mapping[str, int], int, int]:
 
 
 def _extent(structs: Any, kind: Any) -> tuple[int, int]:
-    """Returns size and alignment of a C type."""
+    """Returns size and alignment of a C type; MissingDependencyError if it is not one that is known here."""
     described = type(kind).__name__
     if described == "PointerType":
         return 8, 8
@@ -114,4 +119,9 @@ def _extent(structs: Any, kind: Any) -> tuple[int, int]:
     if kind.name in structs:
         _, size, alignment = _layout(structs, kind.name)
         return size, alignment
+    if kind.name not in _SIZES:
+        raise MissingDependencyError(
+            f"MuJoCo describes a field of the C type {kind.name!r}, whose size the two-arm world does not know; known "
+            f"are {', '.join(_SIZES)}. Another MuJoCo is needed: {_INSTALL}."
+        )
     return _SIZES[kind.name], _SIZES[kind.name]

@@ -29,6 +29,7 @@ from simloop_bimanual.action_spaces import AbsolutePoses, action_space, present_
 from simloop_bimanual.arm_recording import ArmRecorder
 from simloop_bimanual.arms import DEFAULT_ROBOTS, checked_robots
 from simloop_bimanual.contacts import ContactRecorder
+from simloop_bimanual.conventions import CONTROL_PERIOD_NS, PHYSICS_PERIOD_NS
 from simloop_bimanual.force_limits import read_force_limits
 from simloop_bimanual.links import LINKS, LinkRecorder
 from simloop_bimanual.model import two_arm_model
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CONTROLLERS = ("fast", "stock")
-PHYSICS_PERIOD_NS = 2_000_000
-CONTROL_PERIOD_NS = 50_000_000
 
 
 class BimanualWorld(World):
@@ -308,8 +307,15 @@ class BimanualWorld(World):
         """
         values = np.asarray(action, dtype=np.float64)
         if values.shape != self._action.shape or not np.isfinite(values).all():
+            got = f"has shape {values.shape}"
+            if values.shape == self._action.shape:
+                got = f"is not finite in its entries {np.flatnonzero(~np.isfinite(values)).tolist()}"
+            space = self._spec.action
+            names = ", ".join(entry.name for entry in space.dimensions)
             raise ValueError(
-                f"The action has shape {values.shape} or is not finite; expected {len(self._action)} numbers."
+                f"The action {got}; expected {len(self._action)} numbers, all finite, those of the action space "
+                f"{space.name!r} ({names}). Give one row of a chunk in this space, or choose another space by the "
+                "world config key 'action'."
             )
         self._action[:] = values
         self._is_new_action = True

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from simloop.spec import Scenario
+from simloop_bimanual import kernel
 from simloop_bimanual.kernel import gripper_jacobians, substep
 from simloop_bimanual.world import BimanualWorld
 
@@ -119,6 +120,19 @@ def test_gripper_velocity_equals_mujocos_jacobian(
         mujoco.mj_jacSite(model.mj_model, data, linear, angular, model.grip_sites[arm])
         expected = np.concatenate([linear @ data.qvel, angular @ data.qvel])
         assert record[0]["velocity"][arm] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_singular_inertia_is_solved_by_its_pseudo_inverse() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((7, 7))
+    right, lower, solved = rng.standard_normal((6, 7)), np.zeros((7, 7)), np.zeros((7, 6))
+    regular = root @ root.T
+    kernel._solve_rows(regular, lower, right, solved)
+    assert solved == pytest.approx(np.linalg.solve(regular, right.T), rel=1e-9)
+    singular = np.diag([1.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0])
+    kernel._solve_rows(singular, lower, right, solved)
+    assert solved == pytest.approx(np.linalg.pinv(singular) @ right.T, abs=1e-12)
+    assert not solved[3].any()
 
 
 def test_a_singular_pose_gives_finite_torques(

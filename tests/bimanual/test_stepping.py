@@ -87,3 +87,13 @@ def test_the_places_of_mujocos_fields_are_checked(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(native._SIZES, "int", 8)
     with pytest.raises(MissingDependencyError, match="does not lay out mjData as it says"):
         native.data_offsets.__wrapped__()
+
+
+def test_a_mujoco_that_describes_other_types_or_lacks_a_function_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(native._SIZES, "mjtNum")
+    with pytest.raises(MissingDependencyError, match=r"C type 'mjtNum'.*known are .*pip install \"mujoco"):
+        native.data_offsets.__wrapped__()
+    with pytest.raises(MissingDependencyError, match=r"no function 'mj_step3'.*pip install"):
+        native.function_address("mj_step3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,57 @@ def test_advance_before_reset_says_what_to_do() -> None:
         BimanualWorld().advance(2_000_000)
 
 
-@pytest.mark.parametrize("action", [np.zeros(13), np.full(14, np.nan)])
-def test_actuate_refuses_unusable_actions(world: BimanualWorld, scenario: Scenario, action: Any) -> None:
+@pytest.mark.parametrize(
+    ("action", "got"),
+    [
+        (np.zeros(13), r"has shape \(13,\)"),
+        (np.array([np.nan, *[0.0] * 12, np.inf]), r"is not finite in its entries \[0, 13\]"),
+    ],
+)
+def test_actuate_refuses_unusable_actions(
+    world: BimanualWorld, scenario: Scenario, action: Any, got: str
+) -> None:
     world.reset(scenario, 0)
-    with pytest.raises(ValueError, match="expected 14 numbers"):
+    match = rf"{got}; expected 14 numbers.*'two_arm_delta' \(left_dx, .*right_grip\).*key 'action'"
+    with pytest.raises(ValueError, match=match):
         world.actuate(action)
+
+
+@pytest.mark.parametrize(
+    ("scene", "met_at", "success_tick"),
+    [
+        ({"success": "held", "num_held_steps": 3}, {2, 3, 5, 6, 7, 8}, 7),
+        ({"num_held_steps": 3}, {2, 3, 5, 6, 7, 8}, 7),
+        ({}, set(range(12)), 9),  # ten control periods: those that end at ticks 0 to 9
+        ({"success": "once"}, {4}, 4),
+        ({"success": "at_end"}, {2, 3, 4, 12}, 12),
+        ({"success": "at_end"}, {2, 3, 4, 11}, None),
+        ({"success": "once"}, set(), None),
+    ],
+)
+def test_what_the_condition_has_to_do_for_a_success(
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Scenario,
+    scene: dict[str, Any],
+    met_at: set[int],
+    success_tick: Any,
+) -> None:
+    """The condition is given by tick; the time limit is tick 12."""
+    world = BimanualWorld()
+    world.reset(dataclasses.replace(scenario, scene=scene, time_limit_ns=12 * PERIOD_NS), 0)
+    task, ticks = world._task, itertools.count()
+    task.read(dataclasses.replace(scenario, scene=scene, time_limit_ns=12 * PERIOD_NS))  # before tick 0
+    seen = task.measure(world._data)
+    monkeypatch.setattr(
+        task, "measure", lambda _: dataclasses.replace(seen, is_goal_met=next(ticks) in met_at)
+    )
+    succeeded = None
+    for tick in range(13):
+        task.judge(world._data)
+        if succeeded is None and task.outcome.state is OutcomeState.SUCCESS:
+            succeeded = tick
+    assert succeeded == success_tick
+    assert task.outcome.state is (OutcomeState.RUNNING if success_tick is None else OutcomeState.SUCCESS)
 
 
 def test_how_time_is_cut_does_not_matter(world: BimanualWorld, scenario: Scenario) -> None:
@@ -147,6 +194,12 @@ def test_tables_have_the_rates_that_they_promise(world: BimanualWorld, scenario:
         ({"scene": {"tilt_limit": 0.3}}, UnknownNameError, "Did you mean 'tilt_limit_rad'"),
         ({"scene": {"tilt_limit_rad": 3.0}}, ParameterError, "allowed: above 0"),
         ({"scene": {"num_held_steps": 0}}, ParameterError, "1 to 1000"),
+        ({"scene": {"success": "at_once"}}, ParameterError, "allowed: held, at_end, once"),
+        (
+            {"scene": {"success": "once", "num_held_steps": 2}},
+            ConfigurationError,
+            "'num_held_steps' goes with 'success: held'",
+        ),
         ({"scene": {"task": "two_arm_fold"}}, ConfigurationError, "allowed: 'two_arm_lift'"),
         ({"parameters": {"pot_z_m": 0.0}}, UnknownNameError, "Unknown parameter 'pot_z_m'"),
         ({"parameters": {"pot_x_m": 0.2}}, ParameterError, "from -0.03 to 0.03"),

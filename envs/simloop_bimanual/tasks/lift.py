@@ -79,7 +79,7 @@ class LiftTask(Task):
         "(3, rad/s), clearance of its bottom over the table (1, m); then for the left and the right arm, in the frame "
         "of the arm's base: position of its handle (3, m), unit vector along the handle's bar (3), pot axis (3)"
     )
-    scene_keys = ("task", "num_held_steps", "tilt_limit_rad")
+    scene_keys = ("tilt_limit_rad",)
     support_height_m: ClassVar[float] = TABLE_TOP_M
 
     def __init__(self, model: TwoArmModel) -> None:

@@ -14,13 +14,19 @@ from simloop.errors import ConfigurationError, ParameterError, UnknownNameError
 from simloop.log import TableSchema
 from simloop.spec import Scenario
 from simloop.world import RUNNING, Outcome, OutcomeState
-from simloop_bimanual.variation import DISTRACTOR, SHARED
+from simloop_bimanual.conventions import CONTROL_PERIOD_NS
+from simloop_bimanual.start_check import check_overlaps
+from simloop_bimanual.variation import SHARED
 
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
 FloatArray = npt.NDArray[np.float64]
 
+COMMON_SCENE_KEYS = ("task", "success", "num_held_steps")
+"""Keys of a scenario's ``scene`` that every task takes."""
+SUCCESSES = ("held", "at_end", "once")
+"""When the goal's condition is a success: in so many control periods in a row, at the time limit, or at once."""
 START_OVERLAP_M = 0.008
 """What a task refuses unless it says otherwise. robosuite lays hammers down by their handle,
 so that a thick head starts up to 4 mm inside the table."""
@@ -44,7 +50,11 @@ class Judgement:
 
 
 class Task(ABC):
-    """One two-arm task in one model; the success is ``held(k)``: the goal's condition in k control periods in a row.
+    """One two-arm task in one model.
+
+    The scene key ``success`` says what the goal's condition has to do for a success: ``held``, the default, hold at the
+    ends of ``num_held_steps`` control periods in a row; ``at_end``, hold at the time limit; ``once``, hold at the end
+    of any control period.
 
     Attributes:
         name: Name in scenarios, for example ``"two_arm_lift"``.
@@ -64,6 +74,7 @@ class Task(ABC):
         object_state_size, object_state_layout: Shape and meaning of the sensor ``object_state``.
         front_camera_position_m, front_camera_target_m: Where the front camera stands and looks, world frame.
         camera_subject: What it sees besides the arms.
+        scene_keys: Keys of ``scene`` besides ``COMMON_SCENE_KEYS``.
         start_overlap_m: Overlap of an object with anything else from which a start is refused.
         num_geometry_draws: Numbers that robosuite draws for the geometry before it draws the arms' noise.
         has_shipped_meshes: Whether every visible triangle of the scene ships with the package.
@@ -99,12 +110,14 @@ class Task(ABC):
     is_driven: ClassVar[bool] = False
     base_joints: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
     start_overlap_m: ClassVar[float] = START_OVERLAP_M
-    scene_keys: ClassVar[tuple[str, ...]] = ("task", "num_held_steps")
+    scene_keys: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, model: TwoArmModel) -> None:
         self._model = model
         self._num_held_steps = 10
         self._num_held = 0
+        self._first_success_ns = 0
+        self._now_ns = 0
         self._outcome = RUNNING
 
     @property
@@ -120,6 +133,9 @@ class Task(ABC):
         """
         where = f"scenario {scenario.family!r}"
         self._read_scene(scenario.scene, where)
+        self._first_success_ns = (
+            scenario.time_limit_ns if scenario.scene.get("success", "held") == "at_end" else 0
+        )
         known = (*self.parameters, *self.flags, *SHARED)
         for name in scenario.parameters:
             if name not in known:
@@ -141,20 +157,32 @@ class Task(ABC):
                 raise ParameterError(f"{where}: parameter {name!r} is {flag!r}; allowed: true or false.")
             values[name] = float(flag)
         self._num_held = 0
+        self._now_ns = -CONTROL_PERIOD_NS
         self._outcome = RUNNING
         return values
 
     def _read_scene(self, scene: Mapping[str, Any], where: str) -> None:
+        known = (*COMMON_SCENE_KEYS, *self.scene_keys)
         for key in scene:
-            if key not in self.scene_keys:
-                raise UnknownNameError("scene key", str(key), self.scene_keys, where=where)
+            if key not in known:
+                raise UnknownNameError("scene key", str(key), known, where=where)
         task = scene.get("task", self.name)
         if task != self.name:
             raise ConfigurationError(
                 f"{where}: scene key 'task' is {task!r}; allowed: {self.name!r}, the task that this world was made "
                 "for (world config key 'task')."
             )
-        held = scene.get("num_held_steps", 10)
+        success = scene.get("success", "held")
+        if success not in SUCCESSES:
+            raise ParameterError(
+                f"{where}: scene key 'success' is {success!r}; allowed: {', '.join(SUCCESSES)}."
+            )
+        if success != "held" and "num_held_steps" in scene:
+            raise ConfigurationError(
+                f"{where}: scene key 'num_held_steps' goes with 'success: held', and 'success' is {success!r}. Leave "
+                "one of the two out."
+            )
+        held = scene.get("num_held_steps", 10 if success == "held" else 1)
         if isinstance(held, bool) or not isinstance(held, int) or not 1 <= held <= 1000:
             raise ParameterError(
                 f"{where}: scene key 'num_held_steps' is {held!r}; allowed: a whole number, 1 to 1000."
@@ -186,30 +214,15 @@ class Task(ABC):
         """Refuses a start in which objects overlap something, or the goal is met already.
 
         Raises:
-            ConfigurationError: Names the two geoms and how deep they overlap, or the task.
+            ConfigurationError: Names the two things and how deep they overlap, or the task.
         """
-        model = self._model
-        names = {*self.object_prefixes.values(), DISTRACTOR}.intersection(model.class_names)
-        objects = [model.class_names.index(name) for name in names]
-        touching = model.geom_class[data.contact.geom]
-        is_object = np.isin(touching, objects).any(axis=1)
-        if model.robots != (
-            "Panda",
-            "Panda",
-        ):  # others start where robosuite puts them, some with an object in hand
-            robots = [
-                n
-                for n, name in enumerate(model.class_names)
-                if name.endswith(("_arm", "_gripper", "_fingers"))
-            ]
-            is_object &= ~np.isin(touching, robots).any(axis=1)
-        depths = np.where(is_object, -data.contact.dist, 0.0)
-        if len(depths) and depths.max() > self.start_overlap_m:
-            first, second = (model.geom_names[geom] for geom in data.contact.geom[int(depths.argmax())])
-            raise ConfigurationError(
-                f"{where}: the parameters put {first!r} {1e3 * depths.max():.1f} mm into {second!r} at the start; "
-                f"allowed are {1e3 * self.start_overlap_m:.0f} mm. Narrow the ranges of the parameters that place them."
-            )
+        check_overlaps(
+            self._model,
+            data,
+            objects=self.object_prefixes.values(),
+            allowed_m=self.start_overlap_m,
+            where=where,
+        )
         if self.measure(data).is_goal_met:
             raise ConfigurationError(
                 f"{where}: the goal of {self.name} is met at the start, so there is nothing to do. Change the "
@@ -217,12 +230,16 @@ class Task(ABC):
             )
 
     def judge(self, data: Any) -> tuple[float, ...]:
-        """Looks at one control period's end, updates the verdict and returns the row of the ``task`` table."""
+        """Looks at one control period's end, updates the verdict and returns the row of the ``task`` table.
+
+        Called at the start of an episode, after ``read``, and at the end of every control period.
+        """
         seen = self.measure(data)
+        self._now_ns += CONTROL_PERIOD_NS
         if self._outcome.state is OutcomeState.RUNNING:
             self._num_held = self._num_held + 1 if seen.is_goal_met else 0
             state, reason = OutcomeState.RUNNING, ""
-            if self._num_held >= self._num_held_steps:
+            if self._num_held >= self._num_held_steps and self._now_ns >= self._first_success_ns:
                 state, reason = OutcomeState.SUCCESS, "goal"
             elif seen.failure:
                 state, reason = OutcomeState.FAIL, seen.failure
