@@ -22,6 +22,7 @@ from simloop_carla.wire.structs import (
     Rotation,
     Transform,
     Vector3,
+    VehicleControl,
 )
 from simloop_driving.collisions.footprints import footprints_overlap
 from simloop_driving.dynamics.single_track import X_M, Y_M, YAW_RAD, YAW_RATE_RADPS
@@ -29,6 +30,7 @@ from simloop_driving.dynamics.single_track import X_M, Y_M, YAW_RAD, YAW_RATE_RA
 ASYNCHRONOUS_STEP_S = 0.05
 """Length of a tick in asynchronous mode without a fixed one."""
 SPAWN_COLLISION = "Spawn failed because of collision at spawn position"
+_CONTROL_FIELDS = ("throttle", "steer", "brake", "hand_brake", "reverse", "manual_gear_shift")
 LIGHT_AHEAD_M = 8.0
 """A vehicle is held up by a light whose stop line is as far ahead, or nearer."""
 
@@ -81,6 +83,12 @@ class Episode:
         self._velocities = np.zeros((0, 2))
         self._limits_kmh = np.zeros(0)
         self._limits_at = np.zeros((0, 2))
+        # What was written to the records last: it is written again when it, or who is there, has changed.
+        self._control_rows: npt.NDArray[np.int64] | None = None
+        self._controls: list[VehicleControl] = []
+        self._light_rows: npt.NDArray[np.int64] | None = None
+        self._shown: list[tuple[float, ...]] = []
+        self._is_frozen = False
         self.spectator = self._add_plain(
             "spectator", Transform(Vector3(0.0, 0.0, 20.0), Rotation(-90.0, 0.0, 0.0))
         )
@@ -273,14 +281,15 @@ class Episode:
             return
         numbers = np.array([actor.number for actor in actors])
         own = self.roster.records.view(streams.VEHICLE_RECORD)
-        controls = np.array([actor.control for actor in actors], dtype=np.float64)
-        for column, name in enumerate(
-            ("throttle", "steer", "brake", "hand_brake", "reverse", "manual_gear_shift")
-        ):
-            own[name][rows] = controls[:, column]
+        controls = [actor.control for actor in actors]
+        if rows is not self._control_rows or controls != self._controls:
+            self._control_rows, self._controls = rows, controls
+            values = np.array(controls, dtype=np.float64)
+            for column, name in enumerate(_CONTROL_FIELDS):
+                own[name][rows] = values[:, column]
+            forward = np.where(values[:, 4] > 0.0, -1, 1)
+            own["gear"][rows] = np.where(values[:, 5] > 0.0, values[:, 6], forward)
         states = self.bodies.states[numbers]
-        forward = np.where(controls[:, 4] > 0.0, -1, 1)
-        own["gear"][rows] = np.where(controls[:, 5] > 0.0, controls[:, 6], forward)
         positions = states[:, [X_M, Y_M]]
         if self._limits_at.shape != positions.shape or np.abs(self._limits_at - positions).max() > 2.0:
             self._limits_kmh = 3.6 * self.town.speed_limits_mps(positions)
@@ -298,17 +307,17 @@ class Episode:
             return
         items = self.lights.items
         own = self.roster.records.view(streams.LIGHT_RECORD)
-        own["sign_id"][rows] = [light.sign_id.encode() for light in items]
+        own["elapsed_s"][rows] = [light.elapsed_s if light.group >= 0 else 0.0 for light in items]
+        shown = [(light.state, light.green_s, light.yellow_s, light.red_s) for light in items]
+        if rows is self._light_rows and shown == self._shown and self._is_frozen == self.lights.is_frozen:
+            return
+        self._light_rows, self._shown, self._is_frozen = rows, shown, self.lights.is_frozen
         is_light = np.array([light.group >= 0 for light in items])
-        for name, values in (
-            ("green_s", [light.green_s for light in items]),
-            ("yellow_s", [light.yellow_s for light in items]),
-            ("red_s", [light.red_s for light in items]),
-            ("elapsed_s", [light.elapsed_s for light in items]),
-            ("pole", [light.pole for light in items]),
-            ("state", [light.state for light in items]),
-        ):
-            own[name][rows] = np.where(is_light, values, 0)
+        values = np.where(is_light[:, None], shown, 0.0)
+        for column, name in enumerate(("state", "green_s", "yellow_s", "red_s")):
+            own[name][rows] = values[:, column]
+        own["sign_id"][rows] = [light.sign_id.encode() for light in items]
+        own["pole"][rows] = np.where(is_light, [light.pole for light in items], 0)
         own["is_frozen"][rows] = is_light & self.lights.is_frozen
 
     def _write_attached(self) -> None:
