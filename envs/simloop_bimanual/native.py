@@ -48,7 +48,8 @@ def function_address(name: str) -> int:
             f"MuJoCo's wheel: {_INSTALL}."
         )
     library = ctypes.CDLL(str(found[0]))  # the one that the Python binding has loaded
-    address = ctypes.cast(getattr(library, name, None), ctypes.c_void_p).value
+    function = getattr(library, name, None)
+    address = None if function is None else ctypes.cast(function, ctypes.c_void_p).value
     if address is None:
         raise MissingDependencyError(
             f"MuJoCo's library {found[0]} has no function {name!r}, which the two-arm world calls; {_INSTALL}."

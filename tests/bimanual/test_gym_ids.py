@@ -10,7 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import simloop_bimanual
-from simloop.scenario_files import load_family
+from simloop.scenario_files import load_family, shipped_families
 from simloop_bimanual import gym_ids
 from simloop_bimanual.tasks import TASKS
 
@@ -80,8 +80,10 @@ def test_the_keys_are_those_that_lerobot_reads(env_id: str) -> None:
     env.close()
 
 
-def test_every_family_of_a_task_has_an_id() -> None:
-    assert sorted(gym_ids.IDS.values()) == sorted(TASKS)
+def test_every_family_has_an_id_named_after_it() -> None:
+    families = sorted(name for name in shipped_families() if load_family(name).world == "bimanual")
+    assert sorted(gym_ids.IDS.values()) == families
+    assert set(TASKS) <= set(families)
     for env_id, family in gym_ids.IDS.items():
         words = env_id.removeprefix("simloop/").removesuffix("-v0")
         assert family == "".join(f"_{c.lower()}" if c.isupper() else c for c in words).lstrip("_")
