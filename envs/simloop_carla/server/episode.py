@@ -87,7 +87,7 @@ class Episode:
         self._control_rows: npt.NDArray[np.int64] | None = None
         self._controls: list[VehicleControl] = []
         self._light_rows: npt.NDArray[np.int64] | None = None
-        self._shown: list[tuple[float, ...]] = []
+        self._shown: list[tuple[int, float, float, float]] = []
         self._is_frozen = False
         self.spectator = self._add_plain(
             "spectator", Transform(Vector3(0.0, 0.0, 20.0), Rotation(-90.0, 0.0, 0.0))
