@@ -172,3 +172,19 @@ def test_the_mark_shows_the_goal(world_of: Worlds) -> None:
     state: Any = world.capture("object_state", 0).array
     assert mark[:2] == pytest.approx(state[0:2] + state[19:21], abs=1e-9)
     assert np.hypot(*mark[:2]) == pytest.approx(0.15, abs=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 3.0])
+def test_gusts_push_a_heavier_ball_harder(ratio: float) -> None:
+    """A gust is told by the speed that it gives, whatever ``object_mass_ratio`` makes of the ball."""
+    world = BimanualWorld(**load_family(TRAY).world_config)
+    pushes = []
+    for value in (1.0, ratio, 1.0):
+        _reset(world, TRAY, {"gust_start_s": 0.0, "gust_mps": 0.3, "object_mass_ratio": value})
+        ball, tray = world._model.objects["ball"], world._model.objects["tray"]
+        world._data.qpos[[tray.qpos + 2, ball.qpos + 2]] += 0.05
+        world.advance(2 * PHYSICS_PERIOD_NS)
+        pushes.append(float(np.hypot(*world._data.qfrc_applied[ball.dof : ball.dof + 2])))
+    assert pushes[0] > 0.0
+    assert pushes[1] == pytest.approx(ratio * pushes[0], rel=1e-12)
+    assert pushes[2] == pushes[0]

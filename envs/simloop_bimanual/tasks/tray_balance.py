@@ -123,14 +123,20 @@ class TrayBalanceTask(Task):
             names, *([name for name in names if name.startswith(f"tray_handle{arm}_")] for arm in range(2))
         )
         marks = [model.mj_model.joint(f"goal_{axis}") for axis in "xy"]
-        self._drive = TrayDrive(
+        self._mark_qpos = [int(joint.qposadr[0]) for joint in marks]
+        self._mark_dof = [int(joint.dofadr[0]) for joint in marks]
+        self._drive = self._make_drive()
+        self._friction_m = 0.0
+
+    def _make_drive(self) -> TrayDrive:
+        """Returns what moves by itself, for the ball's mass as the model has it now."""
+        return TrayDrive(
             tray_qpos=self._tray.qpos,
             ball_dof=self._ball.dof,
-            ball_mass_kg=float(model.mj_model.body_mass[self._ball.body]),
-            mark_qpos=[int(joint.qposadr[0]) for joint in marks],
-            mark_dof=[int(joint.dofadr[0]) for joint in marks],
+            ball_mass_kg=float(self._model.mj_model.body_mass[self._ball.body]),
+            mark_qpos=self._mark_qpos,
+            mark_dof=self._mark_dof,
         )
-        self._friction_m = 0.0
 
     def shape(self, values: Mapping[str, float]) -> None:
         """Gives the ball its rolling friction."""
@@ -152,6 +158,7 @@ class TrayBalanceTask(Task):
             "gust_start_s",
             "gust_course_id",
         )
+        self._drive = self._make_drive()  # object_mass_ratio has been applied by now
         self._drive.start(**{name: values[name] for name in names})
 
     def drive(self, data: Any, now_ns: int) -> None:
