@@ -186,7 +186,7 @@ def test_older_route_is_seen_from_where_the_ego_is_now(agent: ExpertAgent) -> No
 def test_other_calls_and_embodiments_are_refused(agent: ExpertAgent) -> None:
     with pytest.raises(AgentError, match="policy calls only, got 'context'"):
         agent.infer([request(call=Call.CONTEXT)])
-    with pytest.raises(UnknownNameError, match="two_arm_delta, waypoints"):
+    with pytest.raises(UnknownNameError, match="two_arm_delta, two_arm_pose_delta, waypoints"):
         agent.infer([request(embodiment="wings")])
 
 

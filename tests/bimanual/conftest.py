@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 from simloop.scenario_files import load_family
 from simloop.spec import ParameterValue, Scenario
-from simloop_bimanual.model import make_stock_env
+from simloop_bimanual import gl_rendering, rendering
+from simloop_bimanual.model import make_stock_env, two_arm_model
 from simloop_bimanual.world import BimanualWorld
 
 LIFT = "two_arm_lift"
@@ -171,19 +173,31 @@ class Oracle:
         return load_family(self.task).scenario(seed, _DRAWS[self.task](np.random.default_rng(seed)))
 
 
-@pytest.fixture(scope="session")
-def oracle() -> Callable[[str], Oracle]:
-    """One robosuite environment a task; tests reset it themselves."""
-    return functools.cache(Oracle)
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Callable[[str], Oracle]]:
+    """One robosuite environment a task and module, as each holds hundreds of megabytes; tests reset it themselves."""
+    made = functools.cache(Oracle)
+    yield made
+    made.cache_clear()
+    gc.collect()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def _no_views_are_kept() -> Iterator[None]:
+    """Frees what pictures were drawn with, and the models of unusual robots, when a module's tests are over."""
+    yield
+    for cached in (gl_rendering._drawing, rendering._shared_view, two_arm_model):
+        cached.cache_clear()
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
 def hard_reset(oracle: Callable[[str], Oracle]) -> Callable[[int], Any]:
     """Resets robosuite's TwoArmLift."""
     return oracle(LIFT).hard_reset
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stock_scenario(oracle: Callable[[str], Oracle]) -> Callable[[int], Scenario]:
     """The scenario of the lift with the placement that robosuite's sampler draws after its joint noise."""
     return oracle(LIFT).scenario
@@ -195,7 +209,9 @@ def world() -> BimanualWorld:
     return BimanualWorld()
 
 
-@pytest.fixture(scope="session")
-def world_of() -> Callable[[str], BimanualWorld]:
-    """One world a task; tests reset it themselves."""
-    return functools.cache(lambda task: BimanualWorld(**load_family(task).world_config))
+@pytest.fixture(scope="module")
+def world_of() -> Iterator[Callable[[str], BimanualWorld]]:
+    """One world a task and module; tests reset it themselves."""
+    made = functools.cache(lambda task: BimanualWorld(**load_family(task).world_config))
+    yield made
+    made.cache_clear()
