@@ -36,7 +36,7 @@ def _reset(world: BimanualWorld, yaw_rad: float = 0.3) -> tuple[Any, Any]:
 
 
 def _is_closed(world: BimanualWorld) -> bool:
-    return bool(world._data.eq_active[0])
+    return bool(world._task._snap.is_closed(world._data))  # type: ignore[attr-defined]
 
 
 def _pull(world: BimanualWorld, forces_n: tuple[Any, Any], num_ticks: int = 6) -> float:
@@ -62,6 +62,20 @@ def test_the_fit_opens_at_its_force(bricks: BimanualWorld, force_n: float, opens
     assert _is_closed(bricks) is not opens
     if not opens:
         assert max(seen) == pytest.approx(force_n, rel=0.1)
+
+
+def test_the_fit_opens_between_grippers_whose_fingers_are_coupled_by_constraints(
+    bricks: BimanualWorld,
+) -> None:
+    """The fingers of two Jacos bring equality constraints of their own, which come before the fit's."""
+    jacos = BimanualWorld(**{**load_family(TASK).world_config, "robots": ["Jaco", "Jaco"]})
+    assert jacos._model.mj_model.neq > bricks._model.mj_model.neq == 1
+    _, along = _reset(jacos)
+    assert _pull(jacos, (-10.0 * along, 10.0 * along), 6) > 0.0
+    assert jacos._task._snap.pull_n == pytest.approx(10.0, rel=0.05)  # type: ignore[attr-defined]
+    assert _is_closed(jacos)
+    _pull(jacos, (-1.5 * RETENTION_N * along, 1.5 * RETENTION_N * along), 2)
+    assert not _is_closed(jacos)
 
 
 def test_a_held_pull_is_what_the_fit_feels(bricks: BimanualWorld) -> None:

@@ -13,6 +13,7 @@ import pytest
 from simloop.errors import ConfigurationError, ParameterError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
+from simloop_bimanual.grasps import NUM_PADS
 from simloop_bimanual.scenes.base_drift import ACCELERATION_MPS2, BaseDrift
 from simloop_bimanual.world import BimanualWorld
 
@@ -49,13 +50,35 @@ def test_the_id_says_which_course_it_is() -> None:
     assert not np.any(_course(5.0, speed_mps=0.0))
 
 
+@pytest.mark.parametrize("range_m", [0.0, 1e-5, 0.005, 0.02, 0.05, 0.08, 0.12, 0.2])
+@pytest.mark.parametrize("speed_mps", [0.01, 0.06, 0.1, 0.3])
+def test_a_base_stays_within_its_range(range_m: float, speed_mps: float) -> None:
+    """Half the range and half the speed along the line between the arms."""
+    allowed_m, allowed_mps = range_m * np.array([1.0, 0.5]), speed_mps * np.array([1.0, 0.5])
+    drift = BaseDrift([0, 1], [0, 1], 100.0)
+    for course_id in (0.0, 1.0):
+        drift.start(range_m=range_m, speed_mps=speed_mps, course_id=course_id)
+        whole = np.array([drift.at(number * 10_000_000) for number in range(6200)])
+        assert np.all(np.abs(whole[:, :, 0]) <= allowed_m + 1e-9)
+        # The range is made use of: a minute takes the base far towards its edges.
+        assert np.all(np.abs(whole[:, :, 0]).max(axis=0) >= 0.4 * np.minimum(allowed_m, allowed_mps))
+        steps = _course(course_id, range_m=range_m, speed_mps=speed_mps, seconds=4)
+        position, velocity, acceleration = np.moveaxis(steps, 1, 0)
+        assert np.all(np.abs(position) <= allowed_m + 1e-9)
+        assert np.all(np.abs(velocity) <= allowed_mps + 1e-9)
+        assert np.abs(acceleration).max() <= ACCELERATION_MPS2 + 1e-9
+        moved_m = 0.002 * (velocity + 0.001 * acceleration)
+        assert np.abs(np.diff(position, axis=0) - moved_m[:-1]).max() < 1e-11
+        assert np.abs(np.diff(velocity, axis=0) - 0.002 * acceleration[:-1]).max() < 1e-11
+
+
 def test_after_its_course_the_base_stands() -> None:
     drift = BaseDrift([0, 1], [0, 1], 100.0)
     drift.start(range_m=0.1, speed_mps=0.1, course_id=3.0)
     first, second = drift.at(70_000_000_000), drift.at(3_600_000_000_000)
     assert np.array_equal(first, second)
     assert not np.any(first[:, 1:])
-    assert np.abs(first[:, 0]).max() <= 0.2
+    assert np.any(first[:, 0]) and np.all(np.abs(first[:, 0]) <= [0.1, 0.05])
 
 
 def test_the_velocity_now_does_not_tell_the_one_in_half_a_second() -> None:
@@ -148,6 +171,20 @@ def test_verdicts(moving: BimanualWorld) -> None:
     low = _put_bar(world, (0.0, -0.12, 0.82))
     assert (low.stage, low.is_goal_met, low.failure) == (0, False, "")
     assert _put_bar(world, (0.5, 0.5, 0.1)).failure == "bar_dropped"
+
+
+@pytest.mark.parametrize(("num_left_pads", "is_goal_met"), [(0, True), (1, False), (2, False)])
+def test_a_giver_that_still_touches_the_bar_has_not_let_go(
+    moving: BimanualWorld, monkeypatch: pytest.MonkeyPatch, num_left_pads: int, is_goal_met: bool
+) -> None:
+    _run(moving, 1)
+    _put_bar(moving, (0.0, -0.12, 1.2))
+    touches = moving._task._touches  # type: ignore[attr-defined]
+    monkeypatch.setattr(touches, "update", lambda data: None)
+    touches._matrix[:NUM_PADS, NUM_PADS] = [*(number < num_left_pads for number in range(2)), True, True]
+    seen = moving._task.measure(moving._data)
+    assert seen.is_goal_met == is_goal_met
+    assert (seen.stage == 4) == is_goal_met
 
 
 def test_a_bar_pushed_off_the_table_ends_the_episode(moving: BimanualWorld) -> None:

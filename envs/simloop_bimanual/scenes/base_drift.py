@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.randomness import generator, stream_key
+from simloop_bimanual.conventions import PHYSICS_PERIOD_S
 
 FloatArray = npt.NDArray[np.float64]
 
-SUBSTEP_S = 0.002
 COURSE_S = 60.0
-"""How long a course is at least; after it the base stands where it is."""
+"""How long a course is at least; after it the base brakes and stands where it is."""
 ACCELERATION_MPS2 = 0.8
 """The base changes its velocity at this rate, as a cart driven with care."""
 HELD_SUBSTEPS = (150, 400)
 """For how long a velocity is kept before the next change: 0.3 to 0.8 s."""
-_MOST_CHANGES = round(COURSE_S / (HELD_SUBSTEPS[0] * SUBSTEP_S)) + 1
+_MOST_CHANGES = round(COURSE_S / (HELD_SUBSTEPS[0] * PHYSICS_PERIOD_S)) + 1
 BASE_BODY = "robot1_base"
 BASE_JOINTS = ("receiver_base_across", "receiver_base_forward")
 BASE_ARMATURE_KG = 100.0
@@ -29,42 +30,79 @@ FORWARD_RATIO = 0.5
 """Speed and range along the line between the arms, as a part of those across it."""
 
 
+def _ramp_s(change_mps: float) -> float:
+    """Returns how long a change of velocity takes, a whole number of physics steps."""
+    return PHYSICS_PERIOD_S * max(1, math.ceil(abs(change_mps) / ACCELERATION_MPS2 / PHYSICS_PERIOD_S))
+
+
+def _stopping_m(speed_mps: float) -> float:
+    """Returns what a base goes at most until it stands; the second part is for ramps of whole physics steps."""
+    return 0.5 * speed_mps * speed_mps / ACCELERATION_MPS2 + PHYSICS_PERIOD_S * speed_mps
+
+
+def _fastest_mps(reach_m: float) -> float:
+    """Returns the speed to which a base can be brought, and from it to rest again, on a way of ``reach_m``."""
+    lag = PHYSICS_PERIOD_S * ACCELERATION_MPS2
+    return math.sqrt(lag * lag + ACCELERATION_MPS2 * reach_m) - lag
+
+
 class _Axis:
     """The course of one slide joint, from rest at 0: stretches of constant acceleration.
 
+    The base never leaves its range: at the end of each stretch there is room to brake before its edge. For that a
+    stretch towards the edge is turned round or cut short, and the speed is limited in a range that is too small for it.
+
     Args:
         rng: Draws the course.
-        reach_m: How far from 0 the base may go before it turns back.
+        reach_m: How far from 0 the base may go.
         speed_mps: Largest speed.
     """
 
     def __init__(self, rng: np.random.Generator, reach_m: float, speed_mps: float) -> None:
-        held_s = (SUBSTEP_S * rng.integers(*HELD_SUBSTEPS, size=_MOST_CHANGES)).tolist()
-        wanted_mps = speed_mps * rng.uniform(0.6, 1.0, _MOST_CHANGES)
-        wanted_mps = np.where(rng.random(_MOST_CHANGES) < 0.5, wanted_mps, -wanted_mps).tolist()
-        now_s, position, velocity = 0.0, 0.0, 0.0
+        self._reach_m, self._speed_mps = reach_m, min(speed_mps, _fastest_mps(reach_m))
         self._starts_s: list[float] = []
         self._stretches: list[tuple[float, float, float]] = []
-        for held, wanted in zip(held_s, wanted_mps, strict=True):
+        now_s, position, velocity = 0.0, 0.0, 0.0
+        for held_s, wanted in self._draws(rng):
+            longest_s = self._longest_s(position, velocity, wanted)
             # Turn back rather than leave the range.
-            if abs(position + wanted * held) > reach_m:
+            if longest_s < 0.0 or abs(position + wanted * held_s) > reach_m:
                 wanted = -abs(wanted) if position > 0.0 else abs(wanted)
-            change = wanted - velocity
-            ramp = SUBSTEP_S * max(1, math.ceil(abs(change) / ACCELERATION_MPS2 / SUBSTEP_S))
-            self._starts_s += (now_s, now_s + ramp)
-            self._stretches.append((position, velocity, change / ramp))
-            position += 0.5 * (velocity + wanted) * ramp
+                longest_s = self._longest_s(position, velocity, wanted)
+            ramp_s, held_s = _ramp_s(wanted - velocity), min(held_s, max(longest_s, 0.0))
+            self._starts_s += (now_s, now_s + ramp_s)
+            self._stretches.append((position, velocity, (wanted - velocity) / ramp_s))
+            position += 0.5 * (velocity + wanted) * ramp_s
             self._stretches.append((position, wanted, 0.0))
-            position += wanted * held
-            velocity, now_s = wanted, now_s + ramp + held
+            position += wanted * held_s
+            velocity, now_s = wanted, now_s + ramp_s + held_s
             if now_s > COURSE_S:
                 break
-        self._starts_s.append(now_s)
-        self._stretches.append((position, 0.0, 0.0))
+        ramp_s = _ramp_s(velocity)
+        self._starts_s += (now_s, now_s + ramp_s)
+        self._stretches.append((position, velocity, -velocity / ramp_s))
+        self._stretches.append((position + 0.5 * velocity * ramp_s, 0.0, 0.0))
+
+    def _draws(self, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
+        """Yields for how long the next velocity is to be kept, and that velocity."""
+        while True:
+            held_s = (PHYSICS_PERIOD_S * rng.integers(*HELD_SUBSTEPS, size=_MOST_CHANGES)).tolist()
+            wanted_mps = self._speed_mps * rng.uniform(0.6, 1.0, _MOST_CHANGES)
+            wanted_mps = np.where(rng.random(_MOST_CHANGES) < 0.5, wanted_mps, -wanted_mps).tolist()
+            yield from zip(held_s, wanted_mps, strict=True)
+
+    def _longest_s(self, position_m: float, velocity_mps: float, wanted_mps: float) -> float:
+        """Returns for how long a velocity can be kept after the ramp to it; below 0 where it must not be taken."""
+        position_m += 0.5 * (velocity_mps + wanted_mps) * _ramp_s(wanted_mps - velocity_mps)
+        towards_m = position_m if wanted_mps > 0.0 else -position_m
+        room_m = self._reach_m - towards_m - _stopping_m(abs(wanted_mps))
+        if room_m >= abs(wanted_mps) * COURSE_S:
+            return math.inf
+        return PHYSICS_PERIOD_S * math.floor(room_m / abs(wanted_mps) / PHYSICS_PERIOD_S)
 
     def at(self, now_s: float) -> tuple[float, float, float]:
         """Returns position (m), velocity (m/s) and acceleration (m/s^2) at an instant."""
-        number = bisect.bisect_right(self._starts_s, now_s + 0.25 * SUBSTEP_S) - 1
+        number = bisect.bisect_right(self._starts_s, now_s + 0.25 * PHYSICS_PERIOD_S) - 1
         position, velocity, acceleration = self._stretches[number]
         since = now_s - self._starts_s[number]
         return (
@@ -94,8 +132,8 @@ class BaseDrift:
         """Draws the course of an episode.
 
         Args:
-            range_m: How far from its first place the base may go before it turns back, across.
-            speed_mps: Largest speed, across.
+            range_m: How far from its first place the base may go, across; at 0 it stands still.
+            speed_mps: Largest speed, across; less where the range leaves no room to brake from it.
             course_id: Its whole part says which course it is.
         """
         across, forward = (generator(stream_key("base_drift", axis, int(course_id))) for axis in range(2))

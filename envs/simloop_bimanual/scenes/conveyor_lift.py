@@ -15,7 +15,6 @@ BELT_HALF_SIZE_M = (0.42, 0.13, 0.01)
 """Its lower side is 3 mm over the table top."""
 BELT_RGBA = (0.15, 0.16, 0.18, 1.0)
 POT_HALF_HEIGHT_M = 0.07
-LIFT_M = 0.10
 
 
 class TwoArmConveyorLift(DrivenTable):
@@ -47,7 +46,3 @@ class TwoArmConveyorLift(DrivenTable):
     def drive(self, data: Any, now_ns: int) -> None:
         """Moves the belt."""
         self._belt.apply(data, now_ns)
-
-    def _check_success(self) -> bool:
-        pot = self.sim.data.body_xpos[self.sim.model.body_name2id(self.pot.root_body)]
-        return bool(pot[2] - POT_HALF_HEIGHT_M - BELT_TOP_M > LIFT_M)

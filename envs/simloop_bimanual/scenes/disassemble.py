@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from robosuite.models.objects import CompositeObject
 
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.scenes.driven_table import DrivenTable
 from simloop_bimanual.scenes.snap_fit import SNAP_FIT, SnapFit
 from simloop_bimanual.tasks.disassemble import (
-    APART_M,
     BRICK_HALF_SIZE_M,
     GAP_M,
     STUD_HALF_SIZE_M,
-    TABLE_TOP_M,
-    gap_m,
 )
 
 BRICK_DENSITY_KGPM3 = 400.0
@@ -113,7 +111,3 @@ class TwoArmDisassemble(DrivenTable):
     def drive(self, data: Any, now_ns: int) -> None:
         """Lets go of the stud where it was pulled hard enough."""
         self._snap.apply(data, now_ns)
-
-    def _check_success(self) -> bool:
-        bodies = [self.sim.model.body_name2id(brick.root_body) for brick in self.bricks]
-        return gap_m(self.sim.data.body_xpos[bodies], self.sim.data.body_xmat[bodies[0]]) > APART_M

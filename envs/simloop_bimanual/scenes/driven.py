@@ -7,7 +7,7 @@ from typing import Any
 
 from robosuite.environments.manipulation.two_arm_env import TwoArmEnv
 
-PHYSICS_PERIOD_NS = 2_000_000
+from simloop_bimanual.conventions import PHYSICS_PERIOD_NS
 
 
 class DrivenTwoArmEnv(TwoArmEnv):  # type: ignore[misc]

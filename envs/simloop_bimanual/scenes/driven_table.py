@@ -11,11 +11,10 @@ from robosuite.models.objects import CompositeObject
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.transform_utils import euler2mat
 
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.scenes.driven import DrivenTwoArmEnv
 
 TABLE_SIZE_M = (0.8, 0.8, 0.05)
-TABLE_TOP_M = 0.8
-"""Table and arms stand as in robosuite's TwoArmLift."""
 
 
 def make_block(name: str, kind: str, size_m: Any, at_m: Any, rgba: Any, joints: Any) -> Any:
@@ -45,7 +44,7 @@ def make_block(name: str, kind: str, size_m: Any, at_m: Any, rgba: Any, joints: 
 
 
 class DrivenTable(DrivenTwoArmEnv):
-    """What robosuite's hard reset does in our scenes on a table; the reward is 1 where the goal is met.
+    """What robosuite's hard reset does in our scenes on a table. The task judges an episode, not the environment.
 
     Attributes:
         table_size_m: Full size of the table top.
@@ -62,8 +61,12 @@ class DrivenTable(DrivenTwoArmEnv):
         """Returns the objects on the table; draws from ``self.rng`` what their geometry needs."""
 
     def reward(self, action: Any = None) -> float:
-        """Returns 1 where the goal's condition holds, else 0."""
-        return float(self._check_success())
+        """Returns 0: the task's verdict (``simloop_bimanual.tasks``) is the only one that there is."""
+        return 0.0
+
+    def _check_success(self) -> bool:
+        """Returns False: the task's verdict (``simloop_bimanual.tasks``) is the only one that there is."""
+        return False
 
     def _load_model(self) -> None:
         super()._load_model()

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.randomness import generator, stream_key
+from simloop_bimanual.conventions import PHYSICS_PERIOD_NS, PHYSICS_PERIOD_S
 
 FloatArray = npt.NDArray[np.float64]
 
-SUBSTEP_S = 0.002
-SUBSTEP_NS = 2_000_000
 COURSE_S = 30.0
 """How long a course is; it ends in its last value."""
 
@@ -72,14 +71,14 @@ class BeltDrive:
         while times[-1] < COURSE_S:
             held = times[-1] + rng.uniform(*HELD_SPEED_S)
             wanted = speed_mps * (1.0 + change_ratio * rng.uniform(-1.0, 1.0))
-            reached = held + max(abs(wanted - speeds[-1]) / BELT_ACCELERATION_MPS2, SUBSTEP_S)
+            reached = held + max(abs(wanted - speeds[-1]) / BELT_ACCELERATION_MPS2, PHYSICS_PERIOD_S)
             times += [held, reached]
             speeds += [speeds[-1], wanted]
-        self._speeds_mps = np.interp(np.arange(0.0, COURSE_S, SUBSTEP_S), times, speeds)
+        self._speeds_mps = np.interp(np.arange(0.0, COURSE_S, PHYSICS_PERIOD_S), times, speeds)
 
     def speed_mps(self, now_ns: int) -> float:
         """Returns the belt's speed at an instant."""
-        return float(self._speeds_mps[min(now_ns // SUBSTEP_NS, len(self._speeds_mps) - 1)])
+        return float(self._speeds_mps[min(now_ns // PHYSICS_PERIOD_NS, len(self._speeds_mps) - 1)])
 
     def apply(self, data: Any, now_ns: int) -> None:
         """Writes place and speed of the belt as they are at an instant."""
@@ -110,11 +109,11 @@ class GustDrive:
         """
         self._first_ns = -1
         rng = generator(stream_key("gusts", int(course_id)))
-        forces = np.zeros((round(COURSE_S / SUBSTEP_S), 2))
-        length = round(GUST_S / SUBSTEP_S)
+        forces = np.zeros((round(COURSE_S / PHYSICS_PERIOD_S), 2))
+        length = round(GUST_S / PHYSICS_PERIOD_S)
         now_s = start_s
         while now_s < COURSE_S - GUST_S:
-            first = round(now_s / SUBSTEP_S)
+            first = round(now_s / PHYSICS_PERIOD_S)
             heading, strength = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(0.5, 1.0)
             push = self._mass_kg * gust_mps * strength / GUST_S
             forces[first : first + length] = push * np.cos(heading), push * np.sin(heading)
@@ -128,7 +127,7 @@ class GustDrive:
             if not is_blowing:
                 return
             self._first_ns = now_ns
-        row = min((now_ns - self._first_ns) // SUBSTEP_NS, len(self._forces_n) - 1)
+        row = min((now_ns - self._first_ns) // PHYSICS_PERIOD_NS, len(self._forces_n) - 1)
         data.qfrc_applied[self._dof : self._dof + 2] = self._forces_n[row]
 
 

@@ -6,8 +6,6 @@ import dataclasses
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-import numpy as np
-
 from simloop_bimanual.scenes.cloth import add_cloth
 from simloop_bimanual.scenes.driven_table import DrivenTable
 from simloop_bimanual.scenes.towel import BOARD, BOARD_HALF_SIZE_M, BOARD_TOP_M, TOWEL, board_pose
@@ -59,9 +57,3 @@ class TwoArmFoldTowel(DrivenTable):
 
     def drive(self, data: Any, now_ns: int) -> None:
         """Does nothing: nothing in this scene moves by itself."""
-
-    def _check_success(self) -> bool:
-        sim: Any = self.sim
-        names = [TOWEL.body(row, column) for row in (0, -1) for column in (0, -1)]
-        kept, carried = np.split(sim.data.body_xpos[[sim.model.body_name2id(name) for name in names]], 2)
-        return bool(np.linalg.norm((kept - carried)[:, :2], axis=1).max() <= 0.03)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from robosuite.models.objects import CompositeObject
 
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.scenes.base_drift import BASE_ARMATURE_KG, BASE_BODY, BASE_JOINTS, base_drift
 from simloop_bimanual.scenes.driven_table import DrivenTable
-from simloop_bimanual.tasks.moving_handover import BAR_HALF_SIZE_M, LIFT_M, TABLE_TOP_M, TABLE_Y_M
+from simloop_bimanual.tasks.moving_handover import BAR_HALF_SIZE_M, TABLE_Y_M
 
 BAR_DENSITY_KGPM3 = 300.0
 
@@ -68,12 +69,3 @@ class TwoArmMovingHandover(DrivenTable):
     def drive(self, data: Any, now_ns: int) -> None:
         """Moves the receiver's base."""
         self._drift.apply(data, now_ns)
-
-    def _check_success(self) -> bool:
-        giver, receiver = (robot.gripper for robot in self.robots)
-        height_m = self.sim.data.body_xpos[self.sim.model.body_name2id(self.bar.root_body)][2]
-        return bool(
-            self._check_grasp(gripper=receiver, object_geoms=self.bar)
-            and not self._check_grasp(gripper=giver, object_geoms=self.bar)
-            and height_m - BAR_HALF_SIZE_M[2] - TABLE_TOP_M > LIFT_M
-        )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from simloop_bimanual.robosuite_import import load_mujoco
-
 SNAP_FIT = "snap_fit"
 """Name of the weld constraint in the model."""
 
@@ -17,14 +15,13 @@ class SnapFit:
     does not catch again within the episode.
 
     Args:
-        mj_model: Compiled model with one weld, ``SNAP_FIT``, whose first body has its stud along its own y axis.
+        mj_model: Compiled model with the weld ``SNAP_FIT``, whose first body has its stud along its own y axis; it may
+            have other equality constraints.
     """
 
     def __init__(self, mj_model: Any) -> None:
-        self._mujoco = load_mujoco()
         weld = mj_model.equality(SNAP_FIT)
         self._weld, self._body = int(weld.id), int(mj_model.eq_obj1id[weld.id])
-        self._kind = int(self._mujoco.mjtConstraint.mjCNSTR_EQUALITY)
         self._force_n = 0.0
         self._pull_n = 0.0
 
@@ -46,10 +43,13 @@ class SnapFit:
         self._pull_n = 0.0
         if now_ns == 0 or not data.eq_active[self._weld]:
             return
-        # Equality constraints come first, and the weld is the model's only one: three rows of force, three of torque.
-        if data.efc_type[0] != self._kind or data.efc_id[0] != self._weld:
+        # MuJoCo's first ``ne`` rows are those of equality constraints, of grippers with coupled fingers too; the weld
+        # has three of force, then three of torque.
+        owners = data.efc_id[: data.ne].tolist()
+        if self._weld not in owners:
             return
+        first = owners.index(self._weld)
         axis = data.xmat[self._body][1::3]
-        self._pull_n = float(axis @ data.efc_force[0:3])
+        self._pull_n = float(axis @ data.efc_force[first : first + 3])
         if self._pull_n > self._force_n:
             data.eq_active[self._weld] = 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.scenes.cloth import Cloth
 
-TABLE_TOP_M = 0.8
 BOARD_HALF_SIZE_M = (0.22, 0.127, 0.05)
 """The towel is 6.6 cm wider than the board, so that its corners hang over and a finger gets under them."""
 BOARD_TOP_M = TABLE_TOP_M + 2 * BOARD_HALF_SIZE_M[2]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from robosuite.models.objects import CompositeObject
 
-from simloop_bimanual.scenes.driven_table import TABLE_TOP_M, DrivenTable, make_block
+from simloop_bimanual.conventions import TABLE_TOP_M
+from simloop_bimanual.scenes.driven_table import DrivenTable, make_block
 from simloop_bimanual.scenes.drives import BALL_RADIUS_M, PLATE_HALF_SIZE_M, STAND_TOP_M, TrayDrive
 
 BAR_HALF_LENGTH_M, BAR_HALF_WIDTH_M = 0.055, 0.01
@@ -150,9 +151,3 @@ class TwoArmTrayBalance(DrivenTable):
     def drive(self, data: Any, now_ns: int) -> None:
         """Blows on the ball and keeps the mark where it is."""
         self._drive.apply(data, now_ns)
-
-    def _check_success(self) -> bool:
-        model, data = self.sim.model, self.sim.data
-        tray = data.body_xpos[model.body_name2id(self.tray.root_body)]
-        ball = data.body_xpos[model.body_name2id(self.ball.root_body)]
-        return bool(np.hypot(*(tray[:2] - self._drive.goal_m)) < 0.03 and ball[2] > tray[2])

@@ -42,7 +42,8 @@ class FoldTowelTask(Task):
     """Both arms take the edge on the +x side by its corners and lay it onto the opposite edge.
 
     The goal's condition: each corner of the carried edge, and its middle, lies within ``edge_tolerance_m`` of its
-    partner on the other edge (seen from above), the towel is flat and folded at its middle, and no finger touches it.
+    partner on the other edge (seen from above), the towel is flat and folded at its middle, and no finger pad touches
+    it.
     """
 
     name = "two_arm_fold_towel"
@@ -103,7 +104,7 @@ class FoldTowelTask(Task):
         "edge's other corner (3), the corner that it belongs on (3, m), its velocity (3, m/s)"
     )
     num_geometry_draws = 5
-    scene_keys = ("task", "num_held_steps", "edge_tolerance_m")
+    scene_keys = ("edge_tolerance_m",)
 
     def __init__(self, model: TwoArmModel) -> None:
         super().__init__(model)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
+from simloop_bimanual.conventions import TABLE_TOP_M
 from simloop_bimanual.grasps import Touches
 from simloop_bimanual.scenes.base_drift import BASE_JOINTS, base_drift
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
@@ -16,7 +17,6 @@ from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 if TYPE_CHECKING:
     from simloop_bimanual.model import TwoArmModel
 
-TABLE_TOP_M = 0.8
 TABLE_Y_M = -0.12
 """Where the table's centre is: under the bar, before the left arm."""
 BAR_HALF_SIZE_M = (0.015, 0.16, 0.02)
@@ -32,7 +32,7 @@ ARM_OBJECT_SIZE = 9
 
 
 class MovingHandoverTask(Task):
-    """The right arm ends up with the bar in the air, and the left arm has let go.
+    """The right arm ends up with the bar in the air, and the left arm has let go: none of its finger pads touches it.
 
     The right arm stands on a cart that keeps changing its velocity, across the line between the arms and, half as far
     and fast, along it. Nothing observed says when the next change comes or what it is.
@@ -130,7 +130,7 @@ class MovingHandoverTask(Task):
         axes = data.xmat[body].reshape(3, 3)
         clearance = float(data.xpos[body, 2] - np.abs(axes[2]) @ BAR_HALF_SIZE_M) - TABLE_TOP_M
         is_lifted = clearance > LIFT_M
-        is_goal_met = right and not left and is_lifted
+        is_goal_met = right and is_lifted and not self._touches.is_touched(0, 0)
         stage = 0
         if is_goal_met:
             stage = 4
