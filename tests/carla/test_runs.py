@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,3 +167,16 @@ def test_no_server_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
     assert code == 4
     assert f"No CARLA server listens at 127.0.0.1:{port}" in said
     assert f"'simloop carla-server --port {port}'" in said
+
+
+def test_a_server_of_ones_own_does_not_outlive_its_process() -> None:
+    code = (
+        "import os, signal; from simloop_carla.world.own_server import OwnServer; "
+        "print(OwnServer().pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    process = Path(f"/proc/{int(done.stdout)}")
+    deadline_s = time.monotonic() + 20.0
+    while process.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert not process.exists()

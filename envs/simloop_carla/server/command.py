@@ -10,6 +10,7 @@ import typer
 
 
 def carla_server(
+    *,
     port: Annotated[
         int, typer.Option(help="TCP port for remote calls; 0 takes a free one.", min=0, max=65535)
     ] = 2000,
@@ -21,6 +22,12 @@ def carla_server(
     ] = "town",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Seed of the sensors' noise.")] = 0,
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-closes", help="End when standard input does, as with the parent's death."
+        ),
+    ] = False,
 ) -> None:
     """Serves CARLA 0.9.16's protocol on a CPU; prints one line once clients can connect."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
@@ -28,4 +35,6 @@ def carla_server(
     from simloop_carla.server.town import load_town
 
     wanted = Ports(host=host, rpc=port, stream=stream_port)
-    asyncio.run(serve(load_town(map_), wanted, seed=seed, on_ready=typer.echo))
+    asyncio.run(
+        serve(load_town(map_), wanted, seed=seed, on_ready=typer.echo, until_stdin_closes=until_stdin_closes)
+    )

@@ -38,7 +38,25 @@ class Ports:
     stream: int | None
 
 
-async def serve(town: Town, ports: Ports, *, seed: int, on_ready: Callable[[str], object]) -> None:
+class _UntilClosed(asyncio.Protocol):
+    """Sets an event when a pipe closes; what comes through it means nothing."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the server."""
+        self._ended.set()
+
+
+async def serve(
+    town: Town,
+    ports: Ports,
+    *,
+    seed: int,
+    on_ready: Callable[[str], object],
+    until_stdin_closes: bool = False,
+) -> None:
     """Serves until the process is told to end.
 
     Args:
@@ -46,6 +64,7 @@ async def serve(town: Town, ports: Ports, *, seed: int, on_ready: Callable[[str]
         ports: Where to listen.
         seed: Seed of the sensors' noise.
         on_ready: Called with one line once both ports listen.
+        until_stdin_closes: Whether to end when standard input closes, so that the server does not outlive a parent.
 
     Raises:
         PortInUseError: A port is taken or not allowed.
@@ -74,6 +93,8 @@ async def serve(town: Town, ports: Ports, *, seed: int, on_ready: Callable[[str]
     for number in (signal.SIGTERM, signal.SIGINT):
         if sys.platform != "win32":
             loop.add_signal_handler(number, ended.set)
+    if until_stdin_closes:
+        await loop.connect_read_pipe(lambda: _UntilClosed(ended), sys.stdin)
     simulator.run_free()
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked through again

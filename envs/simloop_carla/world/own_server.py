@@ -34,8 +34,8 @@ class OwnServer:
         script = Path(sys.executable).with_name("simloop")
         command = [str(script)] if script.exists() else [sys.executable, "-m", "simloop.cli.main"]
         self._process = subprocess.Popen(
-            [*command, "carla-server", "--port", "0", "--map", "straight_track"],
-            stdin=subprocess.DEVNULL,
+            [*command, "carla-server", "--port", "0", "--map", "straight_track", "--until-stdin-closes"],
+            stdin=subprocess.PIPE,  # its end ends the server, however this process ends
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,5 +93,6 @@ def _end(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
