@@ -42,7 +42,7 @@ WRONG = [
     (["agent.target=nowhere:Agent"], ConfigurationError, "module 'nowhere' does not import"),
     (["agent.target=simloop.errors:Nothing"], ConfigurationError, "'Nothing' is not an Agent subclass"),
     (["agent=:x"], ConfigurationError, "must read module:Class"),
-    (["agent=expert"], IncompatibleAgentError, "acts in .*two_arm_delta, waypoints; world 'braking_wall' takes"),
+    (["agent=expert"], IncompatibleAgentError, "acts in .*two_arm_delta, .*waypoints; world 'braking_wall' takes"),
     (["runner.workers=-1"], ParameterError, "runner.workers is -1; allowed: a whole number >= 0"),
     (["runner.call_limit_s=0"], ParameterError, "runner.call_limit_s is 0"),
     (["world.speed_mps=-1"], ParameterError, "speed_mps, gap_m and deceleration_mps2 must be positive"),
