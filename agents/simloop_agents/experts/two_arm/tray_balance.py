@@ -44,8 +44,8 @@ _APPROACH_PER_S, _FASTEST_MPS, _RISE_MPS = 1.2, 0.10, 0.12
 _LARGEST_ACCELERATION_MPS2 = 0.3
 _RESPONSE_S = 0.15
 """How fast a gripper takes up a speed that is asked for."""
-_SAG_M = 0.0
-"""Offset that carries the load."""
+_HANDLE_LEVER_M = 0.175
+"""From the tray's centre across to each handle's site."""
 
 
 @numba.njit(cache=True)
@@ -76,7 +76,7 @@ def _carry(
         move[i] = LEAD_S * (speed[i] + change)
         wanted = -(_FREQUENCY_PER_S**2) * ball[i] - 2.0 * _FREQUENCY_PER_S * roll[i]
         tilt[i] = wanted / (_ROLL * _GRAVITY_MPS2) + change / _RESPONSE_S / _GRAVITY_MPS2
-    move[2] = LEAD_S * _clipped(2.0 * to_goal[2], _RISE_MPS) + _SAG_M
+    move[2] = LEAD_S * _clipped(2.0 * to_goal[2], _RISE_MPS)
     steep = math.sqrt(tilt[0] ** 2 + tilt[1] ** 2)
     if steep > _LARGEST_TILT_RAD:
         tilt *= _LARGEST_TILT_RAD / steep
@@ -135,7 +135,7 @@ def plan(robot: Any, objects: Any, committed: Any, num_committed: int, out: Any)
     speed[2] = objects[9]
     ball, roll = objects[_BALL : _BALL + 2].copy(), objects[_BALL + 3 : _BALL + 5].copy()
     lever = np.zeros((2, 2))
-    lever[0, 1], lever[1, 1] = 0.175, -0.175
+    lever[0, 1], lever[1, 1] = _HANDLE_LEVER_M, -_HANDLE_LEVER_M
     action, gone, moved = np.empty(14), np.empty(3), np.empty((2, 3))
     acceleration, before = np.zeros(2), np.empty(2)
     for row in range(len(out)):
