@@ -32,14 +32,14 @@ from pathlib import Path
 from simloop_agents.experts.expert import ExpertAgent
 
 def servers():
-    "The server processes that this process has started."
+    "The server processes that a world in this process has started; a test's own serves another map."
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
             words = (status.parent / "cmdline").read_bytes().split(b"\\0")
         except (OSError, ValueError):
             continue
-        if parent == os.getpid() and b"carla-server" in words:
+        if parent == os.getpid() and b"carla-server" in words and b"straight_track" in words:
             yield int(status.parent.name)
 
 class KillingAgent(ExpertAgent):
