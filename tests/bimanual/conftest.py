@@ -203,9 +203,9 @@ def stock_scenario(oracle: Callable[[str], Oracle]) -> Callable[[int], Scenario]
     return oracle(LIFT).scenario
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world() -> BimanualWorld:
-    """One world of the lift; tests reset it themselves."""
+    """One world of the lift and module; tests reset it themselves."""
     return BimanualWorld()
 
 
