@@ -123,3 +123,14 @@ def spawn(world: Any) -> Spawn:
         return actor
 
     return one
+
+
+QUICK_MODULES = ("test_server", "test_sensors")
+"""Modules that share one server and one client and take seconds; the others start servers and clients of their own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves what starts processes of its own to the nightly tests; each of these modules is to be run by itself."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.stem not in QUICK_MODULES:
+            item.add_marker(pytest.mark.nightly)
