@@ -134,7 +134,10 @@ class ContactRecorder:
         """
         count = int(self.state[0]["num_ended"])
         if count > CAPACITY:
-            raise WorldError(f"{count} contacts ended between two collections; there is room for {CAPACITY}.")
+            raise WorldError(
+                f"{count} contacts ended between two collections; there is room for {CAPACITY}. Advance in steps of a "
+                "control period."
+            )
         if count:
             self._ended.append(self.state[0]["ended"][:count].copy())
             self.state[0]["num_ended"] = 0

@@ -163,7 +163,8 @@ def two_arm_model(
     for name in ("nq", "nv", "nu", "nbody"):
         if getattr(model, name) != getattr(full, name):
             raise WorldError(
-                f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}."
+                f"The physics copy has {name} {getattr(model, name)}, robosuite's {getattr(full, name)}. Install "
+                "robosuite 1.5.2 and a MuJoCo from 3.6 to 3.9."
             )
     lone = {body: lone_body(spec, body) for body in TASKS[task].sampled_bodies}
     description = _describe(env, model, full, TASKS[task], lone)

@@ -60,7 +60,9 @@ class OwnServer:
                     return int(found[1])
         self.close()
         raise WorldError(
-            f"simloop carla-server did not start; it said: {''.join(said).strip() or '(nothing)'}"
+            f"simloop carla-server did not start within {START_PATIENCE_S:g} s; it said: "
+            f"{''.join(said).strip() or '(nothing)'}. Run 'simloop carla-server --port 0' by itself to see why (its "
+            "first start on a machine compiles), or start one and name its port with world.port."
         )
 
     @property

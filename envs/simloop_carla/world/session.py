@@ -104,14 +104,15 @@ class Session:
 
     def synchronise(self) -> None:
         """Puts the present episode into synchronous mode with the fixed step."""
-        settings = self.world.get_settings()
-        settings.synchronous_mode = True
-        settings.fixed_delta_seconds = self._fixed_delta_s
-        settings.substepping = True
-        settings.max_substep_delta_time = 0.01
-        settings.max_substeps = 10
-        settings.deterministic_ragdolls = True
-        self.world.apply_settings(settings)
+        with server_faults(self.address, "setting synchronous mode"):
+            settings = self.world.get_settings()
+            settings.synchronous_mode = True
+            settings.fixed_delta_seconds = self._fixed_delta_s
+            settings.substepping = True
+            settings.max_substep_delta_time = 0.01
+            settings.max_substeps = 10
+            settings.deterministic_ragdolls = True
+            self.world.apply_settings(settings)
 
     def use_map(self, name: str, opendrive: str | None) -> None:
         """Loads a map, unless it is the present one already.

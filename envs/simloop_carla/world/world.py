@@ -354,13 +354,16 @@ class CarlaWorld(DrivingWorld):
         self._snapshot = None
         self._read_hits(state, end_ns)
         if self._step % STEPS_PER_TICK == 0:
-            self._show_lights(state, self._step * STEP_S)
+            with server_faults(session.address, "setting the traffic lights"):
+                self._show_lights(state, self._step * STEP_S)
             self._keep_picture(int(snapshot.frame))
 
     def _foreseen_actors(self, foreseen: FloatArray, count: int) -> FloatArray:
-        """Returns the actor table at the end of the tick; how actors move in it does not depend on the ego's way."""
+        """Returns the actor table at the end of the tick; how actors move in it does not depend on the ego's way.
+
+        The rows that it writes into the records are written again by the tick itself.
+        """
         kept = self._ego, self._control, self._kernel_arrays, self._contacts, self._pair_ticks
-        motion_record, actor_record = self._motion_record, self._actor_record
         self._ego, self._control = self._ego.copy(), self._control.copy()
         self._kernel_arrays = tuple(
             item.copy() if index in _MOVING_ARRAYS else item for index, item in enumerate(self._kernel_arrays)
@@ -369,7 +372,6 @@ class CarlaWorld(DrivingWorld):
         self._run_kernel(count, foreseen)
         actors: FloatArray = self._kernel_arrays[0]
         self._ego, self._control, self._kernel_arrays, self._contacts, self._pair_ticks = kept
-        self._motion_record, self._actor_record = motion_record, actor_record
         return actors
 
     def _read_hits(self, state: InitialState, end_ns: int) -> None:
