@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class ServerActor:
         walk: Last control of a walker.
         lights: Flags of a vehicle's lamps.
         tags: Semantic tags.
-        mass_kg: Mass that ``apply_physics_control`` set, or its body's.
+        memory: What a sensor keeps from one of its messages to the next.
     """
 
     id: int
@@ -67,6 +68,7 @@ class ServerActor:
     walk: WalkerControl = STANDING
     lights: int = 0
     tags: bytes = b""
+    memory: Any = None
 
     @property
     def type_id(self) -> str:
