@@ -181,7 +181,7 @@ def _lanes_of_all(
     s, d = rows[:, step_kernel.RECORD_PATH_S], rows[:, step_kernel.RECORD_PATH_D]
     if len(routes) == 1:
         return _lanes(routes[0], s, d)
-    path = np.tile(actors[PATH].astype(np.int64), num_ticks)
+    path = np.tile(np.maximum(actors[PATH], 0.0).astype(np.int64), num_ticks)  # ELSEWHERE: as on the route
     lanes = np.empty(len(rows), dtype=np.int64)
     for number, route in enumerate(routes):
         is_on = path == number

@@ -23,6 +23,7 @@ from simloop_driving.scenario.actor_state import (
     D_M,
     D_RATE_MPS,
     EGO,
+    ELSEWHERE,
     ENTERS_S,
     IS_ABSENT,
     LEAVES,
@@ -64,6 +65,13 @@ NEAR_M = 25.0
 FREE_TO_ENTER_M = 8.0
 """An actor enters when the centres of all others are farther from its place than this and their lengths."""
 
+# Entries of an actor that another simulator moves.
+MOVED_X = 0
+MOVED_Y = 1
+MOVED_YAW = 2
+MOVED_SPEED = 3
+MOVED_ACCELERATION = 4
+NUM_MOVED_ENTRIES = 5
 # Columns of the motion record, one row a physics step.
 MOTION_X = 0
 MOTION_Y = 1
@@ -142,8 +150,11 @@ def place_everyone(
             place_actor(actors, actor, samples, path_step_m)
             _copy_to_route(actors, actor)
         else:
-            place_actor(actors, actor, paths[path, :, : num_samples[path]], path_step_m)
+            if path != ELSEWHERE:
+                place_actor(actors, actor, paths[path, :, : num_samples[path]], path_step_m)
             place_on_route(actors, actor, on_paths, samples, path_step_m, tick)
+            if path == ELSEWHERE:
+                _count_route_as_path(actors, actor)
     update_on_paths(on_paths, actors, paths, num_samples, path_step_m, tick)
 
 
@@ -152,6 +163,22 @@ def _copy_to_route(actors: FloatArray, actor: int) -> None:
     actors[S_M, actor] = actors[PATH_S_M, actor]
     actors[D_M, actor] = actors[PATH_D_M, actor]
     actors[ROUTE_SPEED_MPS, actor] = actors[SPEED_MPS, actor]
+
+
+@numba.njit(cache=True)
+def _take_over(actors: FloatArray, actor: int, moved: FloatArray) -> None:
+    """Puts an actor where another simulator moved it; ``moved`` has its (NUM_MOVED_ENTRIES,)."""
+    actors[X_M, actor] = moved[MOVED_X]
+    actors[Y_M, actor] = moved[MOVED_Y]
+    actors[YAW_RAD, actor] = moved[MOVED_YAW]
+    actors[SPEED_MPS, actor] = moved[MOVED_SPEED]
+    actors[ACCELERATION_MPS2, actor] = moved[MOVED_ACCELERATION]
+
+
+@numba.njit(cache=True)
+def _count_route_as_path(actors: FloatArray, actor: int) -> None:
+    actors[PATH_S_M, actor] = actors[S_M, actor]
+    actors[PATH_D_M, actor] = actors[D_M, actor]
 
 
 @numba.njit(cache=True)
@@ -263,7 +290,8 @@ def run_steps(
         motion_record: (steps, NUM_MOTION_COLUMNS) record of the ego; row k is the state after k steps.
         actor_record: (ticks, N, NUM_RECORD_COLUMNS) record; row k is the state after k control ticks.
         ego_states: (num_steps, single_track.NUM_EGO_ENTRIES) where another simulator moved the ego; (0, ...) moves it
-            here. ``TICK_STATION_M`` of them is not read.
+            here. ``TICK_STATION_M`` of them is not read. After these entries come the NUM_MOVED_ENTRIES of each
+            actor that moves ``ELSEWHERE``.
     """
     num_actors = actors.shape[1]
     num_samples, crossing_start, stop_start, first_on_path, next_on_path, signal_states = split_numbers(
@@ -271,6 +299,7 @@ def run_steps(
     )
     samples = paths[0, :, : num_samples[0]]
     tick_s = steps_per_tick * step_s
+    first_elsewhere = num_actors - (ego_states.shape[1] - single_track.NUM_EGO_ENTRIES) // NUM_MOVED_ENTRIES
     for step in range(first_step, first_step + num_steps):
         if step % steps_per_tick == 0:
             time_s = step * step_s
@@ -317,18 +346,24 @@ def run_steps(
                 if is_near or is_placed:
                     place_actor(actors, actor, samples, path_step_m)
             else:
-                own = paths[path, :, : num_samples[path]]
                 dx, dy = (
                     actors[X_M, actor] - ego[single_track.X_M],
                     actors[Y_M, actor] - ego[single_track.Y_M],
                 )
                 is_near = dx * dx + dy * dy < NEAR_M * NEAR_M
-                move_actor(actors, actor, own, path_step_m, step_s)
-                if is_near or is_placed:
-                    place_actor(actors, actor, own, path_step_m)
+                if path == ELSEWHERE:
+                    first = single_track.NUM_EGO_ENTRIES + (actor - first_elsewhere) * NUM_MOVED_ENTRIES
+                    _take_over(actors, actor, ego_states[step - first_step, first:])
+                else:
+                    own = paths[path, :, : num_samples[path]]
+                    move_actor(actors, actor, own, path_step_m, step_s)
+                    if is_near or is_placed:
+                        place_actor(actors, actor, own, path_step_m)
                 if is_placed:
                     tick = (done - 1) // steps_per_tick
                     place_on_route(actors, actor, on_paths, samples, path_step_m, tick + 1)
+                    if path == ELSEWHERE:
+                        _count_route_as_path(actors, actor)
             is_first_touch = is_near and touch_ego(actors, actor, ego, contacts, samples, path_step_m, done)
             if is_first_touch and criteria[VERDICT] == RUNNING:
                 criteria[VERDICT] = COLLISION

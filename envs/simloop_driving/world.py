@@ -140,14 +140,7 @@ class DrivingWorld(World):
                 f"{scenario.family} is for the world {scenario.world!r}; this is the world {self._spec.name!r}."
             )
         scene = read_scene(scenario)
-        vehicle = self._vehicle
-        state = build_initial_state(
-            scene,
-            scenario.family,
-            seed,
-            (vehicle.length_m, vehicle.width_m, vehicle.height_m),
-            self._maps.get(scene.map_name),
-        )
+        state = self._initial_state(scene, scenario.family, seed)
         num_actors = state.actors.shape[1]
         self._state = state
         paints = generator(stream_key("driving.paint", scenario.family, seed))
@@ -353,6 +346,22 @@ class DrivingWorld(World):
         return float(criteria.progress_ratio(state.actors, state.criteria))
 
     # --- parts of reset and capture --------------------------------------------------------------------------
+
+    def _initial_state(self, scene: Scene, family: str, seed: int) -> InitialState:
+        """Returns who is where at t = 0; a world with actors of its own appends them."""
+        vehicle = self._vehicle
+        dimensions_m = (vehicle.length_m, vehicle.width_m, vehicle.height_m)
+        return build_initial_state(scene, family, seed, dimensions_m, self._map_of(scene))
+
+    def _map_of(self, scene: Scene) -> RoadMap | None:
+        """Returns the map of a scene where it is not one that everybody can load by its name."""
+        if scene.is_map_of_server:
+            raise ConfigurationError(
+                f"{scene.where}.map.server is {scene.map_name!r}, a town that a CARLA server has; this is the "
+                f"world {self._spec.name!r}, which has none. Play it with world=carla (docs/carla.md), or name a "
+                "shipped map or an .xodr file."
+            )
+        return self._maps.get(scene.map_name)
 
     def _start_kernel(self, state: InitialState) -> None:
         """Places everybody and gathers the arrays that the kernel moves and reads until the next reset."""

@@ -3,8 +3,9 @@
 The scenario layer reads the state rows and writes the command rows once per control tick. Whoever owns the actors
 (the embedded world, or an adapter to another simulator) fills the state rows and applies the commands.
 
-Every actor moves along a path; path 0 is the ego's route. Its state is where it is along and across that path; where
-it is along and across the ego's route is there for everybody, and the same for actors of path 0.
+Every actor but those of ``ELSEWHERE`` moves along a path; path 0 is the ego's route. Its state is where it is along
+and across that path; where it is along and across the ego's route is there for everybody, and the same for actors of
+path 0.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ COMMAND_D_RATE_MPS = 17
 # How it moves.
 KEEPS_HEADING = 18  # 1: points along the lane while it drifts across it, as in studies with point masses
 # Its own path.
-PATH = 19  # index of the path; 0 is the ego's route
+PATH = 19  # index of the path; 0 is the ego's route; ELSEWHERE: none
 PATH_S_M = 20
 PATH_D_M = 21
 ROUTE_SPEED_MPS = 22  # its velocity along the ego's route; negative when it comes towards the ego
@@ -47,6 +48,10 @@ ENTERS_S = 26  # enters at this time, once its place is free; 0: from the start
 LEAVES = 27  # 1: is gone where its path ends
 LATERAL_LIMIT_MPS2 = 28  # with which it takes up and gives up a lateral speed
 NUM_ROWS = 29
+
+ELSEWHERE = -1
+"""As ``PATH``: another simulator moves the actor, on no path. Such actors are the last columns of the table. They
+are seen, followed and collided with as all others; the rules at junctions do not know where they will go."""
 
 OBEYS_SIGNALS = 1
 OBEYS_RIGHT_OF_WAY = 2

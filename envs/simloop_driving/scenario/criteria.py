@@ -19,9 +19,11 @@ from simloop_driving.scenario.actor_state import (
     D_RATE_MPS,
     DESIRED_SPEED_MPS,
     EGO,
+    ELSEWHERE,
     IS_ABSENT,
     IS_IDM,
     LENGTH_M,
+    PATH,
     ROUTE_SPEED_MPS,
     S_M,
     SPEED_MPS,
@@ -163,7 +165,7 @@ def has_conflict(actors: FloatArray, manoeuvres: FloatArray) -> bool:
         if manoeuvres[STARTED_S, m] < 0.0 and manoeuvres[CAN_START, m] > 0.0:
             return True
     for actor in range(1, actors.shape[1]):
-        if actors[IS_IDM, actor] > 0.0 or actors[IS_ABSENT, actor] > 0.0:
+        if actors[IS_IDM, actor] > 0.0 or actors[IS_ABSENT, actor] > 0.0 or actors[PATH, actor] == ELSEWHERE:
             continue
         ahead = actors[S_M, actor] - actors[S_M, EGO]
         if ahead <= -0.5 * (actors[LENGTH_M, actor] + actors[LENGTH_M, EGO]):

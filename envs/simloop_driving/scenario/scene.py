@@ -7,6 +7,7 @@ docs/scenarios.md describes the language. Who takes part is read in ``actor_bloc
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -42,7 +43,8 @@ class Scene:
 
     Attributes:
         where: Its place in the file, for messages.
-        map_name: A shipped map, or the path of an OpenDRIVE file.
+        map_name: A shipped map, the path of an OpenDRIVE file, or a town of the world's server.
+        is_map_of_server: Whether it is such a town.
         ego: The ego.
         actors: The named actors; doors follow their cars.
         manoeuvres: What happens.
@@ -59,6 +61,7 @@ class Scene:
 
     where: str
     map_name: str
+    is_map_of_server: bool
     ego: EgoStart
     actors: tuple[ActorStart, ...]
     manoeuvres: tuple[Manoeuvre, ...]
@@ -84,7 +87,7 @@ def read_scene(scenario: Scenario) -> Scene:
     file = scenario.where or scenario.family
     where = f"{file}: scene"
     top = BlockReader(scenario.scene, where, scenario.parameters, used)
-    map_name = top.name("map")
+    map_name, is_map_of_server = _read_map(top)
     ego = read_ego(top.block("ego"))
     named = read_actors(top, ego)
     manoeuvres = read_manoeuvres(top, {actor.name: actor for actor in named})
@@ -92,6 +95,7 @@ def read_scene(scenario: Scenario) -> Scene:
     scene = Scene(
         where=where,
         map_name=map_name,
+        is_map_of_server=is_map_of_server,
         ego=ego,
         actors=_with_doors(named, manoeuvres),
         manoeuvres=manoeuvres,
@@ -109,6 +113,16 @@ def read_scene(scenario: Scenario) -> Scene:
             "$name, or leave it out."
         )
     return scene
+
+
+def _read_map(top: BlockReader) -> tuple[str, bool]:
+    """Returns the map's name or path, and whether the world's server has it."""
+    if not isinstance(top.value("map"), Mapping):
+        return top.name("map"), False
+    block = top.block("map")
+    name = block.name("server")
+    block.finish()
+    return name, True
 
 
 def _with_doors(named: tuple[ActorStart, ...], manoeuvres: tuple[Manoeuvre, ...]) -> tuple[ActorStart, ...]:

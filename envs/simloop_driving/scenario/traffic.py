@@ -18,6 +18,7 @@ from simloop_driving.scenario.actor_state import (
     COMMAND_ACCELERATION_MPS2,
     DESIRED_SPEED_MPS,
     EGO,
+    ELSEWHERE,
     IS_ABSENT,
     IS_IDM,
     PATH,
@@ -90,6 +91,8 @@ def _list_actors_by_path(actors: FloatArray, first_on_path: IntArray, next_on_pa
         if actors[IS_ABSENT, actor] > 0.0:
             continue
         path = int(actors[PATH, actor])
+        if path == ELSEWHERE:
+            continue
         next_on_path[actor] = first_on_path[path]
         first_on_path[path] = actor
 
