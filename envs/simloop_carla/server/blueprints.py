@@ -10,19 +10,12 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from simloop_carla.server.sensor_blueprints import fixed, free, sensor_attributes
 from simloop_carla.wire.structs import BOOL, FLOAT, INT, RGB_COLOUR, STRING, ActorAttribute, ActorDefinition
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 
-TAG_CAR, TAG_TRUCK, TAG_BUS, TAG_MOTORCYCLE, TAG_BICYCLE, TAG_PEDESTRIAN, TAG_STATIC, TAG_DYNAMIC = (
-    14,
-    15,
-    16,
-    18,
-    19,
-    12,
-    20,
-    21,
-)
+TAG_CAR, TAG_TRUCK, TAG_MOTORCYCLE, TAG_BICYCLE, TAG_PEDESTRIAN = 14, 15, 18, 19, 12
+TAG_STATIC, TAG_DYNAMIC = 20, 21
 """Semantic tags of CARLA 0.9.16."""
 
 
@@ -149,132 +142,36 @@ BODIES: dict[str, Body] = {
 """Everything solid, by blueprint id."""
 
 SENSOR_PREFIX = "sensor."
-CAMERAS = (
-    "rgb",
-    "depth",
-    "semantic_segmentation",
-    "instance_segmentation",
-)
-"""Cameras that can be spawned: ``sensor.camera.<name>``."""
 
 _PAINTS = ("180,20,20", "25,55,150", "215,215,220", "215,150,20", "115,120,125", "20,100,55")
-
-_LENS = {
-    "image_size_x": (INT, "800"),
-    "image_size_y": (INT, "600"),
-    "fov": (FLOAT, "90.0"),
-    "lens_circle_falloff": (FLOAT, "5.0"),
-    "lens_circle_multiplier": (FLOAT, "0.0"),
-    "lens_k": (FLOAT, "-1.0"),
-    "lens_kcube": (FLOAT, "0.0"),
-    "lens_x_size": (FLOAT, "0.08"),
-    "lens_y_size": (FLOAT, "0.08"),
-}
-_RGB_ONLY = {
-    "gamma": (FLOAT, "2.2"),
-    "enable_postprocess_effects": (BOOL, "true"),
-    "motion_blur_intensity": (FLOAT, "0.45"),
-    "exposure_mode": (STRING, "histogram"),
-    "exposure_compensation": (FLOAT, "0.0"),
-    "shutter_speed": (FLOAT, "200.0"),
-    "iso": (FLOAT, "100.0"),
-    "fstop": (FLOAT, "1.4"),
-}
-_SWEEP = {
-    "channels": (INT, "32"),
-    "range": (FLOAT, "10.0"),
-    "points_per_second": (INT, "56000"),
-    "rotation_frequency": (FLOAT, "10.0"),
-    "upper_fov": (FLOAT, "10.0"),
-    "lower_fov": (FLOAT, "-30.0"),
-    "horizontal_fov": (FLOAT, "360.0"),
-}
-_LIDAR_ONLY = {
-    "atmosphere_attenuation_rate": (FLOAT, "0.004"),
-    "dropoff_general_rate": (FLOAT, "0.45"),
-    "dropoff_intensity_limit": (FLOAT, "0.8"),
-    "dropoff_zero_intensity": (FLOAT, "0.4"),
-    "noise_seed": (INT, "0"),
-    "noise_stddev": (FLOAT, "0.0"),
-}
-_SENSORS: dict[str, dict[str, tuple[int, str]]] = {
-    "sensor.camera.rgb": {**_LENS, **_RGB_ONLY},
-    "sensor.camera.depth": _LENS,
-    "sensor.camera.semantic_segmentation": _LENS,
-    "sensor.camera.instance_segmentation": _LENS,
-    "sensor.lidar.ray_cast": {**_SWEEP, **_LIDAR_ONLY},
-    "sensor.lidar.ray_cast_semantic": _SWEEP,
-    "sensor.other.radar": {
-        "horizontal_fov": (FLOAT, "30.0"),
-        "vertical_fov": (FLOAT, "30.0"),
-        "range": (FLOAT, "100.0"),
-        "points_per_second": (INT, "1500"),
-        "noise_seed": (INT, "0"),
-    },
-    "sensor.other.collision": {},
-    "sensor.other.lane_invasion": {},
-    "sensor.other.obstacle": {
-        "distance": (FLOAT, "5.0"),
-        "hit_radius": (FLOAT, "0.5"),
-        "only_dynamics": (BOOL, "false"),
-        "debug_linetrace": (BOOL, "false"),
-    },
-    "sensor.other.imu": {
-        "noise_seed": (INT, "0"),
-        **{f"noise_accel_stddev_{axis}": (FLOAT, "0.0") for axis in "xyz"},
-        **{f"noise_gyro_stddev_{axis}": (FLOAT, "0.0") for axis in "xyz"},
-        **{f"noise_gyro_bias_{axis}": (FLOAT, "0.0") for axis in "xyz"},
-    },
-    "sensor.other.gnss": {
-        "noise_seed": (INT, "0"),
-        **{
-            f"noise_{axis}_{kind}": (FLOAT, "0.0")
-            for axis in ("lat", "lon", "alt")
-            for kind in ("bias", "stddev")
-        },
-    },
-}
-
-
-def _fixed(name: str, kind: int, value: str) -> ActorAttribute:
-    return ActorAttribute(name, kind, value, [], False, False)
-
-
-def _free(name: str, kind: int, value: str, *recommended: str) -> ActorAttribute:
-    return ActorAttribute(name, kind, value, list(recommended), True, False)
 
 
 def _vehicle(body: Body) -> list[ActorAttribute]:
     return [
-        _fixed("number_of_wheels", INT, str(body.wheels)),
-        _fixed("generation", INT, "1"),
-        _fixed("base_type", STRING, body.base_type),
-        _fixed("special_type", STRING, ""),
-        _fixed("object_type", STRING, ""),
-        _fixed("has_lights", BOOL, "true" if body.wheels == 4 else "false"),
-        _fixed("has_dynamic_doors", BOOL, "false"),
+        fixed("number_of_wheels", INT, str(body.wheels)),
+        fixed("generation", INT, "1"),
+        fixed("base_type", STRING, body.base_type),
+        fixed("special_type", STRING, ""),
+        fixed("object_type", STRING, ""),
+        fixed("has_lights", BOOL, "true" if body.wheels == 4 else "false"),
+        fixed("has_dynamic_doors", BOOL, "false"),
         ActorAttribute("color", RGB_COLOUR, _PAINTS[0], list(_PAINTS), True, False),
-        _free("role_name", STRING, "autopilot", "autopilot", "scenario", "ego_vehicle"),
-        _free("sticky_control", BOOL, "true"),
-        _free("driver_id", INT, "0"),
-        _free("ros_name", STRING, ""),
+        free("role_name", STRING, "autopilot", "autopilot", "scenario", "ego_vehicle"),
+        free("sticky_control", BOOL, "true"),
+        free("driver_id", INT, "0"),
+        free("ros_name", STRING, ""),
     ]
 
 
 def _walker() -> list[ActorAttribute]:
     return [
-        _fixed("gender", STRING, "other"),
-        _fixed("age", STRING, "adult"),
-        _fixed("generation", INT, "2"),
-        _free("role_name", STRING, "pedestrian", "pedestrian"),
-        _free("is_invincible", BOOL, "true"),
-        _free("speed", FLOAT, "0.0", "0.0", "1.4", "2.9"),
+        fixed("gender", STRING, "other"),
+        fixed("age", STRING, "adult"),
+        fixed("generation", INT, "2"),
+        free("role_name", STRING, "pedestrian", "pedestrian"),
+        free("is_invincible", BOOL, "true"),
+        free("speed", FLOAT, "0.0", "0.0", "1.4", "2.9"),
     ]
-
-
-def _sensor(own: dict[str, tuple[int, str]]) -> list[ActorAttribute]:
-    common = {"role_name": (STRING, "front"), "ros_name": (STRING, ""), "sensor_tick": (FLOAT, "0.0")}
-    return [_free(name, kind, value) for name, (kind, value) in {**common, **own}.items()]
 
 
 @functools.cache
@@ -287,8 +184,9 @@ def definitions() -> dict[str, ActorDefinition]:
         elif name.startswith("walker."):
             attributes[name] = _walker()
         else:
-            attributes[name] = [_free("role_name", STRING, "prop")]
-    attributes.update({name: _sensor(own) for name, own in _SENSORS.items()})
+            attributes[name] = [free("role_name", STRING, "prop")]
+    attributes["controller.ai.walker"] = [free("role_name", STRING, "default")]
+    attributes |= sensor_attributes()
     return {
         name: ActorDefinition(uid, name, ",".join(name.split(".")), own)
         for uid, (name, own) in enumerate(attributes.items(), start=1)
