@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,9 @@ def suite_specs(
 ) -> tuple[EpisodeSpec, ...]:
     """Returns every episode of a suite once, in case order; reference agents play each case after the others.
 
+    Where the suite repeats them, the second plays follow after all first ones, then the third ones, so that the plays
+    of an episode lie apart. Reference agents play once.
+
     Args:
         suite: The suite.
         family: From a scenario's name to its family.
@@ -95,11 +99,12 @@ def suite_specs(
         reference: Of the suite's reference agents; ``composition`` if None.
     """
     specs: dict[str, EpisodeSpec] = {}
+    repeated: dict[str, EpisodeSpec] = {}
     judges = suite.reference
 
     def add(
         case: Case, arm: tuple[str, str, str], by: Composition, versions_of_case: Mapping[str, str]
-    ) -> None:
+    ) -> EpisodeSpec:
         agent, timing, strategy = arm
         spec = EpisodeSpec(
             case=case,
@@ -109,7 +114,7 @@ def suite_specs(
             agent_digest=by.agent_digest(agent),
             versions=versions_of_case,
         )
-        specs.setdefault(spec.episode_id, spec)
+        return specs.setdefault(spec.episode_id, spec)
 
     for axes in suite.axes:
         cells = axes.cells()
@@ -119,9 +124,20 @@ def suite_specs(
             for values, seed in itertools.product(cells, axes.seeds):
                 case = scenario_family.case(seed, values)
                 for arm in itertools.product(axes.agent, axes.timing, axes.strategy):
-                    add(case, arm, composition, its_versions)
+                    spec = add(case, arm, composition, its_versions)
+                    repeated[spec.episode_id] = spec
                 if judges is not None:
                     for agent in judges.agents:
                         arm = (agent, judges.timing, judges.strategy)
                         add(case, arm, reference or composition, its_versions)
-    return tuple(specs.values())
+    if suite.repeats == 1:
+        return tuple(specs.values())
+    first = (
+        dataclasses.replace(spec, repeat=1) if name in repeated else spec for name, spec in specs.items()
+    )
+    further = (
+        dataclasses.replace(spec, repeat=repeat)
+        for repeat in range(2, suite.repeats + 1)
+        for spec in repeated.values()
+    )
+    return (*first, *further)

@@ -305,6 +305,8 @@ class EpisodeSpec:
         agent, timing, strategy: The chosen components.
         agent_digest: ``AgentSpec.digest`` of the agent.
         versions: Simulator and metric versions that the verdict depends on.
+        repeat: Number of the play, from 1 on, where the same episode is played several times; 0 where it is played
+            once. It tells plays apart and enters nothing that draws: the first play is the episode that is played once.
     """
 
     case: Case
@@ -313,13 +315,14 @@ class EpisodeSpec:
     strategy: Component
     agent_digest: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    repeat: int = 0
     _episode_id: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def episode_id(self) -> str:
         """Identity for storage and resume."""
         if not self._episode_id:
-            parts = (
+            parts: tuple[str, ...] = (
                 self.case.case_id,
                 self.agent.name,
                 self.agent_digest,
@@ -327,6 +330,8 @@ class EpisodeSpec:
                 self.strategy.config_digest,
                 _versions_digest(tuple(sorted(self.versions.items()))),
             )
+            if self.repeat > 1:
+                parts = (*parts, f"repeat {self.repeat}")
             text = "\x1f".join(parts).encode()
             object.__setattr__(self, "_episode_id", hashlib.blake2b(text, digest_size=16).hexdigest())
         return self._episode_id

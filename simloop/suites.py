@@ -20,7 +20,7 @@ from simloop.parameter_grid import GRID_KEYS, ParameterGrid, fixed_grid, parse_g
 from simloop.scenario_files import PACKAGE, read_yaml_mapping
 from simloop.spec import ParameterValue
 
-_KEYS = ("suite", "description", "axes", "sweep", "criteria", "reference_agents", "heat_map")
+_KEYS = ("suite", "description", "axes", "sweep", "criteria", "reference_agents", "heat_map", "repeats")
 _AXES = ("scenario", "agent", "timing", "strategy", "seeds")
 _REFERENCE_KEYS = ("agents", "timing", "strategy")
 _HEAT_MAP_KEYS = ("x", "y", "panels")
@@ -76,6 +76,7 @@ class Suite:
         reference: The agents that failures are labelled by, or None.
         heat_map: Parameters on the axes of the report's heat maps: ``x``, ``y`` and ``panels``; empty if the report
             shall choose.
+        repeats: How often each episode is played, to see how far it repeats itself (see ``simloop.repeats``).
         where: File that it was read from.
     """
 
@@ -86,6 +87,7 @@ class Suite:
     sweep: Mapping[str, Any] | None = None
     reference: Reference | None = None
     heat_map: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 1
     where: str = ""
 
     def replaced(self, words: SuiteWords) -> Suite:
@@ -118,7 +120,8 @@ class Suite:
             reference = (
                 dataclasses.replace(reference or Reference(agents=()), agents=names) if names else None
             )
-        return dataclasses.replace(self, axes=tuple(grids), reference=reference)
+        repeats = self.repeats if words.repeats is None else words.repeats
+        return dataclasses.replace(self, axes=tuple(grids), reference=reference, repeats=repeats)
 
     def only(self, is_wanted: Callable[[str], bool]) -> Suite:
         """Returns the suite with those scenarios alone that are wanted.
@@ -146,6 +149,7 @@ class SuiteWords:
         cells: Size of the sample of a grid's cells, or ``all``.
         cells_seed: Seed of that sample.
         reference_agents: Names of the reference agents; an empty tuple for none.
+        repeats: How often each episode is played.
     """
 
     axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -155,6 +159,7 @@ class SuiteWords:
     cells: int | str | None = None
     cells_seed: int | None = None
     reference_agents: tuple[str, ...] | None = None
+    repeats: int | None = None
 
 
 @functools.cache
@@ -190,7 +195,7 @@ def _suite_of(file: Traversable | Path) -> Suite:
             raise UnknownNameError("key", str(key), _KEYS, where=where)
     if "suite" not in content or ("axes" in content) == ("sweep" in content):
         raise ConfigurationError(f"{where}: the keys suite and either axes or sweep are required.")
-    for key in ("reference_agents", "heat_map"):
+    for key in ("reference_agents", "heat_map", "repeats"):
         if key in content and "sweep" in content:
             raise ConfigurationError(f"{where}: {key} goes with axes; a sweep has none.")
     grids: Any = content.get("axes", [])
@@ -206,6 +211,7 @@ def _suite_of(file: Traversable | Path) -> Suite:
         sweep=content.get("sweep"),
         reference=_reference(content.get("reference_agents"), f"{where}: reference_agents"),
         heat_map=_heat_map(content.get("heat_map", {}), f"{where}: heat_map"),
+        repeats=whole_number(content.get("repeats", 1), f"{where}: repeats", low=1),
         where=where,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from simloop.repeats import played
 from simloop.stats.rate import Rate, rate_of
 from simloop.store.row import EpisodeStatus
 
@@ -42,6 +43,12 @@ def is_success(row: Mapping[str, Any]) -> bool:
     return bool(row["status"] == EpisodeStatus.SUCCESS.value)
 
 
+def success_rate(rows: Rows) -> Rate | None:
+    """Returns the rate of success among the judged rows; plays of one episode count as one case."""
+    judged = [row for row in rows if is_judged(row)]
+    return rate_of(map(is_success, judged), map(played, judged))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """The episodes that share some columns.
@@ -49,7 +56,7 @@ class Cell:
     Attributes:
         key: Value by column that they share.
         counts: Number of episodes by status.
-        rate: Success among the judged episodes, or None if there is none.
+        rate: Success among the judged episodes, or None if there is none; plays of one episode count as one case.
         reasons: Number of not successful, judged episodes by reason, most frequent first.
         lost_reasons: Number of episodes that were not judged by reason, most frequent first.
     """
@@ -103,7 +110,7 @@ def _cell(key: Mapping[str, str], rows: Rows) -> Cell:
     return Cell(
         key=key,
         counts=dict(Counter(str(r["status"]) for r in rows)),
-        rate=rate_of(is_success(r) for r in judged),
+        rate=success_rate(rows),
         reasons=dict(reasons.most_common()),
         lost_reasons=dict(lost.most_common()),
     )

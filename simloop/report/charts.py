@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 from simloop.report.cells import Cell, Rows, cells
-from simloop.report.verdict import metric_values
+from simloop.report.criterion_verdict import metric_values
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 340, 216
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 12, 12, 44

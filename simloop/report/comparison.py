@@ -1,7 +1,8 @@
 """Compares two runs on the cases that both have: exact McNemar in each cell, Holm over all cells.
 
 A cell is a scenario, agent, timing and strategy, so that its pairs are different cases: outcomes of one case under
-several timings or strategies are correlated, and the exact test needs independent pairs.
+several timings or strategies are correlated, and the exact test needs independent pairs. Several plays of one case
+are summed up to one pair.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from simloop.errors import ResultsError
+from simloop.repeats import by_play
 from simloop.report.cells import Rows, is_judged, is_success
 from simloop.stats.holm import holm
-from simloop.stats.paired import Alternative, PairedComparison, compare_paired, exact_mcnemar, pair_outcomes
+from simloop.stats.paired import Alternative, PairedComparison, compare_paired, exact_mcnemar, pair_plays
 
 _CELL = ("scenario", "agent", "timing", "strategy")
 SIGNIFICANCE = 0.05
@@ -49,12 +51,13 @@ class CellComparison:
         return self.p_worse < SIGNIFICANCE
 
 
-def _outcomes(rows: Rows) -> dict[_Cell, dict[str, bool]]:
-    cells: dict[_Cell, dict[str, bool]] = {}
-    for row in rows:
+def _outcomes(rows: Rows) -> dict[_Cell, dict[str, list[bool]]]:
+    cells: dict[_Cell, dict[str, list[bool]]] = {}
+    for row in by_play(rows):
         if is_judged(row):
             scenario, agent, timing, strategy = (str(row[c]) for c in _CELL)
-            cells.setdefault((scenario, agent, timing, strategy), {})[str(row["case_id"])] = is_success(row)
+            cases = cells.setdefault((scenario, agent, timing, strategy), {})
+            cases.setdefault(str(row["case_id"]), []).append(is_success(row))
     return cells
 
 
@@ -72,7 +75,7 @@ def compare_runs(
         raise ResultsError(
             "The two runs have no case in common: pairs need the same scenario, agent name, timing, strategy and seed."
         )
-    counts = [pair_outcomes(after[c], before[c]) for c in common]
+    counts = [pair_plays(after[c], before[c]) for c in common]
     adjusted = holm([exact_mcnemar(c, Alternative.LESS) for c in counts])
     return [
         CellComparison(

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.report.cells import Rows
+from simloop.report.criterion_verdict import metric_values
 from simloop.report.ticks import round_ticks
-from simloop.report.verdict import metric_values
 
 FloatArray = npt.NDArray[np.float64]
 

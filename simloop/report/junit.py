@@ -9,9 +9,10 @@ from typing import Any
 
 from simloop.preventability import ArmLabels
 from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.criterion_verdict import CriterionState
 from simloop.report.labels import label_text
 from simloop.report.summary import rows_by_cell
-from simloop.report.verdict import CriterionState, RunState, Verdict
+from simloop.report.verdict import RunState, Verdict
 from simloop.store.manifest import Manifest
 from simloop.store.row import EpisodeStatus
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from simloop.preventability import ArmLabels, Preventability
 from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.criterion_verdict import metric_values
 from simloop.report.labels import impact_text, label_summary
 from simloop.report.sweep_tables import sweep_groups, sweep_summary
-from simloop.report.verdict import Verdict, metric_values
+from simloop.report.verdict import Verdict
 from simloop.store.manifest import Manifest
 from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX
 from simloop.sweep.results import SweepResult

@@ -15,12 +15,12 @@ from simloop.plugins import agent_class, world_class
 from simloop.scenario_files import load_family
 from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
 from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
-from simloop.world import WorldSpec
+from simloop.world import Determinism, WorldSpec
 
 AXES = ("scenario", "agent", "timing", "strategy")
 PLAIN_KEYS = (
     "suite", "run_id", "results", "runner", "world", "seeds.first", "seeds.count", "cells", "cells.seed",
-    "reference_agents", *AXES,
+    "reference_agents", "repeats", *AXES,
 )  # fmt: skip
 _PARAMETERS = "scenario.parameters."
 _GROUPS = ("runner", "agent", "timing", "strategy", "world")
@@ -148,6 +148,12 @@ class Composer:
     def world_versions(self) -> dict[str, str]:
         """Versions of every world that was composed."""
         return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
+
+    @property
+    def statistical_worlds(self) -> tuple[str, ...]:
+        """Names of the composed worlds that do not promise to repeat an episode to the bit."""
+        names = {c.name for c, spec in self._worlds.values() if spec.determinism is not Determinism.BIT_EXACT}
+        return tuple(sorted(names))
 
     def composed(self) -> dict[str, list[dict[str, Any]]]:
         """Every distinct choice with its composed configuration, by group."""

@@ -20,7 +20,7 @@ from simloop.metrics.evaluate import metric_versions
 from simloop.plugins import load_metrics
 from simloop.runner.composing import AXES, Composer, Words, plays, sort_words
 from simloop.runner.config import RunnerConfig
-from simloop.runner.measured_runs import runner_for
+from simloop.runner.measured_runs import is_measured, runner_for
 from simloop.runner.run_manifest import run_manifest
 from simloop.runner.worker import RunFacts, Task
 from simloop.scenario_files import load_family
@@ -103,7 +103,22 @@ def plan_run(words: Sequence[str]) -> RunPlan:
         run_id=plain.get("run_id"),
         results=Path(plain.get("results", DEFAULT_RESULTS)),
         runner=make_runner(plain.get("runner", "ray"), sorted_words.groups["runner"]),
+        config=_repeats(suite, composer, specs),
     )
+
+
+def _repeats(suite: Suite, composer: Composer, specs: Sequence[EpisodeSpec]) -> dict[str, Any]:
+    """Returns what ``simloop.repeats`` has to know of a run that plays its episodes several times."""
+    if suite.repeats == 1:
+        return {}
+    measured = {spec.timing.name for spec in specs if is_measured(spec.timing)}
+    return {
+        "repeats": {
+            "count": suite.repeats,
+            "statistical_worlds": list(composer.statistical_worlds),
+            "measured_timings": sorted(measured),
+        }
+    }
 
 
 def make_plan(
@@ -223,6 +238,7 @@ def _suite(words: Words) -> Suite:
             cells=cells if cells == "all" else number("cells", 1),
             cells_seed=number("cells.seed", 0),
             reference_agents=None if reference is None else _reference_names(reference),
+            repeats=number("repeats", 1),
         )
     )
 

@@ -1,9 +1,14 @@
-"""A success rate with its interval; no rate is shown without both its n and its bounds."""
+"""A success rate with its interval; no rate is shown without both its n and its bounds.
+
+Episodes that play one case several times are no independent draws of cases, so they do not narrow an interval.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from scipy.special import betaincinv, ndtri
@@ -21,6 +26,7 @@ class Rate:
         low: Lower bound, 0..1.
         high: Upper bound, 0..1.
         confidence: Confidence level of the bounds.
+        num_cases: Number of different cases, where some were played several times; None where every episode is a case.
     """
 
     successes: int
@@ -28,6 +34,7 @@ class Rate:
     low: float
     high: float
     confidence: float
+    num_cases: int | None = None
 
     @property
     def rate(self) -> float:
@@ -35,8 +42,9 @@ class Rate:
         return self.successes / self.n
 
     def __str__(self) -> str:
+        of = "" if self.num_cases is None else f" plays of {self.num_cases} cases"
         return (
-            f"{100.0 * self.rate:.1f} % ({self.successes}/{self.n}, "
+            f"{100.0 * self.rate:.1f} % ({self.successes}/{self.n}{of}, "
             f"{100.0 * self.confidence:g} % interval {100.0 * self.low:.1f}-{100.0 * self.high:.1f} %)"
         )
 
@@ -48,18 +56,28 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Rate:
         ParameterError: n is not positive, or the successes are not between 0 and n.
     """
     _check(successes, n)
+    low, high = wilson_bounds(successes / n, n, confidence)
+    return Rate(successes=successes, n=n, low=low, high=high, confidence=confidence)
+
+
+def wilson_bounds(share: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Returns the Wilson bounds of a share; ``n`` may be an effective number of draws, which need not be whole."""
     z = float(ndtri(0.5 + 0.5 * confidence))
-    share = successes / n
     scale = 1.0 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z * math.sqrt(share * (1.0 - share) / n + z * z / (4 * n * n)) / scale
-    return Rate(
-        successes=successes,
-        n=n,
-        low=0.0 if successes == 0 else centre - half,
-        high=1.0 if successes == n else centre + half,
-        confidence=confidence,
-    )
+    return 0.0 if share == 0.0 else centre - half, 1.0 if share == 1.0 else centre + half
+
+
+def effective_cases(plays: Iterable[int]) -> float:
+    """Returns how many single plays of different cases so many plays a case are worth, at the least.
+
+    The bound takes Kish's design effect, 1 + (m - 1) rho for m plays a case (Survey Sampling, Wiley, 1965), at its
+    largest: rho = 1, as if the further plays of a case said nothing new. So it is the number of cases where all are
+    played equally often, and (sum m)^2 / sum m^2 in general.
+    """
+    counts = list(plays)
+    return sum(counts) ** 2 / sum(m * m for m in counts)
 
 
 def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Rate:
@@ -86,7 +104,20 @@ def _check(successes: int, n: int) -> None:
         raise ParameterError(f"A rate needs 0 <= successes <= n and n >= 1; got {successes} of {n}.")
 
 
-def rate_of(flags: Iterable[bool | float]) -> Rate | None:
-    """Returns the Wilson rate of true flags, or None if there are no flags."""
+def rate_of(flags: Iterable[bool | float], cases: Iterable[Hashable] | None = None) -> Rate | None:
+    """Returns the Wilson rate of true flags, or None if there are no flags.
+
+    Args:
+        flags: One an episode.
+        cases: The case of each flag, where a case may have several: they then count as one draw (``effective_cases``),
+            so that a world which repeats itself gets the interval of a single play, and no other gets a narrower one.
+    """
     values = [bool(f) for f in flags]
-    return wilson(sum(values), len(values)) if values else None
+    if not values:
+        return None
+    rate = wilson(sum(values), len(values))
+    plays = Counter(() if cases is None else cases)
+    if all(count == 1 for count in plays.values()):
+        return rate
+    low, high = wilson_bounds(rate.rate, effective_cases(plays.values()), rate.confidence)
+    return dataclasses.replace(rate, low=low, high=high, num_cases=len(plays))

@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 from simloop.errors import ResultsError
 from simloop.store.atomic_file import write_atomically
 from simloop.store.manifest import MANIFEST_NAME, Manifest
+from simloop.store.row import REPEAT
 from simloop.store.run_store import RunStore
 
 EPISODES_NAME = "episodes.parquet"
 SUMMARY_NAME = "summary.json"
 _LEFT_OUT = ("episode_id", "episode_hash", "error_trace", "worker", "wall_s_wall", "has_log")
-_ORDER = ("scenario", "agent", "timing", "strategy", "seed")
+_ORDER = ("scenario", "agent", "timing", "strategy", "seed", REPEAT)
 
 
 def write_baseline(run: Path, folder: Path) -> Path:
@@ -42,7 +43,8 @@ def write_baseline(run: Path, folder: Path) -> Path:
     kept = rows.select([n for n in rows.column_names if n not in _LEFT_OUT])
     folder.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
-    pq.write_table(kept.sort_by([(name, "ascending") for name in _ORDER]), sink, compression="zstd")
+    order = [(name, "ascending") for name in _ORDER if name in kept.column_names]
+    pq.write_table(kept.sort_by(order), sink, compression="zstd")
     write_atomically(folder / EPISODES_NAME, sink.getvalue().to_pybytes())
     write_atomically(folder / SUMMARY_NAME, summary.read_bytes())
     store.manifest.write(folder)

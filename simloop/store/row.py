@@ -66,6 +66,9 @@ FIXED_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
 """Type and meaning of the columns that every row has. Beside them: one float64 column a metric, by its name, and
 one column ``param_<name>`` a scenario parameter."""
 
+REPEAT = "repeat"
+"""Column of the number of the play, from 1 on; whole numbers, and only where episodes are played several times."""
+
 PARAMETER_PREFIX = "param_"
 
 
@@ -112,6 +115,7 @@ def episode_row(
         "worker": worker,
         "wall_s_wall": wall_s_wall,
         "has_log": has_log,
+        **({REPEAT: spec.repeat} if spec.repeat else {}),
         **evaluation.columns(),
         **{f"{PARAMETER_PREFIX}{name}": value for name, value in scenario.parameters.items()},
     }
@@ -120,8 +124,8 @@ def episode_row(
 def rows_to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Returns the rows as one Arrow table: fixed columns first, then the others in name order.
 
-    A column that a row lacks is null in it. Free columns hold float64 (whole numbers too, so that parts agree),
-    bool or text.
+    A column that a row lacks is null in it; ``repeat`` is there only if a row has one. Free columns hold float64 (whole
+    numbers too, so that parts agree), bool or text.
 
     Raises:
         ResultsError: A row lacks its identity, or a column mixes text, numbers and flags.
@@ -130,12 +134,13 @@ def rows_to_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         for name in ("episode_id", "case_id", "status"):
             if not row.get(name):
                 raise ResultsError(f"A row has no {name}; it has: {', '.join(sorted(row))}.")
-    free = sorted({name for row in rows for name in row} - set(FIXED_COLUMNS))
-    arrays = [
-        pa.array([row.get(name) for row in rows], type=kind) for name, (kind, _) in FIXED_COLUMNS.items()
-    ]
+    types = {name: kind for name, (kind, _) in FIXED_COLUMNS.items()}
+    if any(row.get(REPEAT) is not None for row in rows):
+        types[REPEAT] = pa.int64()
+    free = sorted({name for row in rows for name in row} - set(types) - {REPEAT})
+    arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in types.items()]
     arrays += [_free_array(name, [row.get(name) for row in rows]) for name in free]
-    return pa.Table.from_arrays(arrays, names=[*FIXED_COLUMNS, *free])
+    return pa.Table.from_arrays(arrays, names=[*types, *free])
 
 
 def _free_array(name: str, values: list[Any]) -> pa.Array:

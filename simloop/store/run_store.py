@@ -25,11 +25,13 @@ from simloop.store.atomic_file import write_atomically
 from simloop.store.episode_logs import is_sampled, read_log, read_log_table, write_log
 from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.parts import list_parts, part_number, read_part, set_aside_torn, write_part
-from simloop.store.row import EpisodeStatus, rows_to_table
+from simloop.store.play_logs import PLAYED_COLUMNS, PlayLogs
+from simloop.store.row import REPEAT, EpisodeStatus, rows_to_table
 
 FINDINGS_NAME = "findings.json"
 _LOCK_NAME = ".lock"
 _CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
+_NOTED_COLUMNS = ("episode_id", "status", "has_log", "scenario", *PLAYED_COLUMNS, "episode_hash", REPEAT)
 
 
 class RunStore:
@@ -46,11 +48,10 @@ class RunStore:
         self._lock = lock
         self._done: set[str] = set()
         self._cells_with_log: set[tuple[str, ...]] = set()
+        self._play_logs = PlayLogs()
         self._next_part = 0
         for part in list_parts(self._parts):
-            self._note_rows(
-                read_part(part, ["episode_id", "status", "has_log", *_CELL_COLUMNS]).to_pylist(), part
-            )
+            self._note_rows(read_part(part, list(_NOTED_COLUMNS)).to_pylist(), part)
             self._next_part = max(self._next_part, part_number(part) + 1)
 
     @classmethod
@@ -111,9 +112,12 @@ class RunStore:
     def wants_log(self, row: Mapping[str, Any]) -> bool:
         """Whether the log of this episode is to be kept: no success, or sampled, or the first success of its cell.
 
-        A cell is a combination of scenario, agent, timing and strategy; the report shows one episode of each.
+        A cell is a combination of scenario, agent, timing and strategy; the report shows one episode of each. Of an
+        episode that is played several times, see ``simloop.store.play_logs``.
         """
         if row["status"] != EpisodeStatus.SUCCESS.value or is_sampled(row["episode_id"]):
+            return True
+        if self._play_logs.wants(row):
             return True
         return tuple(str(row[c]) for c in _CELL_COLUMNS) not in self._cells_with_log
 
@@ -147,6 +151,7 @@ class RunStore:
 
     def note_log(self, row: Mapping[str, Any]) -> None:
         """Remembers that the log of this row's episode is kept, so that its cell needs no further success."""
+        self._play_logs.note(row)
         if row["status"] == EpisodeStatus.SUCCESS.value:
             self._cells_with_log.add(tuple(str(row.get(c)) for c in _CELL_COLUMNS))
 

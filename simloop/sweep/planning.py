@@ -49,6 +49,11 @@ def plan_sweep(words: Sequence[str], command: str = COMMAND) -> RunPlan:
         ConfigurationError: What does not fit, what was got, what is allowed; found before the first episode.
     """
     given = split_overrides(words)
+    if "repeats" in given:
+        raise ConfigurationError(
+            f"repeats is {given['repeats']!r}; a sweep plays each case once at each of its points. Measure how far "
+            "episodes repeat themselves with a suite of axes, for example simloop run suite=smoke repeats=20."
+        )
     if "agent.target" in given:
         given["agent"] = given.pop("agent.target")
     suite, block = _suite(given)
