@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,19 @@ class Session:
             self.world = self.client.get_world()
             self._found = self.world.get_settings()
         self._spawned: set[int] = set()
-        self._finalizer = weakref.finalize(self, _leave, self.client, self._found, self._spawned)
+        self._undone_at_end: dict[str, Callable[[], object]] = {}
+        self._finalizer = weakref.finalize(
+            self, _leave, self.client, self._found, self._spawned, self._undone_at_end
+        )
+
+    def at_end(self, what: str, undo: Callable[[], object]) -> None:
+        """Has something called when the session ends, however it ends; the last one first.
+
+        Args:
+            what: What is undone; it takes the place of an earlier one of that name.
+            undo: Is called without arguments; a RuntimeError of it is of a server that is gone.
+        """
+        self._undone_at_end[what] = undo
 
     def synchronise(self) -> None:
         """Puts the present episode into synchronous mode with the fixed step."""
@@ -153,11 +165,14 @@ class Session:
         self._finalizer()
 
 
-def _leave(client: Any, found: Any, spawned: set[int]) -> None:
+def _leave(client: Any, found: Any, spawned: set[int], undone: dict[str, Callable[[], object]]) -> None:
     """Leaves a server as it was found; one that is gone needs nothing."""
     carla = load_client()
+    client.set_timeout(2.0)
+    for undo in reversed(undone.values()):
+        with contextlib.suppress(RuntimeError):
+            undo()
     with contextlib.suppress(RuntimeError):
-        client.set_timeout(2.0)
         commands = [carla.command.DestroyActor(actor_id) for actor_id in sorted(spawned, reverse=True)]
         client.apply_batch_sync(commands, False)
         client.get_world().apply_settings(found)

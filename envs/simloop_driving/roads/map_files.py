@@ -24,7 +24,7 @@ MAX_FILE_BYTES = 64 << 20
 MAX_KEPT_MAPS = 16
 
 _MAPS: dict[tuple[str, str], RoadMap] = {}
-"""Maps by path and digest of the content, the oldest first."""
+"""Maps by name and digest of the content, the oldest first."""
 
 
 def load_map(name_or_path: str) -> RoadMap:
@@ -48,10 +48,23 @@ def load_map(name_or_path: str) -> RoadMap:
         if name_or_path not in (names := shipped_maps()):
             raise UnknownNameError("map", name_or_path, (*names, f"path/to/file{SUFFIX}"))
         return shipped.load_map(name_or_path)
-    content = _read(name_or_path)
-    key = (name_or_path, hashlib.blake2b(content, digest_size=16).hexdigest())
+    return map_of_document(name_or_path, _read(name_or_path))
+
+
+def map_of_document(name: str, content: bytes) -> RoadMap:
+    """Returns the map of an OpenDRIVE document; it is sampled once for each name and content.
+
+    Args:
+        name: Name or path, for messages.
+        content: The document.
+
+    Raises:
+        ConfigurationError: It is not a map that can be driven on; name, road, key, got, allowed.
+        MissingDependencyError: The ``carla`` package is not installed.
+    """
+    key = (name, hashlib.blake2b(content, digest_size=16).hexdigest())
     if key not in _MAPS:
-        road_map = _sampled(name_or_path, content)
+        road_map = _sampled(name, content)
         while len(_MAPS) >= MAX_KEPT_MAPS:
             del _MAPS[next(iter(_MAPS))]
         _MAPS[key] = road_map

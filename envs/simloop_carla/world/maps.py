@@ -1,0 +1,71 @@
+"""The map of a scene on the server: the scene's own document, or a town that the server has."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from pathlib import Path
+
+from simloop.errors import ConfigurationError, WorldError
+from simloop_carla.world.session import Session, server_faults
+from simloop_driving.roads.map_files import map_of_document
+from simloop_driving.roads.road_map import RoadMap, shipped_maps
+from simloop_driving.scenario.scene import Scene
+
+LOADING_PATIENCE_S = 180.0
+"""How long a server may take to load a town; a large one takes a CARLA server a minute and more."""
+
+
+def use_map(session: Session, scene: Scene) -> RoadMap | None:
+    """Puts the server on the map of a scene.
+
+    Args:
+        session: The connection; its ``world`` is the new one afterwards.
+        scene: The scene.
+
+    Returns:
+        The roads of a town that only the server has, None where the scene's name or path says which they are.
+
+    Raises:
+        WorldError: The server has no such town, or does not load the map.
+        ConfigurationError: The document cannot be read, or simloop cannot drive on the town's roads.
+    """
+    if not scene.is_map_of_server:
+        session.use_map(scene.map_name, _document(scene.map_name))
+        return None
+    with server_faults(session.address, "listing its towns"):
+        towns = sorted({_plain(path) for path in session.client.get_available_maps()})
+    if scene.map_name not in towns:
+        raise WorldError(
+            f"{scene.where}.map.server is {scene.map_name!r}; the CARLA server at {session.address} has "
+            f"{', '.join(towns) or 'no towns'}. Name one of these, or install the town on the server."
+        )
+    session.client.set_timeout(max(session.address.patience_s, LOADING_PATIENCE_S))
+    try:
+        session.use_map(scene.map_name, None)
+    finally:
+        session.client.set_timeout(session.address.patience_s)
+    with server_faults(session.address, f"reading the roads of {scene.map_name}"):
+        document = session.world.get_map().to_opendrive()
+    return map_of_document(scene.map_name, document.encode())
+
+
+def _plain(path: str) -> str:
+    """Returns a town's name without its folders."""
+    return path.rsplit("/", 1)[-1]
+
+
+def _document(map_name: str) -> str:
+    """Returns the OpenDRIVE text of a shipped map or of a file."""
+    if map_name in shipped_maps():
+        return _shipped_document(map_name)
+    try:
+        return Path(map_name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The map {map_name!r} cannot be read: {error}.") from error
+
+
+@functools.cache
+def _shipped_document(name: str) -> str:
+    folder = importlib.resources.files("simloop_scenarios") / "maps"
+    return (folder / f"{name}.xodr").read_text("utf-8")
