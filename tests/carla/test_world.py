@@ -110,10 +110,9 @@ def test_pictures_are_the_servers(carla_world: CarlaWorld) -> None:
 def test_a_server_that_is_killed_is_replaced(carla_world: CarlaWorld) -> None:
     scenario = load_family("cut_in").scenario(0)
     carla_world.reset(scenario, 0)
-    own = carla_world._own
+    own = carla_world._connection.own
     assert own is not None
     os.kill(own.pid, signal.SIGKILL)
-    carla_world._address = None
     with pytest.raises(WorldError, match=r"The CARLA server at 127\.0\.0\.1:\d+ failed at a tick"):
         carla_world.advance(3 * TICK_NS)
     carla_world.reset(scenario, 0)

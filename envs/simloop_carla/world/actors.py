@@ -15,6 +15,8 @@ from simloop_driving.scenario.actor_state import (
     CLASS,
     HEIGHT_M,
     IS_ABSENT,
+    LENGTH_M,
+    WIDTH_M,
     X_M,
     Y_M,
     YAW_RAD,
@@ -33,12 +35,14 @@ BLUEPRINTS = {
     "cone": "static.prop.trafficcone01",
 }
 """Blueprint of each class of actors."""
+OUTER_SIZE = "simloop_size_m"
+"""Attribute of blueprints of ``simloop carla-server``: length, width and height of the actor."""
 PARKED_M = 200.0
 """Height at which actors wait until they are there, each 20 m from the next."""
 
 
 class ServerActors:
-    """The bodies of an episode's actors.
+    """The bodies of an episode's actors; they are shown and not solid, as the scenario's footprints decide who touches.
 
     Args:
         session: The connection.
@@ -57,16 +61,18 @@ class ServerActors:
             library = session.world.get_blueprint_library()
             for actor in range(1, actors.shape[1]):
                 name = ACTOR_CLASSES[int(actors[CLASS, actor])]
-                body = self._spawn(session, library, name, actor)
+                size_m = actors[[LENGTH_M, WIDTH_M, HEIGHT_M], actor]
+                body = self._spawn(session, library, name, size_m, actor)
                 session.spawned(body.id)
                 self.ids.append(body.id)
                 # A walker's origin is its middle.
                 is_walker = body.type_id.startswith("walker.")
                 self._lift_m.append(0.5 * float(actors[HEIGHT_M, actor]) if is_walker else 0.0)
+                body.set_collisions(False)
                 if not body.type_id.startswith("static."):
                     body.set_simulate_physics(False)
 
-    def _spawn(self, session: Session, library: Any, class_name: str, number: int) -> Any:
+    def _spawn(self, session: Session, library: Any, class_name: str, size_m: FloatArray, number: int) -> Any:
         wanted = BLUEPRINTS[class_name]
         found = library.filter(wanted)
         if not len(found):
@@ -77,6 +83,8 @@ class ServerActors:
         blueprint = found[0]
         if blueprint.has_attribute("role_name"):
             blueprint.set_attribute("role_name", "scenario")
+        if blueprint.has_attribute(OUTER_SIZE):
+            blueprint.set_attribute(OUTER_SIZE, ",".join(f"{side:g}" for side in size_m.tolist()))
         pose = self._carla.Transform(self._carla.Location(20.0 * number, 0.0, PARKED_M))
         body = session.world.try_spawn_actor(blueprint, pose)
         if body is None:

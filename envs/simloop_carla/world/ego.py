@@ -13,8 +13,13 @@ from simloop_carla.world.session import Session, load_client, server_faults
 
 FloatArray = npt.NDArray[np.float64]
 
+DEFAULT_BLUEPRINT = "vehicle.lincoln.mkz_2020"
+EMBEDDED_VEHICLE = "simloop_vehicle"
+"""Attribute of blueprints of ``simloop carla-server``: the embedded world's vehicle that the actor is."""
 SETTLING_S = 2.0
 """How long the ego is held at its first speed before an episode, so that drive and gears have settled."""
+BRAKED_S = 0.5
+"""How long of that one which starts from rest is braked; the brake is released again when the episode begins."""
 NUM_MEASURED = 6
 
 
@@ -24,16 +29,18 @@ class ServerEgo:
     Args:
         session: The connection.
         blueprint: Its blueprint.
+        vehicle: The embedded world's vehicle that it is to be, where the server has those.
 
     Attributes:
         actor: The ``carla.Vehicle``.
+        is_embedded_vehicle: Whether it is that vehicle.
         size_m: Length, width and height of its bounding box.
 
     Raises:
         WorldError: There is no such blueprint, or no place for it.
     """
 
-    def __init__(self, session: Session, blueprint: str) -> None:
+    def __init__(self, session: Session, blueprint: str, vehicle: str) -> None:
         self._carla = load_client()
         self._session = session
         with server_faults(session.address, f"spawning the ego ({blueprint})"):
@@ -45,6 +52,9 @@ class ServerEgo:
                 )
             choice = found[0]
             choice.set_attribute("role_name", "hero")
+            self.is_embedded_vehicle = bool(choice.has_attribute(EMBEDDED_VEHICLE))
+            if self.is_embedded_vehicle:
+                choice.set_attribute(EMBEDDED_VEHICLE, vehicle)
             self.actor = self._spawned(choice, blueprint)
             session.spawned(self.actor.id)
             box = self.actor.bounding_box
@@ -82,14 +92,13 @@ class ServerEgo:
         with server_faults(self._session.address, "bringing the ego to its start"):
             self.actor.set_transform(self._pose(back, 0.3))
             world.tick()
-            control = (
-                carla.VehicleControl(throttle=throttle)
-                if speed_mps > 0.0
-                else carla.VehicleControl(brake=1.0)
-            )
-            self.actor.apply_control(control)
             self.actor.enable_constant_velocity(carla.Vector3D(speed_mps, 0.0, 0.0))
-            for _ in range(max(2, round(SETTLING_S / delta_s))):
+            if speed_mps <= 0.0:
+                self.actor.apply_control(carla.VehicleControl(brake=1.0))
+                for _ in range(round(BRAKED_S / delta_s)):
+                    world.tick()
+            self.actor.apply_control(carla.VehicleControl(throttle=throttle if speed_mps > 0.0 else 0.0))
+            for _ in range(round(SETTLING_S / delta_s)):
                 world.tick()
             self.ground_m = float(self.actor.get_location().z)
             before_last()

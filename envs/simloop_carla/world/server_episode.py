@@ -1,0 +1,118 @@
+"""What an episode has on the server: ego, scenario actors, traffic lights, collision sensor and camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop_carla.world.actors import ServerActors
+from simloop_carla.world.ego import ServerEgo
+from simloop_carla.world.lights import ServerLights
+from simloop_carla.world.pictures import ServerCamera
+from simloop_carla.world.server_log import CollisionSensor
+from simloop_carla.world.session import Session, server_faults
+from simloop_driving.scenario.initial_state import InitialState
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ServerEpisode:
+    """Everything of one episode that is on the server.
+
+    Args:
+        session: The connection, on the scenario's map and in synchronous mode.
+        blueprint: The ego's blueprint.
+        vehicle: The embedded world's vehicle that the ego is to be, where the server has those.
+        delta_s: Length of a tick.
+
+    Attributes:
+        ego: The ego.
+
+    Raises:
+        WorldError: The ego cannot be spawned.
+    """
+
+    def __init__(self, session: Session, blueprint: str, vehicle: str, delta_s: float) -> None:
+        self._session = session
+        self._delta_s = delta_s
+        self.ego = ServerEgo(session, blueprint, vehicle)
+        self._actors: ServerActors | None = None
+        self._lights: ServerLights | None = None
+        self._collision_sensor: CollisionSensor | None = None
+        self._camera: ServerCamera | None = None
+
+    def bring_to_start(
+        self, state: InitialState, start: FloatArray, throttle: float, camera_px: tuple[int, int] | None
+    ) -> Any:
+        """Brings everybody to the start, spawned where they are not yet, and returns the snapshot there.
+
+        Args:
+            state: Start of the scenario.
+            start: (4,) the ego's x, y, yaw and speed.
+            throttle: Share of the drive that holds its speed.
+            camera_px: Height and width of the front camera; None for no camera.
+
+        Raises:
+            WorldError: The server fails, or somebody cannot be spawned.
+        """
+        session, ego = self._session, self.ego
+
+        def prepare() -> None:
+            if self._actors is None:
+                self._actors = ServerActors(session, state.actors)
+                self._collision_sensor = CollisionSensor(session, ego)
+                self._lights = ServerLights(session, state)
+            if camera_px is not None and self._camera is None:
+                self._camera = ServerCamera(session, ego, camera_px)
+            session.client.apply_batch_sync(self._actors.commands(state.actors, ego.ground_m), False)
+            self.show_lights(0.0)
+
+        ego.settle(start, throttle, self._delta_s, prepare)
+        self.take_hits()  # what was touched on the way to the start
+        with server_faults(session.address, "reading the start"):
+            return session.world.get_snapshot()
+
+    @property
+    def scripted_ids(self) -> list[int]:
+        """Ids of the scenario's actors on the server."""
+        return self._actors.ids if self._actors is not None else []
+
+    def tick(self, controls: tuple[float, float, float], actors: FloatArray | None) -> Any:
+        """Plays one tick and returns the snapshot after it.
+
+        Args:
+            controls: Shares of steer (to the left), drive and brake.
+            actors: Actor table of the tick's end; None without actors.
+
+        Raises:
+            WorldError: The server fails.
+        """
+        session = self._session
+        commands = [self.ego.command(*controls)]
+        if actors is not None and self._actors is not None:
+            commands += self._actors.commands(actors, self.ego.ground_m)
+        with server_faults(session.address, "a tick"):
+            session.client.apply_batch_sync(commands, True)
+            return session.world.get_snapshot()
+
+    def show_lights(self, time_s: float) -> None:
+        """Lets the traffic lights show what they show at that instant of the episode."""
+        if self._lights is not None:
+            self._lights.show(time_s)
+
+    def picture(self, frame: int) -> npt.NDArray[np.uint8] | None:
+        """Returns the camera's picture of a tick, None without a camera."""
+        return self._camera.picture(frame) if self._camera is not None else None
+
+    def take_hits(self) -> list[Any]:
+        """Returns and forgets the server's collision events."""
+        return self._collision_sensor.take() if self._collision_sensor is not None else []
+
+    def close(self) -> None:
+        """Stops the sensors; the actors are destroyed by the session."""
+        for sensor in (self._camera, self._collision_sensor):
+            if sensor is not None:
+                sensor.close()
+        self._camera = self._collision_sensor = None
