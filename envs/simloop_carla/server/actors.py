@@ -20,12 +20,9 @@ from simloop_carla.wire.structs import (
     Rotation,
     Transform,
     Vector3,
-    VehicleControl,
     WalkerControl,
 )
 
-REST = VehicleControl(0.0, 0.0, 0.0, False, False, False, 0)
-"""The controls of a vehicle that nobody drives."""
 STANDING = WalkerControl(ORIGIN, 0.0, False)
 NO_BOX = BoundingBox(ORIGIN, ORIGIN, Rotation(0.0, 0.0, 0.0), 0)
 
@@ -46,7 +43,6 @@ class ServerActor:
         stream: Stream of a sensor, 0 otherwise.
         token: Token of that stream.
         light: The traffic light or sign that it is.
-        control: Last controls of a vehicle.
         walk: Last control of a walker.
         lights: Flags of a vehicle's lamps.
         tags: Semantic tags.
@@ -64,7 +60,6 @@ class ServerActor:
     stream: int = 0
     token: bytes = b""
     light: Light | None = None
-    control: VehicleControl = REST
     walk: WalkerControl = STANDING
     lights: int = 0
     tags: bytes = b""

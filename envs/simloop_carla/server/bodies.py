@@ -13,11 +13,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import NUM_COMMANDS, step_all
+from simloop_carla.server.body_kernel import DRIVEN, HELD, MODE, NUM_COMMANDS, STILL, step_all
+from simloop_carla.server.control_kernel import NUM_CONTROLS, drive_all, is_taken, place_all
+from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
+from simloop_carla.wire.structs import VehicleControl
 from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD
 from simloop_driving.dynamics.vehicle import NUM_ENTRIES, VehicleParameters, load_vehicle
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def car_parameters(length_m: float, width_m: float, height_m: float, mass_kg: float) -> VehicleParameters:
@@ -40,14 +44,29 @@ def car_parameters(length_m: float, width_m: float, height_m: float, mass_kg: fl
 
 
 MAX_HITS = 256
+_MODES = {VEHICLE: DRIVEN, WALKER: HELD, PROP: STILL}
+_ROWS = (
+    "states",
+    "commands",
+    "shapes",
+    "is_solid",
+    "kinds",
+    "heights_m",
+    "controls",
+    "last_velocities_mps",
+)
 
 
 class Bodies:
     """Vehicles, walkers and props of an episode; a body's number is its row, which falls when a body before it leaves.
 
     Attributes:
-        states, commands, shapes: Arrays of ``step_all``, one row a vehicle.
+        states, commands, shapes: Arrays of ``step_all``, one row a body.
         is_solid: (N,) whether it collides.
+        kinds: (N,) ``record_kernel.VEHICLE``, ``WALKER`` or ``PROP``.
+        heights_m: (N,) height of the origin; vehicles with physics are on the ground after each tick.
+        controls: (N, 7) fields of the last ``VehicleControl`` of each, as it was sent.
+        last_velocities_mps: (N, 2) at the end of the last tick, world frame; NaN for a body that is new.
     """
 
     def __init__(self) -> None:
@@ -55,30 +74,49 @@ class Bodies:
         self.commands = np.zeros((0, NUM_COMMANDS))
         self.shapes = np.zeros((0, 3))
         self.is_solid = np.zeros(0, dtype=np.int64)
+        self.kinds = np.zeros(0, dtype=np.int64)
+        self.heights_m = np.zeros(0)
+        self.controls = np.zeros((0, NUM_CONTROLS))
+        self.last_velocities_mps = np.zeros((0, 2))
         self._parameters: list[VehicleParameters] = []
         self._packed = np.zeros((0, NUM_ENTRIES))
         self._packed_for_s = 0.0
         self._hits = np.zeros((MAX_HITS, 5))
 
-    def add(self, parameters: VehicleParameters, x_m: float, y_m: float, yaw_rad: float) -> int:
-        """Adds a vehicle at rest and returns its number."""
-        state, command = np.zeros((1, NUM_EGO_ENTRIES)), np.zeros((1, NUM_COMMANDS))
-        state[0, [X_M, Y_M, YAW_RAD]] = x_m, y_m, yaw_rad
-        self.states = np.concatenate([self.states, state])
-        self.commands = np.concatenate([self.commands, command])
-        shape = np.array([[parameters.length_m, parameters.width_m, parameters.mass_kg]])
-        self.shapes = np.concatenate([self.shapes, shape])
-        self.is_solid = np.append(self.is_solid, 1)
+    def add(
+        self, parameters: VehicleParameters, pose: tuple[float, float, float], height_m: float, kind: int
+    ) -> int:
+        """Adds a body at rest and returns its number.
+
+        Args:
+            parameters: Its size, mass and dynamics.
+            pose: x, y and yaw, embedded world's frame.
+            height_m: Height of its origin.
+            kind: ``record_kernel.VEHICLE``, ``WALKER`` or ``PROP``.
+        """
+        state, command = np.zeros(NUM_EGO_ENTRIES), np.zeros(NUM_COMMANDS)
+        state[[X_M, Y_M, YAW_RAD]] = pose
+        command[MODE] = _MODES[kind]
+        for name, row in (
+            ("states", state),
+            ("commands", command),
+            ("shapes", (parameters.length_m, parameters.width_m, parameters.mass_kg)),
+            ("is_solid", 1),
+            ("kinds", kind),
+            ("heights_m", height_m),
+            ("controls", np.zeros(NUM_CONTROLS)),
+            ("last_velocities_mps", (np.nan, np.nan)),
+        ):
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.array([row], dtype=old.dtype)]))
         self._parameters.append(parameters)
         self._packed_for_s = 0.0
         return len(self.states) - 1
 
     def remove(self, number: int) -> None:
-        """Takes a vehicle out; the numbers above it move down by one."""
-        self.states = np.delete(self.states, number, axis=0)
-        self.commands = np.delete(self.commands, number, axis=0)
-        self.shapes = np.delete(self.shapes, number, axis=0)
-        self.is_solid = np.delete(self.is_solid, number)
+        """Takes a body out; the numbers above it move down by one."""
+        for name in _ROWS:
+            setattr(self, name, np.delete(getattr(self, name), number, axis=0))
         del self._parameters[number]
         self._packed_for_s = 0.0
 
@@ -122,3 +160,27 @@ class Bodies:
         state = self.states[number]
         cos, sin = math.cos(state[YAW_RAD]), math.sin(state[YAW_RAD])
         state[VX_MPS], state[VY_MPS] = vx_mps * cos + vy_mps * sin, vy_mps * cos - vx_mps * sin
+
+    def drive(self, numbers: IntArray, controls: FloatArray) -> None:
+        """Takes over the controls of vehicles, in order.
+
+        Args:
+            numbers: (n,) bodies; -1, walkers and props are left out.
+            controls: (n, 7) fields of ``VehicleControl``.
+        """
+        drive_all(self.commands, self.controls, self.kinds, numbers, controls)
+
+    def control(self, number: int) -> VehicleControl:
+        """Returns the last controls of a vehicle, as they were sent."""
+        throttle, steer, brake, hand_brake, reverse, shifts, gear = self.controls[number].tolist()
+        return VehicleControl(throttle, steer, brake, hand_brake > 0, reverse > 0, shifts > 0, int(gear))
+
+    def place(self, numbers: IntArray, poses: FloatArray) -> None:
+        """Puts bodies at (n, 6) poses in CARLA's frame, in order; their velocities stay."""
+        place_all(self.states, self.heights_m, numbers, poses)
+
+    def is_taken(
+        self, place: tuple[float, float, float], height_m: float, length_m: float, width_m: float
+    ) -> bool:
+        """Whether a body of that size at that x, y and yaw (embedded world's frame) would stand in another one."""
+        return bool(is_taken(self.states, self.shapes, self.heights_m, *place, height_m, length_m, width_m))

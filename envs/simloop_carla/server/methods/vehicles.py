@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from simloop_carla.server import bodies, body_kernel
 from simloop_carla.server.actors import ServerActor
 from simloop_carla.server.rpc_server import MethodTable
@@ -33,18 +35,7 @@ NUM_TELEMETRY_OF_WHEEL = 11
 
 def drive(simulator: Simulator, actor: ServerActor, control: VehicleControl) -> None:
     """Takes over a vehicle's controls; values beyond their range are cut."""
-    if not actor.is_vehicle:
-        return
-    actor.control = control
-    command = simulator.episode.bodies.commands[actor.number]
-    command[body_kernel.THROTTLE] = min(max(control.throttle, 0.0), 1.0)
-    command[body_kernel.STEER] = -min(max(control.steer, -1.0), 1.0)
-    command[body_kernel.BRAKE] = min(max(control.brake, 0.0), 1.0)
-    command[body_kernel.HAND_BRAKE] = float(control.hand_brake)
-    is_back = control.reverse or (control.manual_gear_shift and control.gear < 0)
-    command[body_kernel.REVERSE] = float(is_back)
-    if command[body_kernel.MODE] == body_kernel.ACKERMANN:
-        command[body_kernel.MODE] = body_kernel.DRIVEN
+    simulator.episode.bodies.drive(np.array([actor.number]), np.array([control], dtype=np.float64))
 
 
 def drive_ackermann(simulator: Simulator, actor: ServerActor, control: AckermannControl) -> None:
@@ -202,7 +193,7 @@ def register(table: MethodTable) -> None:
 
 def _telemetry(simulator: Simulator, actor: ServerActor) -> list[Any]:
     state = simulator.episode.bodies.states[actor.number]
-    speed_mps, control = float(state[VX_MPS]), actor.control
+    speed_mps, control = float(state[VX_MPS]), simulator.episode.bodies.control(actor.number)
     rpm = min(_IDLE_RPM + 150.0 * abs(speed_mps), _TOP_RPM)
     gear = -1 if control.reverse else 1
     wheel = [0.0] * NUM_TELEMETRY_OF_WHEEL
