@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from simloop.scenario_files import load_family
 from simloop.spec import Component, EpisodeSpec
 from simloop.store.manifest import Manifest
 from simloop.suites import Suite, SuiteWords, load_suite, whole_number
+from simloop.world import World
 
 _LOG = logging.getLogger(__name__)
 DEFAULT_RESULTS = Path("results/runs")
@@ -190,23 +192,22 @@ def make_plan(
 
 
 def _check_scenes(tasks: Sequence[Task]) -> None:
-    """Resets each world to the first case of each scenario, so that a scene that it refuses is known before the start.
-
-    What breaks otherwise is left to the episodes, which record it.
-    """
-    firsts: dict[tuple[str, str], Task] = {}
+    """Resets each world to the first case of each scenario, so that what it refuses is known before the start."""
+    firsts: dict[str, dict[str, Task]] = {}
     for task in tasks:
-        firsts.setdefault((task.spec.case.scenario.family, task.world.key), task)
-    for task in firsts.values():
-        world, case = make_world(task.world), task.spec.case
-        try:
-            world.reset(case.scenario, case.seed)
-        except ConfigurationError:
-            raise
-        except Exception:  # noqa: BLE001 - the episodes record it
-            _LOG.warning("%s breaks at seed %d", case.scenario.family, case.seed, exc_info=True)
-        finally:
-            world.close()
+        firsts.setdefault(task.world.key, {}).setdefault(task.spec.case.scenario.family, task)
+    for of_world in firsts.values():
+        with contextlib.ExitStack() as made:
+            world: World | None = None
+            for family, task in of_world.items():
+                world = world or made.enter_context(contextlib.closing(make_world(task.world)))
+                try:
+                    world.reset(task.spec.case.scenario, task.spec.case.seed)
+                except ConfigurationError:
+                    raise
+                except Exception:  # noqa: BLE001 - the episodes record it
+                    _LOG.warning("%s breaks at seed %d", family, task.spec.case.seed, exc_info=True)
+                    world = None
 
 
 def make_tasks(
