@@ -4,7 +4,8 @@ The idea is that of UN R157 and ISO 34502: a system has to avoid what a competen
 no domain: rows with the columns ``case_id``, ``agent``, ``timing``, ``strategy`` and ``status`` can be joined. Only
 ``success`` passes and only ``success`` avoids; a fail without a collision (off the road, no progress, out of time) is
 a fail, and a reference agent that ends so has not shown that the crash could be avoided. ``collision`` says which
-fails were crashes, and ``impact_speed_mps``, where there is one, grades those that nobody could avoid.
+fails were crashes, and ``impact_speed_mps``, where there is one, grades those that nobody could avoid. Where episodes
+are played several times, each play of an agent has a label, and the reference agents' first play judges it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from simloop.repeats import by_play, case_name
 
 Arm = tuple[str, str, str]
 """Agent, timing and strategy: who plays, and how."""
@@ -66,7 +69,7 @@ class ArmLabels:
     Attributes:
         scenario, world: Names of the family and of its world.
         agent, timing, strategy: The arm.
-        labels: The labels by case id, in the order of the rows.
+        labels: The labels by ``simloop.repeats.case_name``, in the order of the rows.
         num_unlabelled: Episodes without a label: they did not end, no reference agent has a result of their case, or
             they failed, nobody avoids it, and not everybody is known to have collided.
     """
@@ -85,13 +88,22 @@ class ArmLabels:
         names = ("scenario", "world", "agent", "timing", "strategy")
         return {name: getattr(self, name) for name in names}
 
+    def label_of(self, row: Mapping[str, Any]) -> CaseLabel | None:
+        """Returns the label of one of the arm's episodes; None if it has none."""
+        return self.labels.get(case_name(row))
+
     def count(self, label: Preventability) -> int:
-        """Returns the number of cases with a label."""
+        """Returns the number of episodes with a label."""
         return sum(case.label is label for case in self.labels.values())
+
+    def cases(self, label: Preventability) -> set[tuple[str, ...]]:
+        """Returns the episodes (``simloop.repeats.played``) that have a label in at least one play."""
+        arm = (self.agent, self.timing, self.strategy)
+        return {(case.case_id, *arm) for case in self.labels.values() if case.label is label}
 
     @property
     def num_avoidable(self) -> int:
-        """Number of labelled cases in which at least one reference agent succeeded: what the agent must avoid."""
+        """Number of labelled episodes whose case at least one reference agent avoided: what the agent must avoid."""
         return sum(bool(case.avoided_by) for case in self.labels.values())
 
     def impact_reductions_mps(self) -> list[float]:
@@ -117,10 +129,10 @@ def label_rows(rows: Iterable[Mapping[str, Any]], reference: Mapping[str, Any]) 
     }
     judged: dict[str, dict[str, Mapping[str, Any]]] = {}
     arms: dict[tuple[str, Arm], list[Mapping[str, Any]]] = {}
-    for row in rows:
+    for row in by_play(rows):
         arm = (str(row["agent"]), str(row["timing"]), str(row["strategy"]))
         if arm in judges:
-            judged.setdefault(str(row["case_id"]), {})[judges[arm]] = row
+            judged.setdefault(str(row["case_id"]), {}).setdefault(judges[arm], row)
         else:
             arms.setdefault((str(row["scenario"]), arm), []).append(row)
     found = []
@@ -131,7 +143,7 @@ def label_rows(rows: Iterable[Mapping[str, Any]], reference: Mapping[str, Any]) 
             references = judged.get(str(row["case_id"]), {})
             label = _label(row, {name: references.get(name) for name in names})
             if label is not None:
-                labels[label.case_id] = label
+                labels[case_name(row)] = label
         found.append(
             ArmLabels(
                 scenario=scenario,

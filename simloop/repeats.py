@@ -1,7 +1,7 @@
-"""How far episodes repeat themselves: plays of one episode with the same seed, set against each other.
+"""How far a run repeats itself: several plays of a case by the same agent, timing and strategy, set side by side.
 
-Nothing that draws knows the number of a play (``EpisodeSpec.repeat``), so what differs between the plays of an episode
-is the world's own wobble: threads of a server, a renderer, a clock. An episode is *flaky* if its verdict (success,
+Nothing that draws knows the number of a play (``EpisodeSpec.repeat``), so what differs between the plays of a case is
+the world's own wobble: threads of a server, a renderer, a clock. A case is *flaky* if its verdict (success,
 fail, agent error) is not the same in all its judged plays, and *repeats to the bit* if verdict, reason, number of ticks
 and the hash of its log are. A world that declares bitwise determinism (``simloop.world.Determinism``) promises the
 latter for every episode whose inference times were not measured; a broken promise is an error of the platform.
@@ -23,7 +23,7 @@ _ENDED = (EpisodeStatus.SUCCESS.value, EpisodeStatus.FAIL.value)
 
 
 def played(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns what the plays of one episode share: case, agent, timing and strategy."""
+    """Returns what the plays of one case share: its id, agent, timing and strategy."""
     return tuple(str(row[column]) for column in PLAYED_COLUMNS)
 
 
@@ -39,11 +39,12 @@ def by_play(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatedEpisode:
-    """The plays of one episode.
+class RepeatedCase:
+    """The plays of one case under one agent, timing and strategy.
 
     Attributes:
         case_id, scenario, world, agent, timing, strategy, seed: What is played, and by whom.
+        parameters: The scenario's parameters as JSON.
         num_plays: Recorded plays.
         num_judged: Plays with a verdict.
         num_successes: Plays that succeeded.
@@ -54,7 +55,7 @@ class RepeatedEpisode:
             an agent's error, which leaves no complete log, only the verdict counts.
         course_ids: Ids of two plays of different courses whose logs were kept; empty if there are none.
         least_ticks, most_ticks: Fewest and most control ticks of a judged play.
-        is_promised: Whether the world promises to repeat the episode to the bit.
+        is_promised: Whether the world promises to repeat the case to the bit.
     """
 
     case_id: str
@@ -64,6 +65,7 @@ class RepeatedEpisode:
     timing: str
     strategy: str
     seed: int
+    parameters: str
     num_plays: int
     num_judged: int
     num_successes: int
@@ -111,70 +113,70 @@ class RepeatedEpisode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """How far the episodes of a run repeat themselves.
+    """How far the cases of a run repeat themselves.
 
     Attributes:
         num_repeats: How often each was to be played.
-        episodes: Every repeated episode, in the order of the rows.
+        cases: Every repeated case, in the order of the rows.
     """
 
     num_repeats: int
-    episodes: tuple[RepeatedEpisode, ...]
+    cases: tuple[RepeatedCase, ...]
 
     @property
-    def compared(self) -> list[RepeatedEpisode]:
-        """The episodes with at least two judged plays; all figures are about them."""
-        return [episode for episode in self.episodes if episode.is_compared]
+    def compared(self) -> list[RepeatedCase]:
+        """The cases with at least two judged plays; all figures are about them."""
+        return [case for case in self.cases if case.is_compared]
 
     @property
-    def flaky(self) -> list[RepeatedEpisode]:
-        """The flaky episodes, those that are nearest to one half first."""
-        found = [episode for episode in self.compared if episode.is_flaky]
-        return sorted(found, key=lambda episode: -episode.disagreement)
+    def flaky(self) -> list[RepeatedCase]:
+        """The flaky cases, those that are nearest to one half first."""
+        found = [case for case in self.compared if case.is_flaky]
+        return sorted(found, key=lambda case: -case.disagreement)
 
     @property
-    def broken_promises(self) -> list[RepeatedEpisode]:
-        """The episodes that do not repeat to the bit although their world promises it."""
-        return [e for e in self.compared if e.is_promised and not e.is_to_the_bit]
+    def broken_promises(self) -> list[RepeatedCase]:
+        """The cases that do not repeat to the bit although their world promises it."""
+        return [case for case in self.compared if case.is_promised and not case.is_to_the_bit]
 
     @property
     def num_promised(self) -> int:
-        """Number of compared episodes whose world promises to repeat them to the bit."""
-        return sum(episode.is_promised for episode in self.compared)
+        """Number of compared cases whose world promises to repeat them to the bit."""
+        return sum(case.is_promised for case in self.compared)
 
     @property
     def flake_rate(self) -> Rate | None:
-        """Share of the compared episodes that are flaky, with its Wilson interval; more plays find more of them."""
+        """Share of the compared cases that are flaky, with its Wilson interval; more plays find more of them."""
         return wilson(len(self.flaky), len(self.compared)) if self.compared else None
 
     @property
     def bit_rate(self) -> Rate | None:
-        """Share of the compared episodes that repeat to the bit."""
+        """Share of the compared cases that repeat to the bit."""
         compared = self.compared
-        return wilson(sum(e.is_to_the_bit for e in compared), len(compared)) if compared else None
+        return wilson(sum(case.is_to_the_bit for case in compared), len(compared)) if compared else None
 
     @property
     def disagreement(self) -> float | None:
-        """Chance that two plays of an episode have different verdicts; unlike the flake rate free of their number."""
+        """Chance that two plays of a case have different verdicts; unlike the flake rate free of their number."""
         compared = self.compared
-        return sum(episode.disagreement for episode in compared) / len(compared) if compared else None
+        return sum(case.disagreement for case in compared) / len(compared) if compared else None
 
     def cells(self) -> dict[tuple[str, ...], Repeats]:
         """Returns the repeats of each scenario, agent, timing and strategy, in the order of first occurrence."""
-        groups: dict[tuple[str, ...], list[RepeatedEpisode]] = {}
-        for episode in self.episodes:
-            groups.setdefault(tuple(episode.key.values()), []).append(episode)
+        groups: dict[tuple[str, ...], list[RepeatedCase]] = {}
+        for case in self.cases:
+            groups.setdefault(tuple(case.key.values()), []).append(case)
         return {
-            key: Repeats(num_repeats=self.num_repeats, episodes=tuple(group)) for key, group in groups.items()
+            key: Repeats(num_repeats=self.num_repeats, cases=tuple(group)) for key, group in groups.items()
         }
 
 
 def find_repeats(rows: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) -> Repeats | None:
-    """Sets the plays of each episode of a run against each other; None if episodes were played once.
+    """Sets the plays of each case of a run against each other; None if cases were played once.
 
     Args:
         rows: Rows of the run.
-        config: ``Manifest.config``; its ``repeats`` say how often episodes are played, which worlds are statistical
+        config: ``Manifest.config``; its ``repeats`` say how often cases are played, which worlds are statistical
             and which timings measured.
     """
     facts = config.get("repeats")
@@ -186,11 +188,11 @@ def find_repeats(rows: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) -
             groups.setdefault(played(row), []).append(row)
     return Repeats(
         num_repeats=int(facts["count"]),
-        episodes=tuple(_episode(by_play(group), facts) for group in groups.values()),
+        cases=tuple(_case(by_play(group), facts) for group in groups.values()),
     )
 
 
-def _episode(rows: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> RepeatedEpisode:
+def _case(rows: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> RepeatedCase:
     first = rows[0]
     judged = [row for row in rows if row["status"] in _JUDGED]
     ticks = [int(row["num_ticks"]) for row in judged]
@@ -198,7 +200,7 @@ def _episode(rows: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> Repeate
     logged = {_course(row): row for row in reversed(judged) if row.get("has_log")}
     different = tuple(str(row["episode_id"]) for row in by_play(logged.values())[:2])
     plays = [*(row for row in judged if row.get("has_log")), *judged]
-    return RepeatedEpisode(
+    return RepeatedCase(
         case_id=str(first["case_id"]),
         scenario=str(first["scenario"]),
         world=str(first["world"]),
@@ -206,6 +208,7 @@ def _episode(rows: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> Repeate
         timing=str(first["timing"]),
         strategy=str(first["strategy"]),
         seed=int(first["seed"]),
+        parameters=str(first["parameters"]),
         num_plays=len(rows),
         num_judged=len(judged),
         num_successes=sum(row["status"] == EpisodeStatus.SUCCESS.value for row in judged),

@@ -22,7 +22,7 @@ def compare(
     ],
     run: Annotated[str, typer.Argument(help="Run id or folder of the new run.")],
 ) -> None:
-    """Compare a run with a baseline on their common cases (exact McNemar, Holm over the cells).
+    """Compare a run with a baseline on their common cases (exact McNemar, sign flips with repeats; Holm over cells).
 
     Exits with 1 if a cell is worse at the 5 % level, with 3 if the two have nothing in common.
     """
@@ -30,6 +30,7 @@ def compare(
     before, before_manifest = read_rows_and_manifest(run_folder(baseline))
     after, after_manifest = read_rows_and_manifest(run_folder(run))
     _print_changes(console, before_manifest, after_manifest)
+    _print_repeats(console, before_manifest, after_manifest)
     try:
         cells = compare_runs(before, after)
     except ResultsError as error:
@@ -69,6 +70,17 @@ def compare(
         console.print(f"REGRESSION: {', '.join(worse)}", markup=False)
         raise typer.Exit(int(ExitCode.REGRESSION))
     console.print("No cell is worse at the 5 % level.")
+
+
+def _print_repeats(console: Console, before: Manifest, after: Manifest) -> None:
+    """Says which plays are compared where cases were played several times."""
+    counts = [int(m.config.get("repeats", {}).get("count", 1)) for m in (before, after)]
+    if max(counts) == 1:
+        return
+    console.print(
+        f"Cases were played {counts[0]} times in the baseline and {counts[1]} times in the run: the first "
+        f"{min(counts)} of each are compared, and a case is one draw however often it was played."
+    )
 
 
 def _print_changes(console: Console, before: Manifest, after: Manifest) -> None:

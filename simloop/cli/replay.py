@@ -22,6 +22,7 @@ from simloop.runner.worker import EpisodeWorker, Task, TaskResult
 from simloop.spec import Component
 from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.platform_key import platform_key
+from simloop.store.row import REPEAT
 from simloop.store.run_store import RunStore
 from simloop.sweep.planning import plan_command
 from simloop.timing.trace_files import JSONL_SUFFIX
@@ -45,7 +46,7 @@ def replay(
     task = _task(plan, str(row["episode_id"]), store)
     result = _play(plan, _from_trace(store, task))
     typer.echo(f"{row['episode_id']}: {row['scenario']}, seed {row['seed']}, {row['agent']}, {row['timing']}, "
-               f"{row['strategy']}")  # fmt: skip
+               f"{row['strategy']}" + ("" if row.get(REPEAT) is None else f", play {row[REPEAT]}"))  # fmt: skip
     typer.echo(f"recorded: {row['status']} ({row['reason']}), hash {row['episode_hash']}")
     typer.echo(
         f"replayed: {result.row['status']} ({result.row['reason']}), hash {result.row['episode_hash']}"

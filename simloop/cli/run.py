@@ -43,6 +43,7 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
     # The report's libraries are imported only when a run is at hand, so that other commands start quickly.
     from simloop.report.build import build_report
     from simloop.report.labels import label_lines
+    from simloop.report.repeat_tables import difference_lines, repeat_lines
 
     console = Console()
     _announce(console, plan)
@@ -58,7 +59,12 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
         _print_curves(console, summary)
     else:
         _print_summary(console, summary)
-    for line in label_lines(summary):
+    notes = (
+        *label_lines(summary),
+        *repeat_lines(files.verdict.repeats),
+        *difference_lines(files.differences),
+    )
+    for line in notes:
         console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"Ran {effort.num_episodes} episodes in {wall_clock.now_s() - started_s:.0f} s; {effort.cpu_s:.0f} CPU seconds "
@@ -119,7 +125,9 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
             cell["agent"],
             cell["timing"],
             cell["strategy"],
-            f"{cell['num_successes']}/{cell['num_judged']}" + (f" ({lost} lost)" if lost else ""),
+            f"{cell['num_successes']}/{cell['num_judged']}"
+            + (f" of {cell['num_cases']} cases" if "num_cases" in cell else "")
+            + (f" ({lost} lost)" if lost else ""),
             interval,
         )
     console.print(table)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from simloop.preventability import ArmLabels, label_rows
+from simloop.repeats import Repeats
 from simloop.report.cells import Rows, is_judged, is_success, shared_rows
 from simloop.report.contact_table import CONTACTS_NAME, Contacts, contacts_csv, read_contacts
 from simloop.report.heat_map import HeatMap, heat_maps
@@ -17,6 +18,7 @@ from simloop.report.heat_map_svg import figure_svg as heat_map_svg
 from simloop.report.junit import build_junit
 from simloop.report.labels import LABELS_NAME, labels_csv
 from simloop.report.page import build_page
+from simloop.report.repeat_tables import REPEATS_NAME, course_differences, repeats_csv
 from simloop.report.scene import read_scene
 from simloop.report.summary import build_markdown, build_summary
 from simloop.report.sweep_charts import figure_svg
@@ -24,6 +26,7 @@ from simloop.report.sweep_tables import SweepGroup, sweep_groups
 from simloop.report.verdict import Verdict, judge
 from simloop.report.video import FRAMES_PER_SECOND, MAX_SECONDS, write_video
 from simloop.store.atomic_file import write_atomically
+from simloop.store.row import REPEAT
 from simloop.store.run_store import RunStore
 from simloop.sweep.results import is_sweep, read_sweep, write_sweep_files
 
@@ -42,6 +45,7 @@ class ReportFiles:
         summary_json: The verdict for machines.
         videos: Films of failing episodes.
         verdict: What the run comes to.
+        differences: By case where two of its plays first differ, of the first cases whose world promises that none do.
     """
 
     report_html: Path
@@ -50,12 +54,15 @@ class ReportFiles:
     summary_json: Path
     videos: tuple[Path, ...]
     verdict: Verdict
+    differences: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_report(run_dir: Path) -> ReportFiles:
     """Writes ``report.html``, ``junit.xml``, ``summary.md``, ``summary.json`` and ``video/`` into a run's folder.
 
     Where anything touched anything also ``contacts.csv``, one line a cell and pair of classes.
+
+    With repeats also ``repeats.csv``, one line a case and arm.
 
     With reference agents also ``labels.csv``, one line a labelled case; where two parameters vary also
     ``heat_map_1.svg`` and so on, one an arm that is judged. For a sweep also ``sweep.svg`` (``sweep_1.svg`` and so on
@@ -84,9 +91,14 @@ def build_report(run_dir: Path) -> ReportFiles:
         else heat_maps(rows, labels, store.manifest.reference, store.manifest.heat_map)
     )
     _write_label_files(store, rows, labels, maps)
+    repeats = verdict.repeats
+    differences = {} if repeats is None else course_differences(store, repeats)
+    _write_repeats(store, repeats)
     contacts = read_contacts(store, rows)
     _write_contacts(store, contacts)
-    write_atomically(page, build_page(store, rows, verdict, contacts, swept, labels, maps).encode())
+    write_atomically(
+        page, build_page(store, rows, verdict, contacts, swept, labels, maps, differences).encode()
+    )
     videos = _write_videos(store, rows)
     _LOG.info("%s: %.2f MB, %d videos", page, page.stat().st_size / 1e6, len(videos))
     return ReportFiles(
@@ -96,6 +108,7 @@ def build_report(run_dir: Path) -> ReportFiles:
         summary_json=summary,
         videos=videos,
         verdict=verdict,
+        differences=differences,
     )
 
 
@@ -108,6 +121,13 @@ def _write_label_files(
         write_atomically(store.path / LABELS_NAME, labels_csv(rows, labels).encode())
     for number, heat_map in enumerate([m for m in maps if not m.is_reference], 1):
         write_atomically(store.path / f"heat_map_{number}.svg", heat_map_svg(heat_map).encode())
+
+
+def _write_repeats(store: RunStore, repeats: Repeats | None) -> None:
+    path = store.path / REPEATS_NAME
+    path.unlink(missing_ok=True)
+    if repeats is not None:
+        write_atomically(path, repeats_csv(repeats).encode())
 
 
 def _write_contacts(store: RunStore, contacts: Contacts) -> None:
@@ -128,6 +148,7 @@ def _case_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         *(str(row[c]) for c in ("scenario", "agent", "timing", "strategy")),
         row["seed"],
+        row.get(REPEAT) or 0,
         row["episode_id"],
     )
 

@@ -78,37 +78,41 @@ def _judge_preventable(criterion: PreventableCriterion, rows: Rows, manifest: Ma
     names = ", ".join(manifest.reference["agents"])
     arms = [a for a in label_rows(rows, manifest.reference) if criterion.selection.matches(a.key)]
     keys = [arm.key for arm in arms]
-    num_errors = (
-        sum(
-            row["status"] == EpisodeStatus.AGENT_ERROR.value and {c: row[c] for c in keys[0]} in keys
-            for row in rows
-        )
-        if keys
-        else 0
-    )
+    errors = [
+        row
+        for row in rows
+        if row["status"] == EpisodeStatus.AGENT_ERROR.value and any(_has(row, key) for key in keys)
+    ]
     num_labelled = sum(len(arm.labels) for arm in arms)
     if not num_labelled:
         detail = f"no case that it and one of {names} have a result for"
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
     num_preventable = sum(arm.count(Preventability.PREVENTABLE_FAIL) for arm in arms)
     num_avoidable = sum(arm.num_avoidable for arm in arms)
-    num_unlabelled = sum(arm.num_unlabelled for arm in arms) - num_errors
+    num_unlabelled = sum(arm.num_unlabelled for arm in arms) - len(errors)
     detail = (
         f"{num_preventable} preventable of {num_avoidable} avoidable cases ({num_labelled} labelled), "
         f"judged by {names}"
     )
-    if num_errors:
-        detail += f", and {num_errors} agent errors, which count as both"
+    if errors:
+        detail += f", and {len(errors)} agent errors, which count as both"
     if num_unlabelled:
         detail += f", {num_unlabelled} without a label"
-    num_fails, num_cases = num_preventable + num_errors, num_avoidable + num_errors
+    num_fails, num_cases = num_preventable + len(errors), num_avoidable + len(errors)
+    failed = set(map(played, errors)).union(*(arm.cases(Preventability.PREVENTABLE_FAIL) for arm in arms))
+    if len(failed) < num_fails:
+        detail += f"; counted by play: they are {len(failed)} different cases"
     if criterion.at_most_ratio is not None and not num_cases:
         return CriterionResult(name=criterion.name, state=CriterionState.NOT_JUDGED, detail=detail)
-    is_met = (criterion.at_most is None or num_fails <= criterion.at_most) and (
+    is_met = (criterion.at_most is None or len(failed) <= criterion.at_most) and (
         criterion.at_most_ratio is None or num_fails <= criterion.at_most_ratio * num_cases
     )
     state = CriterionState.PASS if is_met else CriterionState.FAIL
     return CriterionResult(name=criterion.name, state=state, detail=detail)
+
+
+def _has(row: Mapping[str, Any], key: Mapping[str, str]) -> bool:
+    return all(row[column] == value for column, value in key.items())
 
 
 def _judge_ended(criterion: EndedCriterion, rows: Rows, manifest: Manifest) -> CriterionResult:

@@ -271,7 +271,7 @@ def _map(
 def _category(row: Mapping[str, Any], arm: ArmLabels | None) -> int:
     if arm is None:
         return 0 if is_success(row) else 1
-    label = arm.labels.get(str(row["case_id"]))
+    label = arm.label_of(row)
     return len(LABELLED) - 1 if label is None else _OF_LABEL[label.label]
 
 

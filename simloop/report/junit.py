@@ -11,6 +11,7 @@ from simloop.preventability import ArmLabels
 from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
 from simloop.report.criterion_verdict import CriterionState
 from simloop.report.labels import label_text
+from simloop.report.repeat_tables import repeat_lines
 from simloop.report.summary import rows_by_cell
 from simloop.report.verdict import RunState, Verdict
 from simloop.store.manifest import Manifest
@@ -29,7 +30,7 @@ def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict, labels: Sequen
 
     A cell is an error if infrastructure or the agent's code kept an episode from ending; whether its rate is good
     enough is for the criteria to say, which are failures (or errors, where they could not be judged). A run that
-    lacks planned episodes has one more error.
+    lacks planned episodes has one more error. What is flaky in a run with repeats stands in a case of its own.
     """
     suites = ET.Element("testsuites", name=_clean(manifest.run_id))
     scenarios = _suite(suites, f"{manifest.suite}.cells")
@@ -48,6 +49,9 @@ def build_junit(rows: Rows, manifest: Manifest, verdict: Verdict, labels: Sequen
         elif result.state is CriterionState.NOT_APPLICABLE:
             ET.SubElement(case, "skipped", message=_clean(result.detail))
         ET.SubElement(case, "system-out").text = _clean(result.detail)
+    if verdict.repeats is not None:
+        repeats = _case(criteria, "run", "repeats", 0.0)
+        ET.SubElement(repeats, "system-out").text = _clean("\n".join(repeat_lines(verdict.repeats)))
     complete = _case(criteria, "run", "complete", 0.0)
     if verdict.state is RunState.INCOMPLETE:
         ET.SubElement(complete, "error", message=_clean(verdict.headline))

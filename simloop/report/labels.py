@@ -12,6 +12,7 @@ import numpy as np
 
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
 from simloop.report.cells import CELL_COLUMNS, Rows
+from simloop.store.row import REPEAT
 
 LABELS_NAME = "labels.csv"
 MAX_FAILS_SHOWN = 15
@@ -66,12 +67,13 @@ def impact_text(arm: ArmLabels) -> str:
 
 
 def labels_csv(rows: Rows, arms: Sequence[ArmLabels]) -> str:
-    """Returns ``labels.csv``: one line a labelled case of each arm, with its parameters."""
+    """Returns ``labels.csv``: one line a labelled case (with repeats: play) of each arm, with its parameters."""
+    play = [REPEAT] if any(row.get(REPEAT) is not None for row in rows) else []
     by_arm = {tuple(arm.key[c] for c in CELL_COLUMNS): arm for arm in arms}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["case_id", *CELL_COLUMNS, "seed", "label", "avoided_by", "impact_reduction_mps", "parameters"]
+        ["case_id", *CELL_COLUMNS, "seed", *play, "label", "avoided_by", "impact_reduction_mps", "parameters"]
     )
     for row, label in _labelled(rows, by_arm):
         reduction = label.impact_reduction_mps
@@ -80,6 +82,7 @@ def labels_csv(rows: Rows, arms: Sequence[ArmLabels]) -> str:
                 label.case_id,
                 *(row[c] for c in CELL_COLUMNS),
                 row["seed"],
+                *(row.get(name) for name in play),
                 label.label.value,
                 " ".join(label.avoided_by),
                 "" if np.isnan(reduction) else f"{reduction:.4f}",
@@ -95,7 +98,7 @@ def _labelled(
     found = []
     for row in rows:
         arm = by_arm.get(tuple(str(row[c]) for c in CELL_COLUMNS))
-        label = None if arm is None else arm.labels.get(str(row["case_id"]))
+        label = None if arm is None else arm.label_of(row)
         if label is not None:
             found.append((row, label))
     return found

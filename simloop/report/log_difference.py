@@ -9,18 +9,27 @@ from simloop.log import EpisodeLog, column_bytes
 _TIME_COLUMNS = ("t_ns", "trigger_ns")
 
 
-def first_difference(stored: EpisodeLog, played: EpisodeLog) -> str:
-    """Returns one sentence that names the earliest row that differs, or an empty text if the logs are equal."""
+def first_difference(
+    stored: EpisodeLog, played: EpisodeLog, names: tuple[str, str] = ("stored", "played")
+) -> str:
+    """Returns one sentence that names the earliest row that differs, or an empty text if the logs are equal.
+
+    Args:
+        stored, played: The logs.
+        names: What the sentence calls them.
+    """
     found: list[tuple[float, str]] = []
     for table in sorted(stored.tables.keys() | played.tables.keys()):
         if table not in stored.tables or table not in played.tables:
             found.append((-1.0, f"only one of the logs has the table {table!r}"))
         else:
-            found += _table_differences(table, stored, played)
+            found += _table_differences(table, stored, played, names)
     return min(found)[1] if found else ""
 
 
-def _table_differences(table: str, stored: EpisodeLog, played: EpisodeLog) -> list[tuple[float, str]]:
+def _table_differences(
+    table: str, stored: EpisodeLog, played: EpisodeLog, names: tuple[str, str]
+) -> list[tuple[float, str]]:
     rows = min(stored.num_rows(table), played.num_rows(table))
     differences = []
     for column in stored.schemas[table].columns:
@@ -38,13 +47,11 @@ def _table_differences(table: str, stored: EpisodeLog, played: EpisodeLog) -> li
         differences.append(
             (
                 _instant(stored, table, row),
-                f"table {table!r}, row {row}, column {column.name!r}: {old[row]!r} stored, {new[row]!r} played",
+                f"table {table!r}, row {row}, column {column.name!r}: {old[row]!r} {names[0]}, {new[row]!r} {names[1]}",
             )
         )
     if not differences and stored.num_rows(table) != played.num_rows(table):
-        sentence = (
-            f"table {table!r} has {stored.num_rows(table)} rows stored, {played.num_rows(table)} played"
-        )
+        sentence = f"table {table!r} has {stored.num_rows(table)} rows {names[0]}, {played.num_rows(table)} {names[1]}"
         differences.append((_instant(stored, table, rows - 1) if rows else 0.0, sentence))
     return differences
 

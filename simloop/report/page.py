@@ -14,6 +14,7 @@ from markupsafe import Markup
 from simloop.metrics.metric import MISSING_TABLE
 from simloop.plugins import load_traces
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
+from simloop.repeats import by_play
 from simloop.report.cells import CELL_COLUMNS, Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.contact_table import MAX_LOGS, Contacts, contact_tables
@@ -22,12 +23,13 @@ from simloop.report.episode_view import episode_view
 from simloop.report.heat_map import HeatMap
 from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
 from simloop.report.labels import MAX_FAILS_SHOWN, impact_text, labels_by_episode, preventable_fails
+from simloop.report.repeat_tables import repeat_view, shown_plays
 from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
 from simloop.store.manifest import Manifest
-from simloop.store.row import EpisodeStatus
+from simloop.store.row import REPEAT, EpisodeStatus
 from simloop.store.run_store import RunStore
 from simloop.sweep.results import SweepResult
 
@@ -61,20 +63,26 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def chosen_episodes(rows: Rows, labels: Mapping[str, CaseLabel]) -> list[Mapping[str, Any]]:
-    """Picks the episodes to embed: failures first, then one success of each cell.
+def chosen_episodes(
+    rows: Rows, labels: Mapping[str, CaseLabel], flaky: Sequence[str] = ()
+) -> list[Mapping[str, Any]]:
+    """Picks the episodes to embed: plays of flaky cases, then failures, then one success of each cell.
 
-    Both are taken in turn from every scenario and agent, so that a bad one does not crowd out the others. Of the
-    failures, those that a reference agent avoids come first, and the reference agents' own last.
+    The latter are taken in turn from every scenario and agent, so that a bad one does not crowd out the others, and
+    first plays before further ones. Of the failures, those that a reference agent avoids come first, and the reference
+    agents' own last.
     """
-    failures = _in_turn([row for row in rows if not is_success(row)])
+    wanted = {row["episode_id"]: row for row in rows if row["episode_id"] in flaky}
+    failures = _in_turn(by_play(row for row in rows if not is_success(row)))
     if labels:
         failures.sort(key=lambda row: _rank(labels.get(row["episode_id"])))
     first_success: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for row in rows:
         if is_success(row) and row.get("has_log"):
             first_success.setdefault(tuple(str(row[c]) for c in CELL_COLUMNS), row)
-    return [*failures[:MAX_EMBEDDED_FAILURES], *_in_turn(list(first_success.values()))][:MAX_EMBEDDED]
+    others = [*failures[:MAX_EMBEDDED_FAILURES], *_in_turn(list(first_success.values()))]
+    chosen = {i: wanted[i] for i in flaky if i in wanted} | {row["episode_id"]: row for row in others}
+    return list(chosen.values())[:MAX_EMBEDDED]
 
 
 def _rank(label: CaseLabel | None) -> int:
@@ -99,13 +107,15 @@ def _in_turn(rows: Rows) -> list[Mapping[str, Any]]:
     return [row for _, row in sorted(order, key=lambda pair: pair[0])]
 
 
-def embed_episodes(store: RunStore, rows: Rows, labels: Mapping[str, CaseLabel]) -> dict[str, Any]:
+def embed_episodes(
+    store: RunStore, rows: Rows, labels: Mapping[str, CaseLabel], flaky: Sequence[str] = ()
+) -> dict[str, Any]:
     """Returns view, parameters, metrics and traceback by episode id, until the page would become too large."""
     names = metric_names(rows)
     traces = load_traces()
     details: dict[str, Any] = {}
     size = 0
-    for row in chosen_episodes(rows, labels):
+    for row in chosen_episodes(rows, labels, flaky):
         label = labels.get(row["episode_id"])
         detail = {
             "log": episode_view(store.read_episode_log(row["episode_id"]), traces)
@@ -139,7 +149,7 @@ def _listed(rows: Rows, embedded: Mapping[str, Any], labels: Mapping[str, CaseLa
             r["status"],
             r["reason"] or "",
             *(str(r[c]) for c in _LIST_COLUMNS[3:7]),
-            r["seed"],
+            r["seed"] if r.get(REPEAT) is None else f"{r['seed']}, play {r[REPEAT]}",
             words.get(r["episode_id"], ""),
         ]
         for r in order[:MAX_LISTED]
@@ -169,14 +179,16 @@ def build_page(
     swept: SweepResult | None = None,
     arms: Sequence[ArmLabels] = (),
     maps: Sequence[HeatMap] = (),
+    differences: Mapping[str, str] | None = None,
 ) -> str:
-    """Returns the page of a run: with the section of a sweep if it is one, the labels and the heat maps."""
+    """Returns the page of a run: with the section of a sweep if it is one, the labels, heat maps and repeats."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     manifest, agents = store.manifest, _names(rows, "agent")
     labels = labels_by_episode(rows, arms)
-    embedded = embed_episodes(store, rows, labels)
+    repeats = None if verdict.repeats is None else repeat_view(verdict.repeats, differences or {})
+    embedded = embed_episodes(store, rows, labels, shown_plays(repeats))
     listed = _listed(rows, embedded, labels)
     metrics = _metric_charts(rows)
     is_open = [m["name"] in _OPEN_METRICS for m in metrics]
@@ -207,6 +219,7 @@ def build_page(
         max_contact_logs=MAX_LOGS,
         num_open_motion=NUM_OPEN_MOTION,
         sweep=None if swept is None else _sweep_groups(swept),
+        repeats=repeats,
         has_latency=len({(r["timing"], r["strategy"]) for r in rows}) > 1,
         latency=[]
         if swept is not None

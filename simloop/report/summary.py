@@ -14,10 +14,11 @@ from simloop.preventability import ArmLabels, Preventability
 from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
 from simloop.report.criterion_verdict import metric_values
 from simloop.report.labels import impact_text, label_summary
+from simloop.report.repeat_tables import repeat_summary, repeat_text, verdicts_text
 from simloop.report.sweep_tables import sweep_groups, sweep_summary
 from simloop.report.verdict import Verdict
 from simloop.store.manifest import Manifest
-from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX
+from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX, REPEAT
 from simloop.sweep.results import SweepResult
 
 SUMMARY_SCHEMA_VERSION = 1
@@ -31,6 +32,7 @@ def metric_names(rows: Rows) -> list[str]:
         name
         for name in rows[0]
         if name not in FIXED_COLUMNS
+        and name != REPEAT
         and not name.startswith(PARAMETER_PREFIX)
         and all(row.get(name) is None or isinstance(row[name], (int, float)) for row in rows)
     ]
@@ -68,6 +70,7 @@ def build_summary(
     return {
         **({} if swept is None else {"sweep": sweep_summary(swept)}),
         **({"preventability": label_summary(labels, manifest.reference)} if manifest.reference else {}),
+        **({} if verdict.repeats is None else {"repeats": repeat_summary(verdict.repeats)}),
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "run_id": manifest.run_id,
         "suite": manifest.suite,
@@ -104,6 +107,7 @@ def _cell_summary(cell: Cell) -> dict[str, Any]:
         "num_episodes": cell.num_episodes,
         "num_judged": rate.n if rate else 0,
         "num_successes": rate.successes if rate else 0,
+        **({"num_cases": rate.num_cases} if rate and rate.num_cases is not None else {}),
         "success_rate": rate.rate if rate else None,
         "wilson_low": rate.low if rate else None,
         "wilson_high": rate.high if rate else None,
@@ -164,6 +168,12 @@ def build_markdown(
         for table in (group.overview, *group.further, group.points):
             lines += [f"### {_escape(table.title)}", "", *_table(table.header, list(table.body))]
             lines += ["", _escape(table.note), ""]
+    if verdict.repeats is not None:
+        lines += ["## Repeats", "", _escape(repeat_text(verdict.repeats)), ""]
+        lines += _table(
+            ("flaky case", "verdicts"), [(case.name, verdicts_text(case)) for case in verdict.repeats.flaky]
+        )
+        lines.append("")
     if labels:
         lines += [f"## Preventability (judged by {_escape(', '.join(manifest.reference['agents']))})", ""]
         lines += _table(

@@ -23,7 +23,7 @@ class RunState(enum.Enum):
     """Episodes are missing or were lost to infrastructure, or a criterion could not be judged."""
 
 
-BIT_EXACT = "plays of one episode are equal to the bit where the world promises it"
+BIT_EXACT = "plays of one case are equal to the bit where the world promises it"
 """Name of the check that every run with repeats is put through, beside its suite's criteria."""
 
 _EXIT_CODES = {RunState.PASS: 0, RunState.FAIL: 1, RunState.INCOMPLETE: 4}
@@ -37,10 +37,10 @@ class Verdict:
         state: Pass, fail or incomplete.
         headline: One sentence.
         criteria: The criteria in the order of the suite, and last, where there are repeats of worlds that promise it,
-            whether plays of one episode are equal to the bit.
+            whether plays of one case are equal to the bit.
         num_planned: Episodes that the run should have.
         counts: Number of recorded episodes by status.
-        repeats: How far episodes repeat themselves, where they were played several times.
+        repeats: How far cases repeat themselves, where they were played several times.
     """
 
     state: RunState
@@ -93,10 +93,10 @@ def _judge_repeats(repeats: Repeats | None) -> tuple[CriterionResult, ...]:
     if repeats is None or not repeats.num_promised:
         return ()
     broken = repeats.broken_promises
-    detail = f"{repeats.num_promised - len(broken)} of {repeats.num_promised} repeated episodes"
+    detail = f"{repeats.num_promised - len(broken)} of {repeats.num_promised} repeated cases"
     if broken:
-        worlds = " and ".join(sorted({episode.world for episode in broken}))
-        detail += f"; different: {'; '.join(episode.name for episode in broken[:3])}"
+        worlds = " and ".join(sorted({case.world for case in broken}))
+        detail += f"; different: {'; '.join(case.name for case in broken[:3])}"
         detail += f"; and {len(broken) - 3} more" if len(broken) > 3 else ""
         detail += (
             f". {worlds}, an agent or the loop is not deterministic: no result of this run can be relied on"
@@ -112,7 +112,7 @@ def _headline(
     if repeats is not None and repeats.broken_promises:
         num_broken = len(repeats.broken_promises)
         parts.append(
-            f"NOT DETERMINISTIC: {num_broken} of {repeats.num_promised} episodes differ between their plays"
+            f"NOT DETERMINISTIC: {num_broken} of {repeats.num_promised} cases differ between their plays"
         )
     if num_missing:
         parts.append(f"{num_missing} planned episode{'s' * (num_missing != 1)} not recorded")
@@ -121,7 +121,7 @@ def _headline(
     applicable = [r for r in results if r.state is not CriterionState.NOT_APPLICABLE]
     num_passed = sum(r.state is CriterionState.PASS for r in applicable)
     if repeats is not None and repeats.flaky:
-        parts.append(f"{len(repeats.flaky)} of {len(repeats.compared)} repeated episodes flaky")
+        parts.append(f"{len(repeats.flaky)} of {len(repeats.compared)} repeated cases flaky")
     if not results:
         parts.append("the suite sets no criteria")
     elif not applicable:

@@ -42,7 +42,7 @@ class Rate:
         return self.successes / self.n
 
     def __str__(self) -> str:
-        of = "" if self.num_cases is None else f" plays of {self.num_cases} cases"
+        of = "" if self.num_cases is None else f" plays of {self.num_cases} case{'s' * (self.num_cases != 1)}"
         return (
             f"{100.0 * self.rate:.1f} % ({self.successes}/{self.n}{of}, "
             f"{100.0 * self.confidence:g} % interval {100.0 * self.low:.1f}-{100.0 * self.high:.1f} %)"

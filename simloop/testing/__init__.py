@@ -6,12 +6,14 @@ from simloop.testing.checks import check_agent, check_world
 from simloop.testing.delayed_integrator import DelayedIntegrator
 from simloop.testing.rollout import play, play_many, toy_case
 from simloop.testing.scripted_agent import ScriptedAgent
+from simloop.testing.wobbling_wall import WobblingWall
 
 __all__ = [
     "AnyCallAgent",
     "BrakingWall",
     "DelayedIntegrator",
     "ScriptedAgent",
+    "WobblingWall",
     "check_agent",
     "check_world",
     "play",
