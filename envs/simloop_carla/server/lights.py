@@ -23,6 +23,8 @@ TRIGGER_DEPTH_M = 2.0
 """Half the length along the lane of a light's trigger volume, which ends at the stop line."""
 TYPES = {0: "traffic.traffic_light", 1: "traffic.stop", 2: "traffic.yield"}
 """Blueprint of each kind of signal."""
+TAG_POLE, TAG_LIGHT, TAG_SIGN = 6, 7, 8
+"""Semantic tags of CARLA 0.9.16."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Light:
         signal: Index of the signal in the map.
         sign_id: Its OpenDRIVE id.
         pose, box: Place, and trigger volume relative to it.
+        head: Box around the lamps or the plate, world frame.
+        mast: Box around what carries it, world frame.
         state: What it shows.
         green_s, yellow_s, red_s: Durations.
         elapsed_s: Since it shows it.
@@ -45,6 +49,8 @@ class Light:
     sign_id: str
     pose: Transform
     box: BoundingBox
+    head: BoundingBox
+    mast: BoundingBox
     group: int
     phase: int
     pole: int
@@ -53,6 +59,11 @@ class Light:
     yellow_s: float = YELLOW_S
     red_s: float = RED_S
     elapsed_s: float = 0.0
+
+    @property
+    def tag(self) -> int:
+        """Semantic tag."""
+        return TAG_LIGHT if self.group >= 0 else TAG_SIGN
 
 
 @dataclass(slots=True)
@@ -143,15 +154,40 @@ def _light(road_map: RoadMap, signal: int) -> Light:
     is_light = kind == TRAFFIC_LIGHT
     controller = int(road_map.signal_controller[signal])
     pose, box = _place(road_map, signal, [int(stop) for stop in stops])
+    head, mast = _boxes(road_map, signal)
     return Light(
         signal=signal,
         kind=TYPES[kind],
         sign_id=str(int(road_map.signal_id[signal])),
         pose=pose,
         box=box,
+        head=head,
+        mast=mast,
         group=-1 if not is_light else (controller if controller >= 0 else 1_000_000 + signal),
         phase=int(road_map.signal_phase[signal]) if controller >= 0 else 0,
         pole=signal,
+    )
+
+
+def _boxes(road_map: RoadMap, signal: int) -> tuple[BoundingBox, BoundingBox]:
+    """Returns the boxes of head and mast, as large as what cameras draw; their x axis is where the front looks."""
+    pose = from_embedded(
+        float(road_map.signal_x_m[signal]),
+        float(road_map.signal_y_m[signal]),
+        float(road_map.signal_yaw_rad[signal]),
+        float(road_map.signal_z_m[signal]),
+    )
+    is_light = int(road_map.signal_kind[signal]) == TRAFFIC_LIGHT
+    half = Vector3(0.06, 0.30, 0.65) if is_light else Vector3(0.02, 0.45, 0.45)
+    centre, yaw = pose.location, math.radians(pose.rotation.yaw)
+    behind = 0.06 if is_light else 0.01
+    head = centre._replace(x=centre.x - behind * math.cos(yaw), y=centre.y - behind * math.sin(yaw))
+    top_m = centre.z if is_light else centre.z + 0.3
+    foot = Vector3(centre.x - 0.2 * math.cos(yaw), centre.y - 0.2 * math.sin(yaw), 0.5 * top_m)
+    turn = Rotation(0.0, float(pose.rotation.yaw), 0.0)
+    return (
+        BoundingBox(Vector3(*map(float, head)), half, turn, 0),
+        BoundingBox(Vector3(*map(float, foot)), Vector3(0.06, 0.06, 0.5 * top_m), turn, 0),
     )
 
 

@@ -143,6 +143,21 @@ def picture(bgra: npt.NDArray[np.uint8], horizontal_fov_deg: float) -> bytes:
     return _PICTURE_HEADER.pack(width, height, horizontal_fov_deg) + bgra.tobytes()
 
 
+EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t_ns", "<i8"), ("is_brighter", "?")])
+"""One event of the event camera (13 bytes): column, row, time and direction of the change."""
+
+
+def events(width_px: int, height_px: int, horizontal_fov_deg: float, content: npt.NDArray[Any]) -> bytes:
+    """Returns the body of an event camera's message: (n,) of ``EVENT``, by time."""
+    return _PICTURE_HEADER.pack(width_px, height_px, horizontal_fov_deg) + content.tobytes()
+
+
+def flow(displacement: npt.NDArray[np.float32], horizontal_fov_deg: float) -> bytes:
+    """Returns the body of an optical flow message of (height, width, 2) x and y."""
+    height, width = displacement.shape[:2]
+    return _PICTURE_HEADER.pack(width, height, horizontal_fov_deg) + displacement.astype("<f4").tobytes()
+
+
 def lidar(horizontal_angle_rad: float, counts: npt.NDArray[np.uint32], points: npt.NDArray[Any]) -> bytes:
     """Returns the body of a lidar message.
 

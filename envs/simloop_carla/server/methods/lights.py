@@ -76,4 +76,4 @@ def register(table: MethodTable) -> None:
         one = light(simulator, actor_id)
         if one is None:
             return failure(f"actor {actor_id} is not a traffic light")
-        return success([one.box._replace(actor_id=actor_id)])
+        return success([one.head._replace(actor_id=actor_id)])

@@ -10,7 +10,7 @@ from simloop_carla.server.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire import streams
 from simloop_carla.wire.replies import DONE, VERSION, failure, refused, success
-from simloop_carla.wire.structs import U8, U16, U32, EpisodeSettings, OpendriveGeneration, Weather
+from simloop_carla.wire.structs import U16, U32, EpisodeSettings, OpendriveGeneration, Weather
 
 LARGEST_STEP_S = 10.0
 
@@ -78,10 +78,6 @@ def register(table: MethodTable) -> None:
     def request_file(simulator: Simulator, name: str) -> Any:
         return failure(f"there is no file '{name[:80]}'")
 
-    @table.add("get_navigation_mesh")
-    def get_navigation_mesh(simulator: Simulator) -> Any:
-        return success(b"")
-
     @table.add("load_new_episode", str, bool, U16)
     def load_new_episode(simulator: Simulator, name: str, reset_settings: bool, layers: int) -> Any:
         try:
@@ -118,10 +114,11 @@ def register(table: MethodTable) -> None:
 
     @table.add("get_imui_gravity")
     def get_imui_gravity(simulator: Simulator) -> Any:
-        return success(9.81)
+        return success(simulator.episode.imu_gravity_mps2)
 
     @table.add("set_imui_gravity", float)
     def set_imui_gravity(simulator: Simulator, gravity_mps2: float) -> Any:
+        simulator.episode.imu_gravity_mps2 = gravity_mps2
         return DONE
 
     @table.add("query_lights_state", str)
@@ -147,19 +144,3 @@ def register(table: MethodTable) -> None:
     def destroy_traffic_manager(simulator: Simulator, port: int) -> Any:
         simulator.traffic_managers.pop(port, None)
         return success(True)
-
-    @table.add("set_annotations_traverse_translucency", bool)
-    def set_annotations(simulator: Simulator, enable: bool) -> Any:
-        return DONE
-
-    @table.add("get_all_level_BBs", U8)
-    def get_all_level_boxes(simulator: Simulator, tag: int) -> Any:
-        return success([])
-
-    @table.add("get_environment_objects", U8)
-    def get_environment_objects(simulator: Simulator, tag: int) -> Any:
-        return success([])
-
-    @table.add("get_names_of_all_objects")
-    def get_names_of_all_objects(simulator: Simulator) -> Any:
-        return success([])

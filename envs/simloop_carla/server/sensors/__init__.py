@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.sensors import cameras, motion, ranging, touch
+from simloop_carla.server.sensors import cameras, changes, motion, ranging, touch
 from simloop_carla.server.sensors.view import View
 
 Measure = Callable[[View, ServerActor], list[bytes]]
@@ -15,6 +15,9 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "sensor.camera.depth": ("depth", cameras.depth),
     "sensor.camera.semantic_segmentation": ("semantic_segmentation", cameras.semantic),
     "sensor.camera.instance_segmentation": ("instance_segmentation", cameras.instance),
+    "sensor.camera.normals": ("normals", cameras.normals),
+    "sensor.camera.dvs": ("dvs", changes.dvs),
+    "sensor.camera.optical_flow": ("optical_flow", changes.optical_flow),
     "sensor.lidar.ray_cast": ("lidar", ranging.lidar),
     "sensor.lidar.ray_cast_semantic": ("semantic_lidar", ranging.semantic_lidar),
     "sensor.other.radar": ("radar", ranging.radar),

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simloop_carla.server.actors import ServerActor
 from simloop_carla.server.poses import rotation_matrix
 from simloop_carla.server.sensors.view import View
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import Vector3
 
-GRAVITY_MPS2 = 9.81
-
 
 def imu(view: View, sensor: ServerActor) -> list[bytes]:
-    """Returns acceleration with gravity and turn rate, sensor's frame, and the compass: 0 at -y, clockwise."""
+    """Returns acceleration with gravity and turn rate, sensor's frame, and the compass: 0 at -y, clockwise.
+
+    The acceleration is that of the place where the sensor is: of its parent, and what turning adds at the lever.
+    """
     pose = view.episode.pose(sensor)
     axes = rotation_matrix(pose.rotation)
-    acceleration, rate = [0.0, 0.0, GRAVITY_MPS2], [0.0, 0.0, 0.0]
-    if sensor.parent is not None and sensor.parent.number >= 0:
-        record = view.episode.roster.records[view.episode.roster.row(sensor.parent)]
-        for i in range(3):
-            acceleration[i] += float(record["acceleration"][i])
-            rate[i] = math.radians(float(record["angular_velocity"][i]))
+    acceleration, rate = np.array([0.0, 0.0, view.episode.imu_gravity_mps2]), np.zeros(3)
+    parent = sensor.parent
+    if parent is not None and parent.number >= 0:
+        record = view.episode.roster.records[view.episode.roster.row(parent)]
+        rate = np.radians(record["angular_velocity"].astype(np.float64))
+        lever_m = np.array(pose.location) - np.array(view.episode.pose(parent).location)
+        acceleration += record["acceleration"].astype(np.float64) + np.cross(rate, np.cross(rate, lever_m))
+        now_s = view.episode.elapsed_s
+        if isinstance(sensor.memory, tuple) and now_s > sensor.memory[0]:
+            spin = (rate - sensor.memory[1]) / (now_s - sensor.memory[0])
+            acceleration += np.cross(spin, lever_m)
+        sensor.memory = (now_s, rate)
     draws = view.draws(sensor)
     measured, turning = axes.T @ acceleration, axes.T @ rate
     for i, axis in enumerate("xyz"):

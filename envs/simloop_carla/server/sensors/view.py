@@ -11,6 +11,7 @@ from simloop.randomness import generator, stream_key
 from simloop.rendering import Scene
 from simloop_carla.server import lights
 from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.body_kernel import BRAKE
 from simloop_carla.server.episode import Episode
 from simloop_carla.server.poses import rotation_matrix
 from simloop_carla.wire.structs import Transform
@@ -70,7 +71,13 @@ class View:
     def scene(self, sensor: ServerActor) -> Scene:
         """Returns the map's scene with everybody but the sensor's carrier where they are."""
         carrier = self.carrier(sensor)
-        hidden = -1 if carrier is None else carrier.number
+        return self._scene_without(-1 if carrier is None else carrier.number)
+
+    def scene_of_all(self) -> Scene:
+        """Returns the map's scene with everybody where they are."""
+        return self._scene_without(-1)
+
+    def _scene_without(self, hidden: int) -> Scene:
         camera_scene = self.episode.town.scene
         if self._placed_without != hidden:
             self._placed_without = hidden
@@ -85,11 +92,14 @@ class View:
                 states,
                 np.array(shapes).reshape(-1, 3),
                 [ACTOR_CLASSES.index(a.body.actor_class) for a in actors if a.body is not None],
-                [a.control.brake > 0.05 or bool(a.lights & BRAKE_LAMP) for a in actors],
+                [self._brakes(a) or bool(a.lights & BRAKE_LAMP) for a in actors],
                 [_paint(a) for a in actors],
                 [_SIGNAL_STATES.get(light.state, SIGN) for light in self.episode.lights.items],
             )
         return camera_scene.scene
+
+    def _brakes(self, actor: ServerActor) -> bool:
+        return bool(self.episode.bodies.controls[actor.number, BRAKE] > 0.05)
 
     def axes(self, pose: Transform) -> tuple[FloatArray, FloatArray]:
         """Returns the position (3,) and the columns forward, left, up (3, 3) of a pose in the embedded world."""
