@@ -1,18 +1,22 @@
-"""What an episode has on the server: ego, scenario actors, traffic lights, collision sensor and camera."""
+"""What an episode has on the server: ego, scenario actors, background, traffic lights, collision sensor and camera."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simloop.errors import WorldError
 from simloop_carla.world.actors import ServerActors
 from simloop_carla.world.ego import ServerEgo
 from simloop_carla.world.lights import ServerLights
 from simloop_carla.world.pictures import ServerCamera
 from simloop_carla.world.server_log import CollisionSensor
 from simloop_carla.world.session import Session, server_faults
+from simloop_carla.world.traffic import BackgroundTraffic
+from simloop_driving.scenario.actor_state import ELSEWHERE, PATH
 from simloop_driving.scenario.initial_state import InitialState
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,9 +43,22 @@ class ServerEpisode:
         self._delta_s = delta_s
         self.ego = ServerEgo(session, blueprint, vehicle)
         self._actors: ServerActors | None = None
+        self._background: BackgroundTraffic | None = None
         self._lights: ServerLights | None = None
         self._collision_sensor: CollisionSensor | None = None
         self._camera: ServerCamera | None = None
+
+    def add_background(
+        self, background: BackgroundTraffic, state: InitialState, family: str, seed: int
+    ) -> InitialState:
+        """Spawns background traffic and returns the scenario's start with it in it.
+
+        Raises:
+            WorldError: There is no room for it, or the TrafficManager does not start.
+        """
+        state = background.enter(self._session, state, family, seed)
+        self._background = background
+        return state
 
     def bring_to_start(
         self, state: InitialState, start: FloatArray, throttle: float, camera_px: tuple[int, int] | None
@@ -57,16 +74,21 @@ class ServerEpisode:
         Raises:
             WorldError: The server fails, or somebody cannot be spawned.
         """
-        session, ego = self._session, self.ego
+        session, ego, background = self._session, self.ego, self._background
+        if background is not None:
+            background.hold(session)
+        scripted = _scripted(state.actors)
 
         def prepare() -> None:
+            if background is not None:
+                background.drive()  # which starts the lights anew
             if self._actors is None:
-                self._actors = ServerActors(session, state.actors)
+                self._actors = ServerActors(session, scripted)
                 self._collision_sensor = CollisionSensor(session, ego)
                 self._lights = ServerLights(session, state)
             if camera_px is not None and self._camera is None:
                 self._camera = ServerCamera(session, ego, camera_px)
-            session.client.apply_batch_sync(self._actors.commands(state.actors, ego.ground_m), False)
+            session.client.apply_batch_sync(self._actors.commands(scripted, ego.ground_m), False)
             self.show_lights(0.0)
 
         ego.settle(start, throttle, self._delta_s, prepare)
@@ -92,7 +114,9 @@ class ServerEpisode:
         session = self._session
         commands = [self.ego.command(*controls)]
         if actors is not None and self._actors is not None:
-            commands += self._actors.commands(actors, self.ego.ground_m)
+            commands += self._actors.commands(_scripted(actors), self.ego.ground_m)
+        if self._background is not None:
+            return self._background.tick(session, commands)
         with server_faults(session.address, "a tick"):
             session.client.apply_batch_sync(commands, True)
             return session.world.get_snapshot()
@@ -111,8 +135,17 @@ class ServerEpisode:
         return self._collision_sensor.take() if self._collision_sensor is not None else []
 
     def close(self) -> None:
-        """Stops the sensors; the actors are destroyed by the session."""
+        """Stops the sensors and takes the background from its driver; the actors are destroyed by the session."""
         for sensor in (self._camera, self._collision_sensor):
             if sensor is not None:
                 sensor.close()
         self._camera = self._collision_sensor = None
+        background, self._background = self._background, None
+        if background is not None:
+            with contextlib.suppress(WorldError):  # a TrafficManager that failed has no vehicles any more
+                background.release()
+
+
+def _scripted(actors: FloatArray) -> FloatArray:
+    """Returns the columns of the ego and the scenario's own actors."""
+    return actors[:, actors[PATH] != ELSEWHERE]

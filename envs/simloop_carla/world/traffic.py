@@ -21,6 +21,8 @@ from simloop.randomness import generator, stream_key
 from simloop_carla.world.background_vehicles import Vehicle, spawn_vehicles
 from simloop_carla.world.session import Session, load_client, server_faults
 from simloop_carla.world.traffic_link import TrafficLink
+from simloop_driving.collisions.contacts import FIRST_STEP, note_touch
+from simloop_driving.dynamics.single_track import X_M, Y_M
 from simloop_driving.scenario import actor_state
 from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.step_kernel import MOVED_SPEED, MOVED_YAW, NUM_MOVED_ENTRIES
@@ -208,6 +210,28 @@ class BackgroundTraffic:
         entries[-1] = after
         return np.asarray(entries.reshape(num_steps, -1), dtype=np.float64)
 
+    def note_hit(
+        self, event: Any, state: InitialState, ego: FloatArray, contacts: FloatArray, step: int
+    ) -> None:
+        """Notes a collision that the server saw in the contact table, where the footprints did not touch.
+
+        Args:
+            event: ``carla.CollisionEvent`` of the ego.
+            state: Start of the scenario; its actors are those of now.
+            ego: (single_track.NUM_EGO_ENTRIES,) state.
+            contacts: (contacts.NUM_CONTACT_ROWS, N) contact table, changed in place.
+            step: Number of physics steps done.
+        """
+        hit = event.other_actor.id if event.other_actor is not None else -1
+        for number, vehicle in enumerate(self._vehicles):
+            column = self._first_column + number
+            if vehicle.actor.id != hit or contacts[FIRST_STEP, column] >= 0.0:
+                continue
+            dx, dy = (float(self._now[number, entry] - ego[entry]) for entry in (X_M, Y_M))
+            apart_m = max(math.hypot(dx, dy), 1e-9)
+            samples, step_m = state.route.samples, state.route.step_m
+            note_touch(state.actors, column, ego, contacts, samples, step_m, step, dx / apart_m, dy / apart_m)
+
     # --- the log -----------------------------------------------------------------------------------------------
 
     def keep_rows(self, snapshot: Any, t_ns: int) -> None:
@@ -220,13 +244,6 @@ class BackgroundTraffic:
             z_m = float(seen.get_transform().location.z)
             column = self._first_column + number
             self._rows.append((t_ns, column, vehicle.actor.id, x_m, y_m, z_m, yaw_rad, speed_mps))
-
-    def column_of(self, server_id: int) -> int:
-        """Returns the number in the actor table of a vehicle by its id on the server, -1 if it is none of these."""
-        for number, vehicle in enumerate(self._vehicles):
-            if vehicle.actor.id == server_id:
-                return self._first_column + number
-        return -1
 
     def drain(self) -> Columns:
         """Returns and forgets the rows of ``BACKGROUND``."""

@@ -45,20 +45,19 @@ def check_weather(weather: Weather) -> Any:
     return result
 
 
-class ServerWeather:
-    """The weather of a session: set after each change of the map, and given back when the session ends.
+class WeatherOption:
+    """The weather that a world asks for: set on its server, and given back when a session ends.
 
     Args:
-        session: The connection.
-        wanted: ``carla.WeatherParameters``.
+        weather: As in ``check_weather``.
+
+    Raises:
+        ConfigurationError: As ``check_weather``.
     """
 
-    def __init__(self, session: Session, wanted: Any) -> None:
-        self._wanted = wanted
-        self._client = session.client
-        with server_faults(session.address, "reading its weather"):
-            self._found = session.world.get_weather()
-        session.at_end("weather", self._give_back)
+    def __init__(self, weather: Weather) -> None:
+        self._wanted = check_weather(weather)
+        self._session: Session | None = None
 
     def show(self, session: Session) -> None:
         """Sets the weather, unless the present episode of the server has it already.
@@ -66,9 +65,12 @@ class ServerWeather:
         Raises:
             WorldError: The server fails.
         """
+        if self._wanted is None:
+            return
         with server_faults(session.address, "setting the weather"):
-            if session.world.get_weather() != self._wanted:
+            found = session.world.get_weather()
+            if session is not self._session:
+                self._session, client = session, session.client
+                session.at_end("weather", lambda: client.get_world().set_weather(found))
+            if found != self._wanted:
                 session.world.set_weather(self._wanted)
-
-    def _give_back(self) -> None:
-        self._client.get_world().set_weather(self._found)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError, ParameterError, WorldError
+from simloop.errors import ParameterError, WorldError
 from simloop.log import Columns
 from simloop.source_digest import source_digest
 from simloop.spec import Scenario
@@ -20,15 +18,18 @@ from simloop.world import Determinism, Frame
 from simloop_carla.world.connection import Connection
 from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED, ServerEgo
 from simloop_carla.world.ego_plan import blend_to, plan_tick
+from simloop_carla.world.maps import use_map
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.server_log import SERVER_COLLISIONS, TRACKING, ServerLog
-from simloop_carla.world.session import SUPPORTED_VERSION, Session, load_client
+from simloop_carla.world.session import SUPPORTED_VERSION, load_client
+from simloop_carla.world.traffic import BACKGROUND, BackgroundTraffic
+from simloop_carla.world.weather import Weather, WeatherOption
 from simloop_driving import recording, step_kernel
 from simloop_driving.camera import HEIGHT_PX, WIDTH_PX
 from simloop_driving.dynamics.single_track import DRIVE_MPS2, VX_MPS, YAW_RAD
 from simloop_driving.dynamics.vehicle import MAX_DRIVE_MPS2, load_vehicle
 from simloop_driving.periods import PHYSICS_PERIOD_NS, STEP_S, STEPS_PER_TICK
-from simloop_driving.roads.road_map import shipped_maps
+from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.scenario.criteria import COLLISION, RUNNING, VERDICT
 from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.scene import Scene, read_scene
@@ -63,6 +64,9 @@ class CarlaWorld(DrivingWorld):
         vehicle: The embedded world's vehicle that the ego is, on a server that has those (``simloop carla-server``);
             on others the ego is what its blueprint makes it.
         action, camera_supersampling, extra_sensors, camera_size_px: As in ``DrivingWorld``.
+        background_vehicles: Number of cars that CARLA's TrafficManager drives beside the scenario's own traffic.
+        traffic_manager_port: Port of the TrafficManager; None for a free one.
+        weather: Preset of ``carla.WeatherParameters`` by name, or values of its parameters; None for the server's own.
 
     Raises:
         ConfigurationError: An option is out of range.
@@ -85,6 +89,9 @@ class CarlaWorld(DrivingWorld):
         camera_supersampling: int = 2,
         extra_sensors: Sequence[str] | Mapping[str, Mapping[str, Any] | None] = (),
         camera_size_px: Sequence[int] = (HEIGHT_PX, WIDTH_PX),
+        background_vehicles: int = 0,
+        traffic_manager_port: int | None = None,
+        weather: Weather = None,
     ) -> None:
         if fixed_delta_ms not in FIXED_DELTAS_MS:
             raise ParameterError(f"World config key 'fixed_delta_ms' is {fixed_delta_ms!r}; allowed: 10, 50.")
@@ -111,11 +118,14 @@ class CarlaWorld(DrivingWorld):
         self._steps_per_delta = round(fixed_delta_ms * 1_000_000 / PHYSICS_PERIOD_NS)
         self._blueprint = vehicle_blueprint
         self._size_px = (int(camera_size_px[0]), int(camera_size_px[1]))
+        background = BackgroundTraffic(background_vehicles, traffic_manager_port)
+        self._background = background if background.num_vehicles else None
+        tables = {**self._spec.tables, "server_collisions": SERVER_COLLISIONS, "tracking": TRACKING}
         self._spec = dataclasses.replace(
             self._spec,
             name="carla",
             physics_period_ns=fixed_delta_ms * 1_000_000,
-            tables={**self._spec.tables, "server_collisions": SERVER_COLLISIONS, "tracking": TRACKING},
+            tables=tables if self._background is None else {**tables, "background": BACKGROUND},
             max_interleaved=1,
             determinism=Determinism.STATISTICAL,
             versions={
@@ -126,6 +136,8 @@ class CarlaWorld(DrivingWorld):
         )
         self._wants_pictures = False
         self._server_log = ServerLog()
+        self._weather = WeatherOption(weather)
+        self._town: RoadMap | None = None
 
     # --- World -------------------------------------------------------------------------------------------------
 
@@ -145,8 +157,9 @@ class CarlaWorld(DrivingWorld):
         self._server_log.clear()
         try:
             session = self._connection.cleared()
-            self._use_map(session, scene)
+            self._town = use_map(session, scene)
             session.synchronise()
+            self._weather.show(session)
             played = ServerEpisode(session, self._blueprint, self._vehicle_name, self._delta_s)
             self._connection.episode = played
             self._foresee(played.ego)
@@ -186,12 +199,30 @@ class CarlaWorld(DrivingWorld):
         kept = kept[kept % self._steps_per_delta == 0]
         motion = recording.motion_columns(self._motion_record[kept], 0, PHYSICS_PERIOD_NS)
         rows["motion"] = {**motion, "t_ns": kept.astype(np.int64) * PHYSICS_PERIOD_NS}
+        if self._background is not None:
+            rows["background"] = self._background.drain()
         return {**rows, **self._server_log.drain()}
+
+    def log_attributes(self) -> Mapping[str, Any]:
+        """Returns what ``DrivingWorld`` does; ``town_digest`` of a town's roads, ``background`` of its vehicles."""
+        attributes = dict(super().log_attributes())
+        if self._town is not None:
+            attributes["town_digest"] = self._town.digest()
+        if self._background is not None:
+            attributes["background"] = self._background.attributes()
+        return attributes
 
     # --- the server --------------------------------------------------------------------------------------------
 
-    def _use_map(self, session: Session, scene: Scene) -> None:
-        session.use_map(scene.map_name, _document(scene.map_name))
+    def _map_of(self, scene: Scene) -> RoadMap | None:
+        return self._town if scene.is_map_of_server else super()._map_of(scene)
+
+    def _initial_state(self, scene: Scene, family: str, seed: int) -> InitialState:
+        state = super()._initial_state(scene, family, seed)
+        played, background = self._connection.episode, self._background
+        if played is None or background is None:
+            return state
+        return played.add_background(background, state, family, seed)
 
     def _foresee(self, ego: ServerEgo) -> None:
         """Takes over the ego's size, and the vehicle that foresees its motion."""
@@ -230,13 +261,21 @@ class CarlaWorld(DrivingWorld):
         """Plays one tick: foresees it, sends everybody's next place, and lets the scenario see where the ego went."""
         count = self._steps_per_delta
         foreseen, *controls = plan_tick(self._control, self._ego, self._vehicle_entries, count, STEP_S)
-        moved = self._foreseen_actors(foreseen, count) if played.scripted_ids else None
+        background = self._background
+        moved = None
+        if played.scripted_ids:
+            moved = self._foreseen_actors(
+                foreseen if background is None else np.hstack([foreseen, background.held(count)]), count
+            )
         snapshot = played.tick((controls[0], controls[1], controls[2]), moved)
         measured = played.ego.measured(snapshot, float(foreseen[-1, YAW_RAD]))
         end_ns = (self._step + count) * PHYSICS_PERIOD_NS
         off_m = math.hypot(measured[0] - foreseen[-1, 0], measured[1] - foreseen[-1, 1])
         self._server_log.add_tracking(end_ns, off_m, float(measured[VX_MPS] - foreseen[-1, VX_MPS]))
         blend_to(foreseen, self._ego, measured, STEP_S)
+        if background is not None:
+            others = background.moved(snapshot, count, self._delta_s, state.actors)
+            foreseen = np.hstack([foreseen, others])
         self._run_kernel(count, foreseen)
         self._step += count
         self._snapshot = None
@@ -244,8 +283,12 @@ class CarlaWorld(DrivingWorld):
             is_of_scenario = self._server_log.add_collision(end_ns, event, played.scripted_ids)
             if not is_of_scenario and state.criteria[VERDICT] == RUNNING:
                 state.criteria[VERDICT] = COLLISION
+            if background is not None:
+                background.note_hit(event, state, self._ego, self._contacts, self._step)
         if self._step % STEPS_PER_TICK == 0:
             played.show_lights(self._step * STEP_S)
+            if background is not None:
+                background.keep_rows(snapshot, end_ns)
             self._keep_picture(played, int(snapshot.frame))
 
     def _foreseen_actors(self, foreseen: FloatArray, count: int) -> FloatArray:
@@ -278,14 +321,3 @@ class CarlaWorld(DrivingWorld):
 _MOVING_ARRAYS = frozenset({0, 1, 2, 3, 7, 8, 10, 12})
 """What of ``DrivingWorld._kernel_arrays`` the kernel writes: actors, manoeuvres, conditions, criteria, places on paths,
 decisions, stop lines and numbers."""
-
-
-def _document(map_name: str) -> str:
-    """Returns the OpenDRIVE text of a scene's map."""
-    if map_name in shipped_maps():
-        folder = importlib.resources.files("simloop_scenarios") / "maps"
-        return (folder / f"{map_name}.xodr").read_text("utf-8")
-    try:
-        return Path(map_name).read_text("utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"The map {map_name!r} cannot be read: {error}.") from error

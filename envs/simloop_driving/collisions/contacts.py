@@ -46,6 +46,17 @@ TOGETHER = -2.0
 
 
 @numba.njit(cache=True)
+def _closing(actors: FloatArray, actor: int, ego: FloatArray) -> tuple[float, float, float]:
+    """Returns the ego's velocity minus an actor's, and the actor's speed."""
+    ego_yaw, yaw = ego[single_track.YAW_RAD], actors[YAW_RAD, actor]
+    speed = math.hypot(actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor])
+    cos_yaw, sin_yaw = math.cos(ego_yaw), math.sin(ego_yaw)
+    closing_x = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw - speed * math.cos(yaw)
+    closing_y = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw - speed * math.sin(yaw)
+    return closing_x, closing_y, speed
+
+
+@numba.njit(cache=True)
 def touch_ego(
     actors: FloatArray,
     actor: int,
@@ -63,10 +74,7 @@ def touch_ego(
     if dx * dx + dy * dy > reach * reach:
         return False
     ego_yaw, yaw = ego[single_track.YAW_RAD], actors[YAW_RAD, actor]
-    speed = math.hypot(actors[SPEED_MPS, actor], actors[D_RATE_MPS, actor])
-    cos_yaw, sin_yaw = math.cos(ego_yaw), math.sin(ego_yaw)
-    closing_x = ego[VX_MPS] * cos_yaw - ego[VY_MPS] * sin_yaw - speed * math.cos(yaw)
-    closing_y = ego[VX_MPS] * sin_yaw + ego[VY_MPS] * cos_yaw - speed * math.sin(yaw)
+    closing_x, closing_y, _ = _closing(actors, actor, ego)
     is_touching, normal_x, normal_y = contact_normal(
         ego[single_track.X_M],
         ego[single_track.Y_M],
@@ -83,9 +91,39 @@ def touch_ego(
     )
     if not is_touching:
         return False
+    return bool(note_touch(actors, actor, ego, contacts, samples, route_step_m, step, normal_x, normal_y))
+
+
+@numba.njit(cache=True)
+def note_touch(
+    actors: FloatArray,
+    actor: int,
+    ego: FloatArray,
+    contacts: FloatArray,
+    samples: FloatArray,
+    route_step_m: float,
+    step: int,
+    normal_x: float,
+    normal_y: float,
+) -> bool:
+    """Notes a touch of the ego with an actor in the contact table, in place; returns whether it is the first.
+
+    Args:
+        actors: (actor_state.NUM_ROWS, N) states.
+        actor: The actor.
+        ego: (single_track.NUM_EGO_ENTRIES,) state.
+        contacts: (NUM_CONTACT_ROWS, N) contact table.
+        samples: (route.NUM_ROWS, M) samples of the ego's route.
+        route_step_m: Step of the samples.
+        step: Number of physics steps done.
+        normal_x: Direction of the contact from the ego to the actor, of length 1.
+        normal_y: Its other component.
+    """
     contacts[STEPS_IN_TOUCH, actor] += 1.0
     if contacts[FIRST_STEP, actor] >= 0.0:
         return False
+    ego_yaw, yaw = ego[single_track.YAW_RAD], actors[YAW_RAD, actor]
+    closing_x, closing_y, speed = _closing(actors, actor, ego)
     contacts[FIRST_STEP, actor] = step
     contacts[IMPACT_SPEED_MPS, actor] = max(0.0, closing_x * normal_x + closing_y * normal_y)
     contacts[EGO_POSE, actor] = ego[single_track.X_M]
@@ -96,8 +134,8 @@ def touch_ego(
     contacts[ACTOR_POSE + 1, actor] = actors[Y_M, actor]
     contacts[ACTOR_POSE + 2, actor] = yaw
     contacts[ACTOR_SPEED_MPS, actor] = speed
-    contacts[EGO_WIDTH_M, actor] = ego_width
-    contacts[ACTOR_WIDTH_M, actor] = width
+    contacts[EGO_WIDTH_M, actor] = actors[WIDTH_M, EGO]
+    contacts[ACTOR_WIDTH_M, actor] = actors[WIDTH_M, actor]
     guess = ego[single_track.TICK_STATION_M]
     s, d = project(samples, route_step_m, ego[single_track.X_M], ego[single_track.Y_M], guess)
     _, _, route_yaw, _ = centre_at(samples, route_step_m, s)
