@@ -49,6 +49,7 @@ class Simulator:
 
     def __init__(self, town: Town, stream_port: int, seed: int = 0) -> None:
         self.stream_port = stream_port
+        self._first_town = town
         self.settings: EpisodeSettings = DEFAULT_SETTINGS
         self.weather = DEFAULT_WEATHER
         self.frame = 1
@@ -152,7 +153,8 @@ class Simulator:
         """Starts a new episode.
 
         Args:
-            name: A shipped map, ``OpenDriveMap`` for the last document that was sent, or empty for the present map.
+            name: A shipped map, the one that the server was started with, ``OpenDriveMap`` for the last document that was
+                sent, or empty for the present map.
             reset_settings: Whether settings return to the default.
 
         Raises:
@@ -163,9 +165,12 @@ class Simulator:
         if wanted == "OpenDriveMap" and self.pending_opendrive is not None:
             town = self.pending_opendrive
         elif wanted and wanted != town.name:
-            if wanted not in shipped_maps():  # never a path: a client may not name files of this machine
+            if wanted == self._first_town.name:
+                town = self._first_town
+            elif wanted in shipped_maps():  # never a path: a client may not name files of this machine
+                town = load_town(wanted)
+            else:
                 raise UnknownNameError("map", wanted, shipped_maps())
-            town = load_town(wanted)
         if reset_settings:
             self.settings = DEFAULT_SETTINGS
         self.num_loads += 1
@@ -185,4 +190,4 @@ class Simulator:
 
     def map_names(self) -> list[str]:
         """Returns the maps that can be loaded."""
-        return [f"Carla/Maps/{name}" for name in shipped_maps()]
+        return [f"Carla/Maps/{name}" for name in sorted({*shipped_maps(), self._first_town.name})]
