@@ -6,7 +6,7 @@ than its two geoms have moved since it was measured, and is never below that of 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -17,43 +17,57 @@ from numba.extending import intrinsic
 
 from simloop_bimanual.model import TwoArmModel
 
+FloatArray = npt.NDArray[np.float64]
+
 FARTHEST_M = 1.0
 """Distance from which arms are not told apart any more."""
 _RESOLUTION_M = 5e-4
 
 
-def distance_state(model: TwoArmModel) -> npt.NDArray[Any]:
-    """Returns the (1,) record that ``least_distance`` works in: the moving geoms of both arms, grippers included."""
+class DistanceState(NamedTuple):
+    """What ``least_distance`` works in: arrays whose types are the same for all models, so that it is compiled once.
+
+    Attributes:
+        least_m: (1,) the least distance so far.
+        left, right: (L,) and (R,) moving geoms of either arm, grippers included.
+        left_radius_m, right_radius_m: (L,) and (R,) radii of the spheres around them.
+        left_pose, right_pose: (L, 12) and (R, 12) where they were: positions, rotation matrices.
+        bound_m: (L, R) what each pair's distance is at least.
+    """
+
+    least_m: FloatArray
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    left_radius_m: FloatArray
+    right_radius_m: FloatArray
+    left_pose: FloatArray
+    right_pose: FloatArray
+    bound_m: FloatArray
+
+
+def distance_state(model: TwoArmModel) -> DistanceState:
+    """Returns the state of a model's arms before anything is measured."""
     mj_model = model.mj_model
     is_fixed = mj_model.body_weldid[mj_model.geom_bodyid] == 0
     sides = np.array([model.class_names[number].split("_")[0] for number in model.geom_class])
     left, right = (np.flatnonzero((sides == side) & ~is_fixed) for side in ("left", "right"))
-    f, i = np.float64, np.int64
-    state = np.zeros(
-        1,
-        dtype=np.dtype(
-            [
-                ("least_m", f),
-                ("left", i, (len(left),)),
-                ("right", i, (len(right),)),
-                ("left_radius_m", f, (len(left),)),
-                ("right_radius_m", f, (len(right),)),
-                ("left_pose", f, (len(left), 12)),
-                ("right_pose", f, (len(right), 12)),
-                ("bound_m", f, (len(left), len(right))),
-            ],
-            align=True,
-        ),
+    state = DistanceState(
+        least_m=np.empty(1),
+        left=left,
+        right=right,
+        left_radius_m=mj_model.geom_rbound[left],
+        right_radius_m=mj_model.geom_rbound[right],
+        left_pose=np.zeros((len(left), 12)),
+        right_pose=np.zeros((len(right), 12)),
+        bound_m=np.empty((len(left), len(right))),
     )
-    s = state[0]
-    s["left"], s["right"] = left, right
-    s["left_radius_m"], s["right_radius_m"] = mj_model.geom_rbound[left], mj_model.geom_rbound[right]
+    clear_distance(state)
     return state
 
 
-def clear_distance(state: npt.NDArray[Any]) -> None:
+def clear_distance(state: DistanceState) -> None:
     """Forgets what was measured, for the next episode."""
-    state[0]["least_m"], state[0]["bound_m"] = FARTHEST_M, -np.inf
+    state.least_m[:], state.bound_m[:] = FARTHEST_M, -np.inf
 
 
 @intrinsic
@@ -116,16 +130,15 @@ def _rotation_reach(geom_xmat: Any, geoms: Any, radii: Any, poses: Any) -> Any:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def least_distance(state: Any, function: int, model: int, data: int, geom_xpos: Any, geom_xmat: Any) -> float:
+def least_distance(s: Any, function: int, model: int, data: int, geom_xpos: Any, geom_xmat: Any) -> float:
     """Returns the least distance at any call since ``clear_distance``, m, at most ``FARTHEST_M``; negative in overlap.
 
     Args:
-        state: (1,) record of ``distance_state``.
+        s: A ``DistanceState``.
         function: Address of ``mj_geomDistance``.
         model, data: Addresses of MjModel and MjData; geoms are where the joints put them.
         geom_xpos, geom_xmat: Views of MjData.
     """
-    s = state[0]
     num_left, num_right = len(s.left), len(s.right)
     left_turned = _rotation_reach(geom_xmat, s.left, s.left_radius_m, s.left_pose)
     right_turned = _rotation_reach(geom_xmat, s.right, s.right_radius_m, s.right_pose)
@@ -153,10 +166,10 @@ def least_distance(state: Any, function: int, model: int, data: int, geom_xpos: 
             for j in range(num_right):
                 if s.bound_m[i, j] < s.bound_m[best_i, best_j]:
                     best_i, best_j = i, j
-        if s.bound_m[best_i, best_j] >= s.least_m:
+        if s.bound_m[best_i, best_j] >= s.least_m[0]:
             break
         found = _distance(function, model, data, s.left[best_i], s.right[best_j])
         s.bound_m[best_i, best_j] = found
-        s.least_m = min(s.least_m, found)
-    least: float = s.least_m
+        s.least_m[0] = min(s.least_m[0], found)
+    least: float = s.least_m[0]
     return least

@@ -43,15 +43,14 @@ def _write_row(
 ) -> None:
     """Writes a row of the ``arms`` table; arguments as in ``ArmRecorder``."""
     qpos, geom_xpos, geom_xmat = views
-    t = touches[0]
     row[0] = now_ns
     for arm in range(2):
         row[1 + arm] = gripper_opening(record[0], arm, qpos, geom_xpos)
         row[3 + arm] = -1.0
         first = NUM_PADS // 2 * arm
-        for thing in range(t.pad_touch.shape[1]):
-            latest = min(t.pad_touch[first, thing], t.pad_touch[first + 1, thing])
-            if substep - latest <= t.gap:
+        for thing in range(touches.pad_touch.shape[1]):
+            latest = min(touches.pad_touch[first, thing], touches.pad_touch[first + 1, thing])
+            if substep - latest <= touches.record[0].gap:
                 row[3 + arm] = thing
                 break
     row[5] = least_distance(distance, function, model, data, geom_xpos, geom_xmat)

@@ -185,6 +185,22 @@ def _arm(robot: Any, part: str, model: Any, *, has_grippers: bool) -> Arm:
     )
 
 
+def inertia_addresses(model: Any, arm: Arm) -> IntArray:
+    """Returns where MuJoCo keeps the inertia of each pair of an arm's joints, -1 where it leaves one out.
+
+    A row has the entries of a degree of freedom, of the one that carries it, and so on down to the first.
+    """
+    addresses = np.full((len(arm.dofs),) * 2, -1)
+    number_of = {int(dof): number for number, dof in enumerate(arm.dofs)}
+    for dof, number in number_of.items():
+        address, other = int(model.dof_Madr[dof]), dof
+        while other >= 0:
+            if other in number_of:
+                addresses[number, number_of[other]] = addresses[number_of[other], number] = address
+            address, other = address + 1, int(model.dof_parentid[other])
+    return addresses
+
+
 def _gripper(robot: Any, part: str, model: Any) -> Gripper:
     gripper = robot.gripper[part]
     actuators = np.array(robot._ref_actuators_indexes_dict[f"{part}_gripper"])

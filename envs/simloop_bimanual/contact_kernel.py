@@ -7,10 +7,11 @@ start, and their forces are known then. A substep without contacts needs no call
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from simloop_bimanual.grasps import NUM_PADS
 from simloop_bimanual.native import ONE_CONTACT
@@ -47,67 +48,99 @@ def contact_dtype() -> np.dtype[Any]:
     )
 
 
-def state_dtype(num_things: int, num_pairs: int, num_objects: int) -> np.dtype[Any]:
-    """Layout of the record that ``observe`` works in.
+_RECORD = np.dtype(
+    [("num_geoms", np.int64), ("is_pyramidal", np.int64), ("gap", np.int64), ("num_ended", np.int64)]
+)
+_GOING_ON = np.dtype(
+    [
+        ("is_open", np.int64),
+        ("start", np.int64),
+        ("last", np.int64),
+        ("impact_speed_mps", np.float64),
+        ("force_n", np.float64),
+        ("peak_n", np.float64),
+        ("force_sum_n", np.float64),
+        ("depth_m", np.float64),
+    ]
+)
+_ENDED = np.dtype(
+    [
+        ("pair", np.int64),
+        ("start", np.int64),
+        ("last", np.int64),
+        ("impact_speed_mps", np.float64),
+        ("peak_n", np.float64),
+        ("force_sum_n", np.float64),
+        ("depth_m", np.float64),
+    ]
+)
+
+
+class ContactState(NamedTuple):
+    """What ``observe`` works in: arrays whose types are the same for all models, so that it is compiled once.
+
+    Attributes:
+        record: (1,) numbers of the model (``num_geoms``, ``is_pyramidal``), the most substeps between touches of one
+            contact (``gap``) and the count of ``ended``.
+        pair_of: (T, T) pair of classes of two of the T things that touch: the model's geoms, and after them its flexes.
+        pad_of: (T,) finger pad that each is, or -1.
+        object_of: (T,) object that each is, or -1.
+        pairs: (P,) the contact of each pair of classes that is going on or was the last.
+        pad_touch: (NUM_PADS, O) last substep at which each pad touched each object.
+        ended: (CAPACITY,) contacts that have ended.
+    """
+
+    record: Any
+    pair_of: Any
+    pad_of: Any
+    object_of: Any
+    pairs: Any
+    pad_touch: Any
+    ended: Any
+
+
+def make_state(pair_of: npt.NDArray[np.int64], num_pairs: int, num_objects: int) -> ContactState:
+    """Returns a state in which nothing is a pad or an object and nothing has touched.
 
     Args:
-        num_things: Geoms of the model, and after them its flexes.
+        pair_of: See ``ContactState``.
         num_pairs: Pairs of classes.
-        num_objects: Classes of objects that can be held, at least 1.
+        num_objects: Classes of objects that can be held.
     """
-    f, i = np.float64, np.int64
-    ended = np.dtype(
-        [
-            ("pair", i),
-            ("start", i),
-            ("last", i),
-            ("impact_speed_mps", f),
-            ("peak_n", f),
-            ("force_sum_n", f),
-            ("depth_m", f),
-        ]
+    state = ContactState(
+        record=np.zeros(1, dtype=_RECORD),
+        pair_of=np.ascontiguousarray(pair_of),
+        pad_of=np.full(len(pair_of), -1),
+        object_of=np.full(len(pair_of), -1),
+        pairs=np.zeros(num_pairs, dtype=_GOING_ON),
+        pad_touch=np.zeros((NUM_PADS, num_objects), dtype=np.int64),
+        ended=np.zeros(CAPACITY, dtype=_ENDED),
     )
-    return np.dtype(
-        [
-            ("num_geoms", i),
-            ("is_pyramidal", i),
-            ("gap", i),
-            ("pair_of", i, (num_things, num_things)),
-            ("pad_of", i, (num_things,)),
-            ("object_of", i, (num_things,)),
-            # the contact of each pair that is going on
-            ("is_open", i, (num_pairs,)),
-            ("start", i, (num_pairs,)),
-            ("last", i, (num_pairs,)),
-            ("impact_speed_mps", f, (num_pairs,)),
-            ("force_n", f, (num_pairs,)),
-            ("peak_n", f, (num_pairs,)),
-            ("force_sum_n", f, (num_pairs,)),
-            ("depth_m", f, (num_pairs,)),
-            # last substep at which each pad touched each object
-            ("pad_touch", i, (NUM_PADS, num_objects)),
-            ("num_ended", i),
-            ("ended", ended, (CAPACITY,)),
-        ],
-        align=True,
-    )
+    forget(state)
+    return state
+
+
+def forget(state: ContactState) -> None:
+    """Forgets all contacts."""
+    state.pairs["is_open"], state.pairs["last"], state.pad_touch[:] = 0, NEVER, NEVER
+    state.record["num_ended"] = 0
 
 
 @numba.njit(cache=True, error_model="numpy")
 def close_contact(state: Any, pair: int) -> None:
     """Moves the contact of a pair to the ended ones."""
-    s = state[0]
-    if s.num_ended < CAPACITY:
-        row = s.ended[s.num_ended]
+    record, contact = state.record[0], state.pairs[pair]
+    if record.num_ended < CAPACITY:
+        row = state.ended[record.num_ended]
         row.pair = pair
-        row.start = s.start[pair]
-        row.last = s.last[pair]
-        row.impact_speed_mps = s.impact_speed_mps[pair]
-        row.peak_n = s.peak_n[pair]
-        row.force_sum_n = s.force_sum_n[pair]
-        row.depth_m = s.depth_m[pair]
-    s.num_ended += 1
-    s.is_open[pair] = 0
+        row.start = contact.start
+        row.last = contact.last
+        row.impact_speed_mps = contact.impact_speed_mps
+        row.peak_n = contact.peak_n
+        row.force_sum_n = contact.force_sum_n
+        row.depth_m = contact.depth_m
+    record.num_ended += 1
+    contact.is_open = 0
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -118,13 +151,13 @@ def observe(state: Any, contacts: Any, efc_force: Any, efc_vel: Any, substep: in
     the normal forces at its points.
 
     Args:
-        state: (1,) array of ``state_dtype``.
+        state: A ``ContactState``.
         contacts: (N,) array of ``contact_dtype``.
         efc_force: (C,) forces of the constraints, newtons.
         efc_vel: (C,) velocities of the constraints before the step, m/s; negative while bodies approach each other.
         substep: Number of the substep.
     """
-    s = state[0]
+    record = state.record[0]
     for i in range(contacts.shape[0]):
         contact = contacts[i]
         address = contact.efc_address
@@ -132,37 +165,38 @@ def observe(state: Any, contacts: Any, efc_force: Any, efc_vel: Any, substep: in
             continue  # within a margin but without a constraint
         a, b = contact.geom[0], contact.geom[1]
         if a < 0:
-            a = s.num_geoms + contact.flex[0]
+            a = record.num_geoms + contact.flex[0]
         if b < 0:
-            b = s.num_geoms + contact.flex[1]
+            b = record.num_geoms + contact.flex[1]
         force, velocity = efc_force[address], efc_vel[address]
-        if s.is_pyramidal == 1 and contact.dim > 1:
+        if record.is_pyramidal == 1 and contact.dim > 1:
             # Each edge of the pyramid is the normal and a tangent to it, one edge to either side.
             num_edges = 2 * (contact.dim - 1)
             for edge in range(1, num_edges):
                 force += efc_force[address + edge]
                 velocity += efc_vel[address + edge]
             velocity /= num_edges
-        pair = s.pair_of[a, b]
-        if s.last[pair] != substep:
-            if substep - s.last[pair] > s.gap:
-                if s.is_open[pair] == 1:
-                    close_contact(state, pair)
-                s.is_open[pair] = 1
-                s.start[pair] = substep
-                s.impact_speed_mps[pair] = 0.0
-                s.peak_n[pair] = 0.0
-                s.force_sum_n[pair] = 0.0
-                s.depth_m[pair] = 0.0
-            s.last[pair] = substep
-            s.force_n[pair] = 0.0
-        if s.start[pair] == substep:
-            s.impact_speed_mps[pair] = max(s.impact_speed_mps[pair], -velocity)
-        s.force_n[pair] += force
-        s.force_sum_n[pair] += force
-        s.peak_n[pair] = max(s.peak_n[pair], s.force_n[pair])
-        s.depth_m[pair] = max(s.depth_m[pair], -contact.dist)
-        if s.pad_of[a] >= 0 and s.object_of[b] >= 0:
-            s.pad_touch[s.pad_of[a], s.object_of[b]] = substep
-        elif s.pad_of[b] >= 0 and s.object_of[a] >= 0:
-            s.pad_touch[s.pad_of[b], s.object_of[a]] = substep
+        number = state.pair_of[a, b]
+        pair = state.pairs[number]
+        if pair.last != substep:
+            if substep - pair.last > record.gap:
+                if pair.is_open == 1:
+                    close_contact(state, number)
+                pair.is_open = 1
+                pair.start = substep
+                pair.impact_speed_mps = 0.0
+                pair.peak_n = 0.0
+                pair.force_sum_n = 0.0
+                pair.depth_m = 0.0
+            pair.last = substep
+            pair.force_n = 0.0
+        if pair.start == substep:
+            pair.impact_speed_mps = max(pair.impact_speed_mps, -velocity)
+        pair.force_n += force
+        pair.force_sum_n += force
+        pair.peak_n = max(pair.peak_n, pair.force_n)
+        pair.depth_m = max(pair.depth_m, -contact.dist)
+        if state.pad_of[a] >= 0 and state.object_of[b] >= 0:
+            state.pad_touch[state.pad_of[a], state.object_of[b]] = substep
+        elif state.pad_of[b] >= 0 and state.object_of[a] >= 0:
+            state.pad_touch[state.pad_of[b], state.object_of[a]] = substep

@@ -11,9 +11,9 @@ from simloop.errors import WorldError
 from simloop.log import CONTACTS, Column, Columns, TableSchema
 from simloop_bimanual.contact_kernel import (
     CAPACITY,
-    NEVER,
     close_contact,
-    state_dtype,
+    forget,
+    make_state,
 )
 from simloop_bimanual.grasps import pad_geom_names
 from simloop_bimanual.model import TwoArmModel, geom_class_name
@@ -94,7 +94,7 @@ class ContactRecorder:
         physics_period_ns: Length of a substep.
 
     Attributes:
-        state: The (1,) record that ``contact_kernel.observe`` works in.
+        state: What ``contact_kernel.observe`` works in.
         object_names: Classes of the task's objects, as the table ``arms`` numbers them.
     """
 
@@ -103,27 +103,23 @@ class ContactRecorder:
     ) -> None:
         classes = self._classes = _Classes(model, allowed)
         self.object_names = tuple(dict.fromkeys(TASKS[model.task].object_prefixes.values()))
-        num_things, num_pairs = len(classes.of_things), len(classes.labels)
         self._period_ns = physics_period_ns
-        self.state = np.zeros(1, dtype=state_dtype(num_things, num_pairs, max(1, len(self.object_names))))
-        s = self.state[0]
-        s["num_geoms"] = len(model.geom_class)
-        s["is_pyramidal"] = model.mj_model.opt.cone == load_mujoco().mjtCone.mjCONE_PYRAMIDAL
-        s["gap"] = HYSTERESIS_NS // physics_period_ns
-        s["pair_of"], s["pad_of"], s["object_of"] = classes.pair_of, -1, -1
+        self.state = make_state(classes.pair_of, len(classes.labels), len(self.object_names))
+        record = self._record = self.state.record[0]
+        record["num_geoms"] = len(model.geom_class)
+        record["is_pyramidal"] = model.mj_model.opt.cone == load_mujoco().mjtCone.mjCONE_PYRAMIDAL
+        record["gap"] = HYSTERESIS_NS // physics_period_ns
         for pad, names in enumerate(pad_geom_names()):
             for name in names:
                 if name in model.geom_names:
-                    s["pad_of"][model.geom_names.index(name)] = pad
+                    self.state.pad_of[model.geom_names.index(name)] = pad
         for number, name in enumerate(self.object_names):
-            s["object_of"][classes.of_things == model.class_names.index(name)] = number
+            self.state.object_of[classes.of_things == model.class_names.index(name)] = number
         self._ended: list[npt.NDArray[Any]] = []
-        self.clear()
 
     def clear(self) -> None:
         """Forgets everything, for the next episode."""
-        s = self.state[0]
-        s["is_open"], s["last"], s["pad_touch"], s["num_ended"] = 0, NEVER, NEVER, 0
+        forget(self.state)
         self._ended.clear()
 
     def collect(self) -> None:
@@ -132,30 +128,32 @@ class ContactRecorder:
         Raises:
             WorldError: Too many have.
         """
-        count = int(self.state[0]["num_ended"])
+        count = int(self._record["num_ended"])
         if count > CAPACITY:
             raise WorldError(
                 f"{count} contacts ended between two collections; there is room for {CAPACITY}. Advance in steps of a "
                 "control period."
             )
         if count:
-            self._ended.append(self.state[0]["ended"][:count].copy())
-            self.state[0]["num_ended"] = 0
+            self._ended.append(self.state.ended[:count].copy())
+            self._record["num_ended"] = 0
 
     def drain(self, substep: int, *, is_over: bool) -> Columns:
         """Returns and forgets the contacts that have ended by ``substep``, and all of them if the episode is over."""
-        s = self.state[0]
-        for pair in np.flatnonzero(s["is_open"] & (is_over | (substep - s["last"] > s["gap"]))):
+        pairs = self.state.pairs
+        for pair in np.flatnonzero(
+            pairs["is_open"] & (is_over | (substep - pairs["last"] > self._record["gap"]))
+        ):
             close_contact(self.state, pair)
         self.collect()
-        rows = np.concatenate(self._ended) if self._ended else s["ended"][:0]
+        rows = np.concatenate(self._ended) if self._ended else self.state.ended[:0]
         self._ended.clear()
         rows = rows[np.lexsort((rows["pair"], rows["start"]))]
-        pairs, period_s = rows["pair"], self._period_ns * 1e-9
-        is_collision = ~self._classes.is_allowed[pairs]
+        numbers, period_s = rows["pair"], self._period_ns * 1e-9
+        is_collision = ~self._classes.is_allowed[numbers]
         return {
             "t_ns": rows["start"] * self._period_ns,
-            "class_pair": [self._classes.labels[pair] for pair in pairs],
+            "class_pair": [self._classes.labels[number] for number in numbers],
             "is_collision": is_collision,
             "impact_speed_mps": rows["impact_speed_mps"],
             "is_at_fault": is_collision,

@@ -32,14 +32,14 @@ NUM_JOINTS = 7
 """Joints of an arm at most. An arm with fewer goes through the same sums with joints that move nothing."""
 MAX_FINGERS = 3
 """Actuators of a gripper at most."""
+MAX_OBJECTS = 8
+"""Objects that move by themselves at most."""
 
 
-def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
+def state_dtype() -> np.dtype[Any]:
     """Layout of the controller record: constants of the model, then state, then work space.
 
-    Args:
-        num_dofs: Degrees of freedom of the model.
-        num_objects: Room for objects, at least 1.
+    It is the same for all models, so that the functions here are compiled once for all of them.
     """
     f, i, n, a = np.float64, np.int64, NUM_JOINTS, NUM_ARMS
     return np.dtype(
@@ -61,14 +61,12 @@ def state_dtype(num_dofs: int, num_objects: int) -> np.dtype[Any]:
             ("grip_root", i, (a,)),
             ("base_site", i, (a,)),
             ("base_dof", i, (a, 2)),
-            ("dof_to_joint", i, (a, num_dofs)),
-            ("dof_inertia", i, (num_dofs,)),
-            ("dof_parent", i, (num_dofs,)),
+            ("inertia_address", i, (a, n, n)),
             ("has_grippers", i),
             ("is_absolute", i),
             ("num_objects", i),
-            ("object_body", i, (num_objects,)),
-            ("object_dof", i, (num_objects,)),
+            ("object_body", i, (MAX_OBJECTS,)),
+            ("object_dof", i, (MAX_OBJECTS,)),
             # state
             ("goal_position", f, (a, 3)),
             ("goal_rotation", f, (a, 3, 3)),
@@ -215,18 +213,11 @@ def arm_inertias(c: Any, packed_inertia: Any, out: Any) -> None:
     for arm in range(NUM_ARMS):
         for j in range(NUM_JOINTS):
             for k in range(NUM_JOINTS):
-                out[arm, j, k] = 1.0 if j == k and j >= c.num_joints[arm] else 0.0
-        for j in range(c.num_joints[arm]):
-            dof = c.arm_dof[arm, j]
-            address = c.dof_inertia[dof]
-            other = dof
-            while other >= 0:
-                k = c.dof_to_joint[arm, other]
-                if k >= 0:
+                address = c.inertia_address[arm, j, k]
+                if address >= 0:
                     out[arm, j, k] = packed_inertia[address]
-                    out[arm, k, j] = packed_inertia[address]
-                address += 1
-                other = c.dof_parent[other]
+                else:
+                    out[arm, j, k] = 1.0 if j == k else 0.0
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -129,7 +129,7 @@ def run_substeps(
         views: The views of MjData that ``kernel.substep`` takes, ``qpos`` to ``xpos``, as a tuple.
         positions, velocities: (n, P, 3) blocks of motion.
         joints: (n, 3 J) block of joints: positions, velocities, torques; each left arm first.
-        touches: (1,) array of ``contact_kernel.state_dtype``.
+        touches: A ``contact_kernel.ContactState``.
         contacts: An empty array of ``contact_kernel.contact_dtype``.
     """
     qpos, qvel, site_xpos, site_xmat, cdof, subtree_com, packed_inertia, bias, ctrl, xpos = views

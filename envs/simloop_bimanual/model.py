@@ -23,6 +23,7 @@ from simloop_bimanual.arms import (
     Arm,
     compiled_obstacle,
     describe_arms,
+    inertia_addresses,
 )
 from simloop_bimanual.kernel import state_dtype
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
@@ -216,11 +217,9 @@ def _drop_visuals(spec: Any) -> None:
 def _describe(
     env: Any, model: Any, full: Any, task: type[Task], lone_bodies: Mapping[str, Any]
 ) -> TwoArmModel:
-    controller = np.zeros(1, dtype=state_dtype(model.nv, max(1, len(task.free_bodies))))
+    controller = np.zeros(1, dtype=state_dtype())
     c = controller[0]
-    c["dof_to_joint"] = c["base_dof"] = -1
-    c["dof_inertia"] = model.dof_Madr
-    c["dof_parent"] = model.dof_parentid
+    c["inertia_address"] = c["base_dof"] = -1
     arms = describe_arms(env, model, has_grippers=task.has_grippers)
     for number, arm in enumerate(arms):
         _write_arm(model, c, number, arm)
@@ -287,7 +286,7 @@ def _write_arm(model: Any, c: Any, number: int, arm: Arm) -> None:
     c["arm_low"][number, joints], c["arm_high"][number, joints] = limits[:, 0], limits[:, 1]
     c["grip_site"][number], c["base_site"][number] = arm.grip_site, arm.base_site
     c["grip_root"][number] = model.body_rootid[model.site_bodyid[arm.grip_site]]
-    c["dof_to_joint"][number, arm.dofs] = np.arange(len(arm.dofs))
+    c["inertia_address"][number, joints, joints] = inertia_addresses(model, arm)
     c["opening_qpos"][number], c["opening_geom"][number] = -1, -1
     gripper = arm.gripper
     if gripper is not None:

@@ -29,7 +29,7 @@ def test_compiled_substeps_are_mujocos_steps_with_the_controller_between_to_the_
         world.actuate(action)
         world.advance((tick + 1) * PERIOD_NS)
     state, torques = world._data.qpos.copy(), world._data.ctrl.copy()
-    touched = world._contacts.state[0]["last"].copy()
+    touched = world._contacts.state.pairs["last"].copy()
     compiled = world.drain()
 
     world.reset(scenario, 4)
@@ -45,7 +45,7 @@ def test_compiled_substeps_are_mujocos_steps_with_the_controller_between_to_the_
         mujoco.mj_step2(model, data)
         for contact in data.contact:
             if contact.efc_address >= 0:
-                last[world._contacts.state[0]["pair_of"][tuple(contact.geom)]] = number
+                last[world._contacts.state.pair_of[tuple(contact.geom)]] = number
     assert np.array_equal(data.qpos, state)
     assert np.array_equal(data.ctrl, torques)
     assert np.array_equal(compiled["motion"]["position_m"], positions.reshape(-1, 3))
