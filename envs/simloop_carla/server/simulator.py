@@ -153,8 +153,8 @@ class Simulator:
         """Starts a new episode.
 
         Args:
-            name: A shipped map, the one that the server was started with, ``OpenDriveMap`` for the last document that was
-                sent, or empty for the present map.
+            name: A shipped map, the one that the server was started with, ``OpenDriveMap`` for the last document that
+                was sent, or empty for the present map.
             reset_settings: Whether settings return to the default.
 
         Raises:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import WorldError
+from simloop_carla.world.ground import Ground
 from simloop_carla.world.session import Session, load_client, server_faults
 from simloop_driving.scenario.actor_state import (
     ACTOR_CLASSES,
@@ -47,16 +48,20 @@ class ServerActors:
     Args:
         session: The connection.
         actors: (actor_state.NUM_ROWS, N) table; column 0 is the ego, which is not spawned here.
+        ground: Heights of the map.
+        start_height_m: Height of the road where the ego starts.
 
     Raises:
         WorldError: The server has not the blueprint of a class, or an actor cannot be spawned.
     """
 
-    def __init__(self, session: Session, actors: FloatArray) -> None:
+    def __init__(self, session: Session, actors: FloatArray, ground: Ground, start_height_m: float) -> None:
         carla = load_client()
         self._carla = carla
         self.ids: list[int] = []
         self._lift_m: list[float] = []
+        self._ground = ground
+        self._height_m = [start_height_m] * (actors.shape[1] - 1)
         with server_faults(session.address, "spawning the scenario's actors"):
             library = session.world.get_blueprint_library()
             for actor in range(1, actors.shape[1]):
@@ -94,8 +99,13 @@ class ServerActors:
             )
         return body
 
-    def commands(self, actors: FloatArray, ground_m: float) -> list[Any]:
-        """Returns the commands that put everybody where the table says; absent ones are parked over the map."""
+    def commands(self, actors: FloatArray, above_ground_m: float) -> list[Any]:
+        """Returns the commands that put everybody where the table says; absent ones are parked over the map.
+
+        Args:
+            actors: (actor_state.NUM_ROWS, N) table.
+            above_ground_m: Height of vehicles' origins over the road.
+        """
         carla = self._carla
         poses = actors[[X_M, Y_M, YAW_RAD, IS_ABSENT], 1:].T.tolist()
         out = []
@@ -104,7 +114,9 @@ class ServerActors:
             if is_absent:
                 place = carla.Location(20.0 * number, 0.0, PARKED_M)
             else:
-                place = carla.Location(x_m, -y_m, ground_m + lift_m)
+                height_m = self._ground.height_m(x_m, y_m, self._height_m[number - 1])
+                self._height_m[number - 1] = height_m
+                place = carla.Location(x_m, -y_m, height_m + above_ground_m + lift_m)
             turn = carla.Rotation(0.0, -math.degrees(yaw_rad), 0.0)
             out.append(carla.command.ApplyTransform(actor_id, carla.Transform(place, turn)))
         return out

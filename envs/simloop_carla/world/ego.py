@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import WorldError
+from simloop_carla.world.ground import Ground
 from simloop_carla.world.session import Session, load_client, server_faults
 
 FloatArray = npt.NDArray[np.float64]
@@ -60,7 +62,7 @@ class ServerEgo:
             box = self.actor.bounding_box
         self.size_m = (2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
         self._centre_m = (float(box.location.x), float(box.location.y))
-        self.ground_m = 0.0
+        self.above_ground_m = 0.0
 
     def _spawned(self, choice: Any, blueprint: str) -> Any:
         points = self._session.world.get_map().get_spawn_points()
@@ -73,7 +75,15 @@ class ServerEgo:
             "points of the map are taken. Destroy what other clients left, or reload the map."
         )
 
-    def settle(self, start: FloatArray, throttle: float, delta_s: float, before_last: Any) -> None:
+    def settle(
+        self,
+        start: FloatArray,
+        throttle: float,
+        delta_s: float,
+        before_last: Callable[[], None],
+        ground: Ground,
+        height_m: float,
+    ) -> None:
         """Brings the ego to its start state.
 
         It is held at its first speed while its drive settles, then put one tick before its start.
@@ -83,6 +93,8 @@ class ServerEgo:
             throttle: Share of the drive that holds the speed.
             delta_s: Length of a tick.
             before_last: Called with the ego one tick before its start; everything that an episode needs is there then.
+            ground: Heights of the map.
+            height_m: Height of the road at the start.
         """
         carla, world = self._carla, self._session.world
         speed_mps = float(start[3])
@@ -90,7 +102,7 @@ class ServerEgo:
         back[0] -= delta_s * speed_mps * math.cos(start[2])
         back[1] -= delta_s * speed_mps * math.sin(start[2])
         with server_faults(self._session.address, "bringing the ego to its start"):
-            self.actor.set_transform(self._pose(back, 0.3))
+            self.actor.set_transform(self._pose(back, height_m + 0.3))
             world.tick()
             self.actor.enable_constant_velocity(carla.Vector3D(speed_mps, 0.0, 0.0))
             if speed_mps <= 0.0:
@@ -100,9 +112,10 @@ class ServerEgo:
             self.actor.apply_control(carla.VehicleControl(throttle=throttle if speed_mps > 0.0 else 0.0))
             for _ in range(round(SETTLING_S / delta_s)):
                 world.tick()
-            self.ground_m = float(self.actor.get_location().z)
+            at = self.actor.get_location()
+            self.above_ground_m = float(at.z) - ground.height_m(float(at.x), -float(at.y), float(at.z))
             before_last()
-            self.actor.set_transform(self._pose(back, self.ground_m))
+            self.actor.set_transform(self._pose(back, height_m + self.above_ground_m))
             world.tick()
             self.actor.disable_constant_velocity()
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_carla.world.actors import ServerActors
 from simloop_carla.world.ego import ServerEgo
+from simloop_carla.world.ground import ground_of
 from simloop_carla.world.lights import ServerLights
 from simloop_carla.world.pictures import ServerCamera
 from simloop_carla.world.server_log import CollisionSensor
@@ -41,6 +42,7 @@ class ServerEpisode:
     def __init__(self, session: Session, blueprint: str, vehicle: str, delta_s: float) -> None:
         self._session = session
         self._delta_s = delta_s
+        self._ground = ground_of(session)
         self.ego = ServerEgo(session, blueprint, vehicle)
         self._actors: ServerActors | None = None
         self._background: BackgroundTraffic | None = None
@@ -77,21 +79,24 @@ class ServerEpisode:
         session, ego, background = self._session, self.ego, self._background
         if background is not None:
             background.hold(session)
-        scripted = _scripted(state.actors)
+        scripted, ground = _scripted(state.actors), self._ground
+        lanes, lane = state.road_map, state.route.lane
+        road_id, lane_id = int(lanes.lane_road_id[lane]), int(lanes.lane_opendrive_id[lane])
+        height_m = ground.lane_height_m(road_id, lane_id, float(start[0]), float(start[1]))
 
         def prepare() -> None:
             if background is not None:
                 background.drive()  # which starts the lights anew
             if self._actors is None:
-                self._actors = ServerActors(session, scripted)
+                self._actors = ServerActors(session, scripted, ground, height_m)
                 self._collision_sensor = CollisionSensor(session, ego)
                 self._lights = ServerLights(session, state)
             if camera_px is not None and self._camera is None:
                 self._camera = ServerCamera(session, ego, camera_px)
-            session.client.apply_batch_sync(self._actors.commands(scripted, ego.ground_m), False)
+            session.client.apply_batch_sync(self._actors.commands(scripted, ego.above_ground_m), False)
             self.show_lights(0.0)
 
-        ego.settle(start, throttle, self._delta_s, prepare)
+        ego.settle(start, throttle, self._delta_s, prepare, ground, height_m)
         self.take_hits()  # what was touched on the way to the start
         with server_faults(session.address, "reading the start"):
             return session.world.get_snapshot()
@@ -114,7 +119,7 @@ class ServerEpisode:
         session = self._session
         commands = [self.ego.command(*controls)]
         if actors is not None and self._actors is not None:
-            commands += self._actors.commands(_scripted(actors), self.ego.ground_m)
+            commands += self._actors.commands(_scripted(actors), self.ego.above_ground_m)
         if self._background is not None:
             return self._background.tick(session, commands)
         with server_faults(session.address, "a tick"):
