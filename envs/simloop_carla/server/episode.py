@@ -14,6 +14,7 @@ from simloop_carla.server.descriptions import SpawnError, completed
 from simloop_carla.server.poses import compose, to_embedded
 from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
 from simloop_carla.server.records import RecordWriter
+from simloop_carla.server.stop_lines import StopLines
 from simloop_carla.server.town import Town
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import (
@@ -57,6 +58,7 @@ class Episode:
     Attributes:
         elapsed_ns: Simulated time.
         imu_gravity_mps2: What IMUs measure at rest.
+        stop_lines: Where lights and signs hold vehicles up.
         spectator: The spectator.
     """
 
@@ -79,7 +81,8 @@ class Episode:
         for light in self.lights.items:
             actor = self._add_plain(light.kind, light.pose, box=light.box)
             actor.light, actor.tags = light, bytes([light.tag])
-        self._records = RecordWriter(town, self.roster, self.bodies, self.lights)
+        self.stop_lines = StopLines(town, self.lights, [a.id for a in self.roster.of_kind("light")[0]])
+        self._records = RecordWriter(town, self.roster, self.bodies, self.lights, self.stop_lines)
 
     @property
     def elapsed_s(self) -> float:

@@ -25,12 +25,14 @@ class RecordWriter:
         roster: The actors.
         own_bodies: Everything solid.
         all_lights: Lights and signs.
+        stops: Where they hold vehicles up.
     """
 
-    def __init__(self, town: Town, roster: Roster, own_bodies: Bodies, all_lights: lights.Lights) -> None:
+    def __init__(
+        self, town: Town, roster: Roster, own_bodies: Bodies, all_lights: lights.Lights, stops: StopLines
+    ) -> None:
         self._town, self._roster, self._bodies, self._lights = town, roster, own_bodies, all_lights
-        signals, _ = roster.of_kind("light")
-        self._stops = StopLines(town, all_lights, [actor.id for actor in signals])
+        self._stops = stops
         self._records: npt.NDArray[np.void] | None = None
         self._body_records: npt.NDArray[np.void] = np.zeros(0, dtype=record_kernel.BODY_RECORD)
         self._vehicles = np.zeros(0, dtype=np.int64)

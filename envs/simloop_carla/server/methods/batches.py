@@ -156,6 +156,8 @@ def run_command(simulator: Simulator, command: Any, own_id: int | None = None, d
     if not isinstance(inner, list) or len(inner) != 2 or not isinstance(inner[1], list) or not inner[1]:
         raise MalformedMessageError("a command is [[number, [fields]]]")
     number, fields = inner
+    if type(number) is not int:
+        raise MalformedMessageError(f"there is no command {number!r}")
     if number == _SPAWN:
         if len(fields) < 6 or depth > MAX_NESTED or not isinstance(fields[5], list):
             raise MalformedMessageError("SpawnActor has 6 fields and is not nested deeper than 8 times")
