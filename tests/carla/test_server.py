@@ -187,7 +187,7 @@ def test_weather_and_settings_come_back(world: Any) -> None:
 def test_physics_can_be_described_and_changed(world: Any, spawn: Callable[..., Any]) -> None:
     car = spawn(MODEL3)
     physics = car.get_physics_control()
-    assert physics.mass == pytest.approx(1500.0)
+    assert physics.mass == pytest.approx(1850.0)
     physics.mass = 2500.0
     car.apply_physics_control(physics)
     world.tick()

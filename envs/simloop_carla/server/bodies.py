@@ -1,7 +1,8 @@
 """Everything solid of an episode in arrays: vehicles, walkers and props.
 
-Vehicles have the single-track dynamics of the embedded world (``simloop_driving.dynamics``): throttle and brake are
-shares of the largest acceleration and deceleration, steer is the share of the largest road-wheel angle, to the right.
+Vehicles have the single-track dynamics of the embedded world (``simloop_driving.dynamics``) with the parameters of
+``vehicle_models``: throttle and brake are shares of the largest acceleration and deceleration, steer is the share of
+the largest road-wheel angle at the present speed, to the right.
 Everything here is in the embedded world's frame: y to the left, radians.
 """
 
@@ -13,34 +14,23 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import DRIVEN, HELD, MODE, NUM_COMMANDS, STILL, step_all
+from simloop_carla.server.body_kernel import (
+    DRIVEN,
+    HELD,
+    MODE,
+    NUM_COMMANDS,
+    STEERING_CURVE,
+    STILL,
+    step_all,
+)
 from simloop_carla.server.control_kernel import NUM_CONTROLS, drive_all, is_taken, place_all
 from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
 from simloop_carla.wire.structs import VehicleControl
 from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD
-from simloop_driving.dynamics.vehicle import NUM_ENTRIES, VehicleParameters, load_vehicle
+from simloop_driving.dynamics.vehicle import NUM_ENTRIES, VehicleParameters
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-
-def car_parameters(length_m: float, width_m: float, height_m: float, mass_kg: float) -> VehicleParameters:
-    """Returns the embedded saloon's parameters for a vehicle of another size; forces grow with the mass."""
-    base = load_vehicle("midsize_saloon")
-    heavier, longer = mass_kg / base.mass_kg, length_m / base.length_m
-    return dataclasses.replace(
-        base,
-        length_m=length_m,
-        width_m=width_m,
-        height_m=height_m,
-        mass_kg=mass_kg,
-        yaw_inertia_kgm2=base.yaw_inertia_kgm2 * heavier * longer**2,
-        front_axle_m=base.front_axle_m * longer,
-        rear_axle_m=base.rear_axle_m * longer,
-        front_axle_stiffness_nprad=base.front_axle_stiffness_nprad * heavier,
-        rear_axle_stiffness_nprad=base.rear_axle_stiffness_nprad * heavier,
-        max_drive_power_w=base.max_drive_power_w * heavier,
-    )
 
 
 MAX_HITS = 256
@@ -97,6 +87,7 @@ class Bodies:
         state, command = np.zeros(NUM_EGO_ENTRIES), np.zeros(NUM_COMMANDS)
         state[[X_M, Y_M, YAW_RAD]] = pose
         command[MODE] = _MODES[kind]
+        command[STEERING_CURVE:] = 1.0
         for name, row in (
             ("states", state),
             ("commands", command),
@@ -130,6 +121,14 @@ class Bodies:
         self._parameters[number] = parameters
         self.shapes[number] = parameters.length_m, parameters.width_m, parameters.mass_kg
         self._packed_for_s = 0.0
+
+    def set_steering_curve(self, number: int, shares: FloatArray) -> None:
+        """Sets the (7,) shares of the full steering angle at ``vehicle_models.CURVE_KMH``; they are 1 at first."""
+        self.commands[number, STEERING_CURVE:] = shares
+
+    def steering_curve(self, number: int) -> FloatArray:
+        """Returns the (7,) shares of the full steering angle."""
+        return self.commands[number, STEERING_CURVE:].copy()
 
     def step(self, num_steps: int, step_s: float) -> FloatArray:
         """Moves all vehicles and returns the (n, 5) rows of ``hits``."""

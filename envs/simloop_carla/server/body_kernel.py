@@ -44,7 +44,11 @@ ACKERMANN_STEER_RAD, ACKERMANN_SPEED_MPS, ACKERMANN_ACCELERATION_MPS2, ACKERMANN
     10,
     11,
 )
-NUM_COMMANDS = 12
+STEERING_CURVE = 12
+"""First of the shares of the full steering angle at 0, 20 ... 120 km/h."""
+NUM_CURVE = 7
+CURVE_STEP_MPS = 20.0 / 3.6
+NUM_COMMANDS = STEERING_CURVE + NUM_CURVE
 
 DRIVEN, STILL, HELD, ACKERMANN = 0.0, 1.0, 2.0, 3.0
 """Modes: by controls; physics off (moved by transforms only); constant velocity; Ackermann control."""
@@ -76,6 +80,15 @@ def _step_back(state: FloatArray, vehicle: FloatArray, drive: float, brake: floa
     state[YAW_RAD] += step_s * rate
     state[VX_MPS], state[VY_MPS], state[YAW_RATE_RADPS] = new_vx, side, rate
     state[ACCELERATION_MPS2] = (new_vx - vx) / step_s
+
+
+@numba.njit(cache=True)
+def _steering_share(command: FloatArray, speed_mps: float) -> float:
+    """Returns the share of the full steering angle that a vehicle has at a speed."""
+    at = min(speed_mps / CURVE_STEP_MPS, NUM_CURVE - 1.0)
+    low = min(int(at), NUM_CURVE - 2)
+    first, second = command[STEERING_CURVE + low], command[STEERING_CURVE + low + 1]
+    return float(first + (at - low) * (second - first))
 
 
 @numba.njit(cache=True)
@@ -111,7 +124,7 @@ def _step_one(state: FloatArray, vehicle: FloatArray, command: FloatArray, step_
         drive, brake = max(wanted, 0.0), max(-wanted, 0.0)
         is_back = False
     else:
-        steer = command[STEER] * vehicle[MAX_STEER_RAD]
+        steer = command[STEER] * vehicle[MAX_STEER_RAD] * _steering_share(command, abs(state[VX_MPS]))
         drive = command[THROTTLE] * vehicle[MAX_DRIVE_MPS2]
         brake = max(command[BRAKE] * vehicle[MAX_BRAKE_MPS2], command[HAND_BRAKE] * HAND_BRAKE_MPS2)
         is_back = command[REVERSE] > 0.0

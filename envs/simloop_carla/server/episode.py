@@ -16,6 +16,7 @@ from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
 from simloop_carla.server.records import RecordWriter
 from simloop_carla.server.stop_lines import StopLines
 from simloop_carla.server.town import Town
+from simloop_carla.server.vehicle_models import body_of, parameters_of
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import (
     ActorDescription,
@@ -153,12 +154,14 @@ class Episode:
     def _add_body(self, actor: ServerActor, pose: Transform) -> None:
         body = actor.body
         assert body is not None
+        actor.body = body = body_of(actor.description, body)
         place = to_embedded(pose)
         if self.bodies.is_taken(place, pose.location.z, body.length_m, body.width_m):
             raise SpawnError(SPAWN_COLLISION)
-        parameters = bodies.car_parameters(body.length_m, body.width_m, body.height_m, body.mass_kg)
+        parameters, curve = parameters_of(actor.description, body)
         kind = VEHICLE if actor.is_vehicle else WALKER if actor.is_walker else PROP
         actor.number = self.bodies.add(parameters, place, pose.location.z, kind)
+        self.bodies.set_steering_curve(actor.number, curve)
         half = Vector3(0.5 * body.length_m, 0.5 * body.width_m, 0.5 * body.height_m)
         # A walker's origin is its middle, as in CARLA; a vehicle's is on the ground.
         middle = Vector3(0.0, 0.0, 0.0 if actor.is_walker else half.z)

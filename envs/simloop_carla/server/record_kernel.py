@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import MODE, STILL
+from simloop_carla.server.body_kernel import LENGTH_M, MODE, STILL
 from simloop_carla.wire.streams import ACTOR_RECORD, VEHICLE_RECORD
 from simloop_driving.dynamics.single_track import VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD, YAW_RATE_RADPS
 
@@ -19,8 +19,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 VEHICLE, WALKER, PROP = 0, 1, 2
 """Kinds of bodies."""
-LIGHT_AHEAD_M = 8.0
-"""A vehicle is held up by a light whose stop line is as far ahead, or nearer."""
+LIGHT_AHEAD_M, LIGHT_BEHIND_M = 6.0, 1.5
+"""A vehicle is held up by a light whose stop line is as far ahead of its front end, or nearer, or as far behind it."""
 _DEGREES = 180.0 / math.pi
 
 
@@ -55,14 +55,14 @@ BODY_RECORD = _body_record()
 
 
 @numba.njit(cache=True)
-def _signal_ahead(state: FloatArray, stop_poses: FloatArray, owners: IntArray) -> int:
-    """Returns the signal of the nearest stop line that a vehicle stands before, or -1."""
+def _signal_ahead(state: FloatArray, length_m: float, stop_poses: FloatArray, owners: IntArray) -> int:
+    """Returns the signal of the nearest stop line that a vehicle's front end stands before, or -1."""
     nearest_m, signal = math.inf, -1
     for stop in range(len(owners)):
         dx, dy = stop_poses[stop, 0] - state[X_M], stop_poses[stop, 1] - state[Y_M]
         cos, sin = stop_poses[stop, 3], stop_poses[stop, 4]
-        along = dx * cos + dy * sin
-        if not (-1.0 < along < LIGHT_AHEAD_M) or along >= nearest_m:
+        along = dx * cos + dy * sin - 0.5 * length_m
+        if not (-LIGHT_BEHIND_M < along < LIGHT_AHEAD_M) or along >= nearest_m:
             continue
         across = dy * cos - dx * sin
         if abs(across) < stop_poses[stop, 5] and math.cos(state[YAW_RAD] - stop_poses[stop, 2]) > 0.5:
@@ -77,6 +77,7 @@ def write_bodies(
     kinds: IntArray,
     states: FloatArray,
     commands: FloatArray,
+    shapes: FloatArray,
     controls: FloatArray,
     heights_m: FloatArray,
     velocities_mps: FloatArray,
@@ -94,7 +95,7 @@ def write_bodies(
         records: ``BODY_RECORD`` view of all records.
         rows: (N,) record of each body.
         kinds: (N,) ``VEHICLE``, ``WALKER`` or ``PROP``.
-        states, commands: Arrays of ``step_all``.
+        states, commands, shapes: Arrays of ``step_all``.
         controls: (N, 7) vehicles' controls as they were sent.
         heights_m: (N,) set to 0 for vehicles whose physics are on.
         velocities_mps: (N, 2) at the end of the last tick, NaN for a body that is new; replaced by those of this one.
@@ -131,7 +132,7 @@ def write_bodies(
         else:
             record.gear = -1 if own[4] > 0.0 else 1
         record.speed_limit_kmh = limits_kmh[i]
-        signal = _signal_ahead(state, stop_poses, owners)
+        signal = _signal_ahead(state, shapes[i, LENGTH_M], stop_poses, owners)
         record.has_light = is_light[signal]
         record.light_state = colours[signal]
         record.light_id = signal_ids[signal]

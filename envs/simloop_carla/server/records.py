@@ -76,6 +76,7 @@ class RecordWriter:
             own.kinds,
             own.states,
             own.commands,
+            own.shapes,
             own.controls,
             own.heights_m,
             own.last_velocities_mps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from scipy.spatial import KDTree
 
 from simloop.errors import ConfigurationError
 from simloop_carla.server.poses import from_embedded
+from simloop_carla.server.turning_loops import with_turning_loops
 from simloop_carla.wire.structs import Transform
 from simloop_driving.camera import CameraScene
 from simloop_driving.roads.geodesy import geographic_position
-from simloop_driving.roads.map_files import load_map
+from simloop_driving.roads.map_files import load_map, map_of_document
 from simloop_driving.roads.road_map import DRIVING, RoadMap, shipped_maps
 
 FloatArray = npt.NDArray[np.float64]
 
 SPAWN_EVERY_M = 25.0
+CLEAR_OF_ENDS_M = 8.0
+"""Vehicles spawn as far from the ends of a lane, or further: clear of junctions and stop lines."""
 SPAWN_HEIGHT_M = 0.3
 """Over the road, as in CARLA's maps; vehicles drop at their first tick."""
 NAME_PREFIX = "Carla/Maps/"
@@ -66,7 +70,8 @@ class Town:
             if goes_on.any() and not goes_on[lane]:
                 continue
             first = int(lanes.lane_start[lane])
-            for station_m in np.arange(min(8.0, 0.5 * length_m), length_m - 2.0, SPAWN_EVERY_M):
+            last_m = max(length_m - CLEAR_OF_ENDS_M, 0.5 * length_m + 1e-6)
+            for station_m in np.arange(min(CLEAR_OF_ENDS_M, 0.5 * length_m), last_m, SPAWN_EVERY_M):
                 at = first + round(station_m / lanes.step_m)
                 x_m, y_m, yaw_rad = float(lanes.x_m[at]), float(lanes.y_m[at]), float(lanes.yaw_rad[at])
                 points.append(from_embedded(x_m, y_m, yaw_rad, SPAWN_HEIGHT_M))
@@ -129,6 +134,8 @@ def _shipped_text(name: str) -> str:
 def load_town(name_or_path: str) -> Town:
     """Returns a shipped map by its name, or the map of an OpenDRIVE file.
 
+    A shipped map is hosted with turning loops at its streets' loose ends; a file as it is.
+
     Raises:
         ConfigurationError: There is no such map, or it is not one that can be driven on.
     """
@@ -136,7 +143,14 @@ def load_town(name_or_path: str) -> Town:
         road_map = load_map(name_or_path)
         return Town(Path(name_or_path).stem, Path(name_or_path).read_text("utf-8"), road_map)
     name = name_or_path.rsplit("/", 1)[-1]
-    return Town(name, _shipped_text(name) if name in shipped_maps() else "", load_map(name))
+    road_map = load_map(name)  # refuses what is not shipped
+    plain = _shipped_text(name)
+    looped = with_turning_loops(plain)
+    if (
+        looped == plain or importlib.util.find_spec("carla") is None
+    ):  # which samples maps that are not shipped
+        return Town(name, plain, road_map)
+    return Town(name, looped, map_of_document(f"{name}.xodr", looped.encode()))
 
 
 def town_of(opendrive: str) -> Town:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simloop_carla.server import bodies, body_kernel
+from simloop_carla.server import body_kernel, vehicle_models
 from simloop_carla.server.actors import ServerActor
 from simloop_carla.server.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
@@ -59,6 +59,7 @@ def set_lamps(simulator: Simulator, actor: ServerActor, flags: int) -> None:
 def physics_control(simulator: Simulator, actor: ServerActor) -> VehiclePhysics:
     """Describes the single-track vehicle in CARLA's terms; what it has no part of is typical of a saloon."""
     own = simulator.episode.bodies.parameters(actor.number)
+    curve = simulator.episode.bodies.steering_curve(actor.number)
     pose = simulator.episode.pose(actor)
     track_m = 0.85 * own.width_m
     wheels = []
@@ -98,34 +99,26 @@ def physics_control(simulator: Simulator, actor: ServerActor) -> VehiclePhysics:
         own.mass_kg,
         own.drag_area_m2,
         ORIGIN,
-        [Vector2(0.0, 1.0), Vector2(120.0, 1.0)],
+        [Vector2(*map(float, point)) for point in zip(vehicle_models.CURVE_KMH, curve, strict=True)],
         wheels,
         False,
     )
 
 
 def set_physics_control(simulator: Simulator, actor: ServerActor, physics: VehiclePhysics) -> None:
-    """Takes over mass, drag and the front wheels' largest angle; the rest describes parts the model has not."""
+    """Takes over mass, drag, the front wheels' largest angle and the steering curve; the model has not the rest."""
     if not actor.is_vehicle or physics.mass <= 0.0:
         return
     own = simulator.episode.bodies.parameters(actor.number)
-    heavier = bodies.car_parameters(own.length_m, own.width_m, own.height_m, physics.mass)
-    values: dict[str, Any] = {name: getattr(heavier, name) for name in _WITH_MASS}
+    values = vehicle_models.with_mass(own, physics.mass)
     if physics.drag_coefficient > 0.0:
         values["drag_area_m2"] = physics.drag_coefficient
     angles = [wheel.max_steer_angle for wheel in physics.wheels if 1.0 <= wheel.max_steer_angle <= 80.0]
     if angles:
         values["max_steer_rad"] = math.radians(max(angles))
     simulator.episode.bodies.replace_parameters(actor.number, values)
-
-
-_WITH_MASS = (
-    "mass_kg",
-    "yaw_inertia_kgm2",
-    "front_axle_stiffness_nprad",
-    "rear_axle_stiffness_nprad",
-    "max_drive_power_w",
-)
+    curve = vehicle_models.curve_of([(point.x, point.y) for point in physics.steering_curve])
+    simulator.episode.bodies.set_steering_curve(actor.number, curve)
 
 
 class _Flags(NamedTuple):
