@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from simloop_carla.server import body_kernel
+from simloop_carla.server.lane_limits import look_up, nearest_sample
 from simloop_carla.server.methods import batches
 from simloop_carla.server.methods.actors import set_physics
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.server.town import Town, load_town
 from simloop_carla.wire.streams import ACTOR_RECORD, VEHICLE_RECORD
 from simloop_carla.wire.structs import IDENTITY, ActorDescription, Rotation, Transform, Vector3
+from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES
 
 CAR, WALKER, CONE = "vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.trafficcone01"
 NUM_CARS = 6
@@ -264,3 +267,21 @@ def test_destroying_keeps_the_others_records(town: Town) -> None:
     assert [played.record(number)["location"].tolist() for number in range(NUM_CARS - 1)] == before
     assert episode.roster.records.dtype == ACTOR_RECORD
     assert [episode.roster.by_id[one].number for one in played.ids[:-1]] == list(range(NUM_CARS + 1))
+
+
+def test_speed_limits_are_those_of_the_nearest_driving_lane(town: Town) -> None:
+    limits = town.limits
+    places = np.stack([limits.x_m, limits.y_m], axis=1)
+    draws = np.random.default_rng(3)
+    asked = draws.uniform(places.min(axis=0) - 60.0, places.max(axis=0) + 60.0, (500, 2))
+    far_m, nearest = KDTree(places).query(asked)
+    found = np.array([nearest_sample(x_m, y_m, limits) for x_m, y_m in asked])
+    np.testing.assert_allclose(np.hypot(*(places[found] - asked).T), far_m, rtol=1e-12)
+    states, limits_kmh = np.zeros((500, NUM_EGO_ENTRIES)), np.zeros(500)
+    states[:, :2] = asked
+    looked_up_m = np.full((500, 2), np.inf)
+    look_up(states, looked_up_m, limits_kmh, limits)
+    np.testing.assert_allclose(limits_kmh, 3.6 * limits.limit_mps[nearest])
+    states[:, 0] += 1.5  # not far enough to look again
+    look_up(states, looked_up_m, limits_kmh, limits)
+    np.testing.assert_array_equal(looked_up_m, asked)

@@ -8,13 +8,10 @@ import numpy.typing as npt
 from simloop_carla.server import lights, record_kernel
 from simloop_carla.server.actors import Roster
 from simloop_carla.server.bodies import Bodies
+from simloop_carla.server.lane_limits import look_up
 from simloop_carla.server.stop_lines import StopLines
 from simloop_carla.server.town import Town
 from simloop_carla.wire import streams
-from simloop_driving.dynamics.single_track import X_M, Y_M
-
-LIMIT_EVERY_M = 2.0
-"""Speed limits are looked up again when a vehicle is as far from where they were."""
 
 
 class RecordWriter:
@@ -31,13 +28,13 @@ class RecordWriter:
     def __init__(
         self, town: Town, roster: Roster, own_bodies: Bodies, all_lights: lights.Lights, stops: StopLines
     ) -> None:
-        self._town, self._roster, self._bodies, self._lights = town, roster, own_bodies, all_lights
+        self._roster, self._bodies, self._lights = roster, own_bodies, all_lights
+        self._limits = town.limits
         self._stops = stops
         self._records: npt.NDArray[np.void] | None = None
         self._body_records: npt.NDArray[np.void] = np.zeros(0, dtype=record_kernel.BODY_RECORD)
-        self._vehicles = np.zeros(0, dtype=np.int64)
         self._limits_kmh = np.zeros(0)
-        self._limits_at = np.zeros((0, 2))
+        self._looked_up_m = np.zeros((0, 2))
         # What was written to the lights' records last: it is written again when it, or the records, have changed.
         self._shown: list[tuple[int, float, float, float]] = []
         self._is_frozen = False
@@ -54,9 +51,8 @@ class RecordWriter:
     def _take_over(self) -> None:
         self._records = self._roster.records
         self._body_records = self._records.view(record_kernel.BODY_RECORD)
-        self._vehicles = np.flatnonzero(self._bodies.kinds == record_kernel.VEHICLE)
         self._limits_kmh = np.zeros(len(self._bodies.kinds))
-        self._limits_at = np.full((len(self._vehicles), 2), np.inf)
+        self._looked_up_m = np.full((len(self._bodies.kinds), 2), np.inf)
         self._shown = []
 
     def _write_bodies(self, delta_s: float) -> None:
@@ -64,12 +60,8 @@ class RecordWriter:
         if not len(rows):
             return
         own, stops = self._bodies, self._stops
-        if len(self._vehicles):
-            positions = own.states[self._vehicles][:, [X_M, Y_M]]
-            if np.abs(self._limits_at - positions).max() > LIMIT_EVERY_M:
-                self._limits_kmh[self._vehicles] = 3.6 * self._town.speed_limits_mps(positions)
-                self._limits_at = positions
-            stops.write_colours()
+        look_up(own.states, self._looked_up_m, self._limits_kmh, self._limits)
+        stops.write_colours()
         record_kernel.write_bodies(
             self._body_records,
             rows,

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
 
 from simloop.errors import ConfigurationError
+from simloop_carla.server.lane_limits import LaneLimits, lane_limits
 from simloop_carla.server.poses import from_embedded
 from simloop_carla.server.turning_loops import with_turning_loops
 from simloop_carla.wire.structs import Transform
@@ -31,8 +31,6 @@ CLEAR_OF_ENDS_M = 8.0
 SPAWN_HEIGHT_M = 0.3
 """Over the road, as in CARLA's maps; vehicles drop at their first tick."""
 NAME_PREFIX = "Carla/Maps/"
-URBAN_LIMIT_MPS = 50.0 / 3.6
-"""Speed limit of lanes without one."""
 
 
 class Town:
@@ -48,10 +46,6 @@ class Town:
         self.name = name
         self.opendrive = opendrive
         self.road_map = road_map
-        self._lane_of_sample = np.repeat(np.arange(road_map.num_lanes), np.diff(road_map.lane_start))
-        driving = np.flatnonzero(road_map.lane_kind[self._lane_of_sample] == DRIVING)
-        self._driving_samples = driving
-        self._tree = KDTree(np.stack([road_map.x_m[driving], road_map.y_m[driving]], axis=1))
 
     @functools.cached_property
     def spawn_points(self) -> list[Transform]:
@@ -87,11 +81,10 @@ class Town:
                 return goes_on
             goes_on = still
 
-    def speed_limits_mps(self, positions_m: FloatArray) -> FloatArray:
-        """Returns the limit of the driving lane nearest to each of (n, 2) positions; urban where it has none."""
-        _, nearest = self._tree.query(positions_m)
-        limit = self.road_map.lane_speed_limit_mps[self._lane_of_sample[self._driving_samples[nearest]]]
-        return np.asarray(np.where(np.isfinite(limit), limit, URBAN_LIMIT_MPS), dtype=np.float64)
+    @functools.cached_property
+    def limits(self) -> LaneLimits:
+        """Speed limits by place."""
+        return lane_limits(self.road_map)
 
     @functools.cached_property
     def scene(self) -> CameraScene:
