@@ -72,9 +72,10 @@ def repeat_text(repeats: Repeats) -> str:
     to_the_bit = sum(case.is_to_the_bit for case in compared)
     text = (
         f"{len(compared)} case{'s' * (len(compared) != 1)}, {repeats.num_repeats} plays each: the verdict flips in "
-        f"{repeats.flake_rate}; two plays of a case disagree with a chance of "
-        f"{100.0 * (repeats.disagreement or 0.0):.2g} %; {to_the_bit} of {len(compared)} repeat to the bit."
+        f"{repeats.flake_rate}; {to_the_bit} of {len(compared)} repeat to the bit."
     )
+    if repeats.flaky:
+        text += f" Two plays of a case disagree with a chance of {100.0 * (repeats.disagreement or 0.0):.2g} %."
     missing = len(repeats.cases) - len(compared)
     return text + (f" {missing} more have fewer than two plays with a verdict." if missing else "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -194,3 +195,16 @@ def test_the_bounds_themselves_are_allowed() -> None:
     assert FAMILY.scenario(0, {"gap_m": 50.0}).parameters["gap_m"] == 50.0
     choices = ParameterRange(choices=(1, 2, 3))
     assert [choices.sample(u) for u in (0.0, 0.34, 0.999999, 1.0)] == [1, 2, 3, 3]
+
+
+def test_the_number_of_a_play_tells_plays_apart_and_leaves_the_first_as_it_was() -> None:
+    plays = [dataclasses.replace(SPEC, repeat=number) for number in range(4)]
+    assert plays[0].episode_id == plays[1].episode_id == SPEC.episode_id
+    assert len({play.episode_id for play in plays}) == 3
+    assert {play.case.case_id for play in plays} == {SPEC.case.case_id}
+    # What an id is made of without repeats: any change here makes every run start anew.
+    parts = (
+        SPEC.case.case_id, "a_agent", "d1", SPEC.timing.config_digest, SPEC.strategy.config_digest,
+        digest([["sim", "1"]]),
+    )  # fmt: skip
+    assert SPEC.episode_id == hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
