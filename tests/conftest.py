@@ -40,6 +40,32 @@ def repository() -> Path:
     return root
 
 
+_KEPT = {
+    ("simloop_bimanual.gl_rendering", "_drawing"): 0,
+    ("simloop_bimanual.rendering", "_shared_view"): 0,
+    ("simloop_bimanual.model", "two_arm_model"): 12,
+}
+"""Caches of what is large, and how much of it a module of tests may leave to the next one."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_is_given_back() -> Iterator[None]:
+    """Frees what two arms were drawn with when a module's tests are over, and their models once they are many."""
+    yield
+    made = [
+        cached
+        for (module, name), allowed in _KEPT.items()
+        if module in sys.modules
+        and (cached := getattr(sys.modules[module], name)).cache_info().currsize > allowed
+    ]
+    if made:
+        from simloop_bimanual.native import give_memory_back
+
+        for cached in made:
+            cached.cache_clear()
+        give_memory_back()
+
+
 BRAKE = "simloop.testing.brake_agent:BrakeAgent"
 
 WALL = """

@@ -9,9 +9,9 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
-import gc
 import importlib
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from simloop.errors import MissingDependencyError, WorldError
 from simloop_bimanual.cameras import camera_pose
 from simloop_bimanual.looks import COLOURED, Look, coloured_part
 from simloop_bimanual.model import TwoArmModel, make_stock_env
+from simloop_bimanual.native import give_memory_back
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.variation import DISTRACTOR, add_distractors
 
@@ -138,7 +139,7 @@ class _Drawing:
         env = make_stock_env(seed=0, task=task, robots=robots)
         self.full = _with_distractors(env) if with_distractors else env.sim.model._model
         del env
-        gc.collect()
+        give_memory_back()
         full = self.full
         full.vis.global_.offheight = full.vis.global_.offwidth = 0  # set with the first image
         self._is_full = mode == "gl_full"
@@ -164,7 +165,7 @@ class _Drawing:
         )
         self._process = 0
         self._context: Any = None
-        self._renderer: Any = None
+        self._renderers: list[Any] = []  # the last one made, if any
 
     def draw(
         self,
@@ -189,8 +190,8 @@ class _Drawing:
         )
         area = mujoco.MjrRect(0, 0, width_px, height_px)
         rgb = np.empty((height_px, width_px, 3), dtype=np.uint8)
-        mujoco.mjr_render(area, self._scene, self._renderer)
-        mujoco.mjr_readPixels(rgb, None, area, self._renderer)
+        mujoco.mjr_render(area, self._scene, self._renderers[0])
+        mujoco.mjr_readPixels(rgb, None, area, self._renderers[0])
         return np.ascontiguousarray(rgb[::-1])
 
     def _apply(self, look: Look) -> None:
@@ -213,19 +214,21 @@ class _Drawing:
         if self._context is None:
             self._context = _new_context()
             self._process = os.getpid()
+            end = weakref.finalize(self, _free, self._context, self._renderers, self._process)
+            end.atexit = False
+            atexit.register(end)  # now, so that it runs before the backend's own, registered as it was imported
         elif self._process != os.getpid():
             raise WorldError(
                 "This process was forked from one that had drawn with OpenGL, whose context cannot be shared. Start "
                 "workers before the first image (simloop's own do), or take world.render=software."
             )
         self._context.make_current()
-        if self._renderer is None or size.offheight < height_px or size.offwidth < width_px:
-            if self._renderer is not None:
-                self._renderer.free()
+        if not self._renderers or size.offheight < height_px or size.offwidth < width_px:
+            while self._renderers:
+                self._renderers.pop().free()
             size.offheight, size.offwidth = max(size.offheight, height_px), max(size.offwidth, width_px)
-            self._renderer = mujoco.MjrContext(self.full, mujoco.mjtFontScale.mjFONTSCALE_100)
-            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._renderer)
-            atexit.register(self._renderer.free)
+            self._renderers.append(mujoco.MjrContext(self.full, mujoco.mjtFontScale.mjFONTSCALE_100))
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._renderers[0])
 
 
 @functools.cache
@@ -265,8 +268,16 @@ def _new_context() -> Any:
             os.environ.pop("PYOPENGL_PLATFORM", None)
         else:
             os.environ["PYOPENGL_PLATFORM"] = before
-    atexit.register(context.free)
     return context
+
+
+def _free(context: Any, renderers: list[Any], process: int) -> None:
+    """Frees a drawing's renderer and context when the drawing or its process ends; a forked process has neither."""
+    if os.getpid() == process:
+        context.make_current()
+        while renderers:
+            renderers.pop().free()
+        context.free()
 
 
 def _coloured_materials(full: Any) -> dict[str, list[int]]:

@@ -8,7 +8,6 @@ the same masses, inertias and contacts. What the controller needs to know is rea
 from __future__ import annotations
 
 import functools
-import gc
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from simloop_bimanual.arms import (
     inertia_addresses,
 )
 from simloop_bimanual.kernel import state_dtype
+from simloop_bimanual.native import give_memory_back
 from simloop_bimanual.robosuite_import import load_mujoco, load_robosuite
 from simloop_bimanual.sampled_geometry import lone_body
 from simloop_bimanual.scene_meshes import Scenery, scenery
@@ -170,7 +170,7 @@ def two_arm_model(
     lone = {body: lone_body(spec, body) for body in TASKS[task].sampled_bodies}
     description = _describe(env, model, full, TASKS[task], lone)
     del env, full, spec
-    gc.collect()  # robosuite's environment refers to itself; with its meshes it holds some 200 MB
+    give_memory_back()
     return description
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from simloop.scenario_files import load_family
 from simloop.spec import ParameterValue, Scenario
-from simloop_bimanual import gl_rendering, rendering
-from simloop_bimanual.model import make_stock_env, two_arm_model
+from simloop_bimanual.model import make_stock_env
 from simloop_bimanual.world import BimanualWorld
 
 LIFT = "two_arm_lift"
@@ -179,15 +178,6 @@ def oracle() -> Iterator[Callable[[str], Oracle]]:
     made = functools.cache(Oracle)
     yield made
     made.cache_clear()
-    gc.collect()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_views_are_kept() -> Iterator[None]:
-    """Frees what pictures were drawn with, and the models of unusual robots, when a module's tests are over."""
-    yield
-    for cached in (gl_rendering._drawing, rendering._shared_view, two_arm_model):
-        cached.cache_clear()
     gc.collect()
 
 

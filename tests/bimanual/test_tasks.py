@@ -26,8 +26,10 @@ from simloop_bimanual.world import BimanualWorld
 LIFT, HANDOVER, PEG, TRANSPORT, *OWN = TASKS
 SAMPLED = (HANDOVER, PEG, TRANSPORT)
 NEW = (*SAMPLED, *OWN)
-TWENTY = (*SAMPLED, "two_arm_fold_towel", "two_arm_moving_handover")
-"""Tasks whose first twenty starts are always compared: all whose geometry is sampled, and one more of our own."""
+BY_DAY = dict.fromkeys(NEW, (0, 7)) | {
+    task: range(5) for task in (*SAMPLED, "two_arm_fold_towel", "two_arm_moving_handover")
+}
+"""Starts that are always compared: more where geometry is sampled, and of two more of our own."""
 PERIOD_NS = 50_000_000
 SUBSTEP_NS = 2_000_000
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -41,24 +43,21 @@ def _assert_same_start(oracle: Any, world: BimanualWorld, seed: int) -> None:
         assert np.array_equal(getattr(expected, name), getattr(world._data, name)), (oracle.task, seed, name)
 
 
-@pytest.mark.parametrize("task", [task for task in NEW if task not in TWENTY])
-def test_a_start_equals_robosuites_hard_reset_bit_for_bit(
+@pytest.mark.parametrize("task", NEW)
+def test_starts_equal_robosuites_hard_reset_bit_for_bit(
     task: str, oracle: Callable[[str], Any], world_of: Callable[[str], BimanualWorld]
 ) -> None:
-    for seed in (0, 7):
+    """Those of the lift are in ``test_reset.py``."""
+    for seed in BY_DAY[task]:
         _assert_same_start(oracle(task), world_of(task), seed)
 
 
-@pytest.mark.parametrize(
-    "task",
-    [pytest.param(task, marks=() if task in TWENTY else pytest.mark.nightly) for task in TASKS],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("task", TASKS)
 def test_twenty_starts_equal_robosuites_hard_reset_bit_for_bit(
     task: str, oracle: Callable[[str], Any], world_of: Callable[[str], BimanualWorld]
 ) -> None:
-    """Every time for tasks whose geometry is sampled and for the one whose base is driven. The others, at 4 seconds
-    each, are compared nightly: their geometry is the same at every start, and by day a test above takes two of ours
-    (``test_reset.py`` those of the lift)."""
+    """Nightly, since robosuite builds its model anew for each: 10 seconds a task. Every test run takes the first."""
     for seed in range(20):
         _assert_same_start(oracle(task), world_of(task), seed)
 
