@@ -14,6 +14,7 @@ from simloop_carla.wire.streams import ACTOR_RECORD
 from simloop_carla.wire.structs import (
     IDENTITY,
     ORIGIN,
+    AckermannSettings,
     Actor,
     ActorDescription,
     BoundingBox,
@@ -23,6 +24,8 @@ from simloop_carla.wire.structs import (
     WalkerControl,
 )
 
+ACKERMANN = AckermannSettings(0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
+"""CARLA's gains."""
 STANDING = WalkerControl(ORIGIN, 0.0, False)
 NO_BOX = BoundingBox(ORIGIN, ORIGIN, Rotation(0.0, 0.0, 0.0), 0)
 
@@ -44,8 +47,11 @@ class ServerActor:
         token: Token of that stream.
         light: The traffic light or sign that it is.
         walk: Last control of a walker.
+        ackermann: Gains of a vehicle's Ackermann controller, which are kept and returned.
         lights: Flags of a vehicle's lamps.
         tags: Semantic tags.
+        is_written: Whether its record has its pose, if it does not move by itself.
+        sent_ns: When a sensor sent last, None before.
         memory: What a sensor keeps from one of its messages to the next.
     """
 
@@ -61,8 +67,11 @@ class ServerActor:
     token: bytes = b""
     light: Light | None = None
     walk: WalkerControl = STANDING
+    ackermann: AckermannSettings = ACKERMANN
     lights: int = 0
     tags: bytes = b""
+    is_written: bool = True
+    sent_ns: int | None = None
     memory: Any = None
 
     @property
@@ -125,7 +134,8 @@ class Roster:
         """Returns the actors of a kind and their rows.
 
         Args:
-            kind: ``body`` (in the order of their numbers), ``vehicle``, ``walker``, ``light`` or ``sensor``.
+            kind: ``body`` (in the order of their numbers), ``vehicle``, ``walker``, ``light``, ``sensor``, ``bodiless``
+                (whatever has no body and is no light).
         """
         if kind not in self._kinds:
             actors = [actor for actor in self.by_id.values() if _is_of_kind(actor, kind)]
@@ -135,11 +145,11 @@ class Roster:
             self._kinds[kind] = actors, rows
         return self._kinds[kind]
 
-    def set_pose(self, actor: ServerActor) -> None:
+    def set_pose(self, actor: ServerActor, pose: Transform) -> None:
         """Copies the pose of an actor that does not move by itself to its record."""
         row = self._rows[actor.id]
-        self.records["location"][row] = actor.pose.location
-        self.records["rotation"][row] = actor.pose.rotation
+        self.records["location"][row] = pose.location
+        self.records["rotation"][row] = pose.rotation
 
     def pose(self, actor: ServerActor) -> Transform:
         """Returns the pose that the last snapshot has for an actor."""
@@ -152,6 +162,8 @@ def _is_of_kind(actor: ServerActor, kind: str) -> bool:
         return actor.number >= 0
     if kind == "light":
         return actor.light is not None
+    if kind == "bodiless":
+        return actor.number < 0 and actor.light is None
     if kind == "sensor":
         return actor.type_id.startswith("sensor.")
     return actor.is_vehicle if kind == "vehicle" else actor.is_walker

@@ -111,7 +111,7 @@ class Episode:
         if box is not None:
             actor.box = box
         self.roster.add(actor)
-        self.roster.set_pose(actor)
+        self.roster.set_pose(actor, pose)
         return actor
 
     # --- spawning ---------------------------------------------------------------------------------------------
@@ -146,9 +146,7 @@ class Episode:
         self._new_id()
         self.roster.add(actor)
         if body is None:
-            self.roster.set_pose(actor)
-            self.roster.records["location"][self.roster.row(actor)] = 0.0  # appears with the next tick
-            self.roster.records["rotation"][self.roster.row(actor)] = 0.0
+            actor.is_written = False  # its pose appears with the next tick
         return actor
 
     def _add_body(self, actor: ServerActor, pose: Transform) -> None:
@@ -172,7 +170,7 @@ class Episode:
         """Takes an actor out; what is attached to it stays where it is."""
         for other in self.roster.by_id.values():
             if other.parent is actor:
-                other.pose = self.pose(other)
+                other.pose, other.is_written = self.pose(other), False
                 other.parent = None
         if actor.number >= 0:
             self.bodies.remove(actor.number)
@@ -198,7 +196,7 @@ class Episode:
         if actor.number >= 0:
             self.bodies.place(np.array([actor.number]), np.array([[*pose.location, *pose.rotation]]))
         elif actor.parent is None:
-            actor.pose = pose
+            actor.pose, actor.is_written = pose, False
         else:
             actor.relative = pose
 
@@ -220,12 +218,11 @@ class Episode:
         self._write_attached()
 
     def _write_attached(self) -> None:
-        for actor in self.roster.by_id.values():
-            if actor.number < 0 and actor.light is None:
-                pose = self.pose(actor)
-                row = self.roster.row(actor)
-                self.roster.records["location"][row] = pose.location
-                self.roster.records["rotation"][row] = pose.rotation
+        """Writes the poses of what is attached to something, and of what was moved since the last tick."""
+        for actor in self.roster.of_kind("bodiless")[0]:
+            if actor.parent is not None or not actor.is_written:
+                actor.is_written = True
+                self.roster.set_pose(actor, self.pose(actor))
 
     def snapshot(self, frame: int, flags: int) -> bytes:
         """Returns the message of the world stream, header included."""

@@ -59,7 +59,6 @@ class Simulator:
         self.pending_opendrive: Town | None = None
         self.streams = StreamServer(self._greet)
         self.episode = Episode(number=1, town=town, first_id=_FIRST_ID, port=stream_port)
-        self._sent_ns: dict[int, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     # --- time -------------------------------------------------------------------------------------------------
@@ -90,17 +89,19 @@ class Simulator:
             if not self._is_due(sensor):
                 continue
             view = view or View(self.episode, self.frame, self.seed)
-            pose = self.episode.pose(sensor)
-            head = streams.header(kind, self.frame, self.episode.elapsed_s, (*pose.location, *pose.rotation))
             for body in measure(view, sensor):
+                pose = self.episode.pose(sensor)
+                head = streams.header(
+                    kind, self.frame, self.episode.elapsed_s, (*pose.location, *pose.rotation)
+                )
                 self.streams.send(sensor.stream, head + body, drops=drops)
 
     def _is_due(self, sensor: ServerActor) -> bool:
         period_ns = round(float(sensor.description.value("sensor_tick", "0")) * 1e9)
-        now_ns, last_ns = self.episode.elapsed_ns, self._sent_ns.get(sensor.id)
+        now_ns, last_ns = self.episode.elapsed_ns, sensor.sent_ns
         if period_ns > 0 and last_ns is not None and now_ns - last_ns < period_ns - 1000:
             return False
-        self._sent_ns[sensor.id] = now_ns
+        sensor.sent_ns = now_ns
         return True
 
     def _greet(self, session: StreamSession) -> None:
@@ -176,7 +177,6 @@ class Simulator:
         self.num_loads += 1
         old = self.episode
         self.episode = Episode(number=old.number + 1, town=town, first_id=old.next_id, port=self.stream_port)
-        self._sent_ns.clear()
         for session in self.streams.sessions(streams.WORLD_STREAM):
             session.is_first = True
 

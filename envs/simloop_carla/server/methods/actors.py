@@ -9,6 +9,7 @@ from typing import Any
 from simloop_carla.server import body_kernel
 from simloop_carla.server.actors import ServerActor
 from simloop_carla.server.descriptions import SpawnError
+from simloop_carla.server.episode import ASYNCHRONOUS_STEP_S
 from simloop_carla.server.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.replies import DONE, failure, success
@@ -64,6 +65,41 @@ def push(simulator: Simulator, actor: ServerActor, impulse_newton_s: Vector3) ->
         own.set_velocity(actor.number, vx + impulse_newton_s.x / mass_kg, vy - impulse_newton_s.y / mass_kg)
 
 
+def push_at(simulator: Simulator, actor: ServerActor, impulse_newton_s: Vector3, location: Vector3) -> None:
+    """Changes a body's velocity and turn rate by an impulse at a place of the world."""
+    push(simulator, actor, impulse_newton_s)
+    at = simulator.episode.pose(actor).location
+    arm_x, arm_y = location.x - at.x, location.y - at.y
+    _turn(simulator, actor, arm_x * impulse_newton_s.y - arm_y * impulse_newton_s.x)
+
+
+def push_at_for_a_tick(simulator: Simulator, actor: ServerActor, force_n: Vector3, location: Vector3) -> None:
+    """Changes a body's velocity and turn rate by what a force at a place of the world does in a tick."""
+    push_at(simulator, actor, _in_a_tick(simulator, force_n), location)
+
+
+def turn(simulator: Simulator, actor: ServerActor, impulse: Vector3) -> None:
+    """Changes a body's turn rate by an angular impulse as Unreal takes it: kg cm2 deg/s."""
+    _turn(simulator, actor, math.radians(impulse.z) * 1e-4)
+
+
+def turn_for_a_tick(simulator: Simulator, actor: ServerActor, torque: Vector3) -> None:
+    """Changes a body's turn rate by what a torque as Unreal takes it does in a tick: kg cm2 deg/s2."""
+    turn(simulator, actor, _in_a_tick(simulator, torque))
+
+
+def _turn(simulator: Simulator, actor: ServerActor, impulse_newton_m_s: float) -> None:
+    if actor.number >= 0:
+        own = simulator.episode.bodies
+        inertia_kgm2 = own.parameters(actor.number).yaw_inertia_kgm2
+        own.states[actor.number, YAW_RATE_RADPS] -= impulse_newton_m_s / inertia_kgm2
+
+
+def _in_a_tick(simulator: Simulator, per_s: Vector3) -> Vector3:
+    delta_s = simulator.settings.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
+    return Vector3(*(delta_s * part for part in per_s))
+
+
 def set_turn_rate(simulator: Simulator, actor: ServerActor, rate_degps: Vector3) -> None:
     """Gives a body a turn rate."""
     if actor.number >= 0:
@@ -101,8 +137,7 @@ def move(simulator: Simulator, actor: ServerActor, location: Vector3) -> None:
 
 def push_for_a_tick(simulator: Simulator, actor: ServerActor, force_n: Vector3) -> None:
     """Changes a body's velocity by what a force does in a tick."""
-    delta_s = simulator.settings.fixed_delta_seconds or 0.05
-    push(simulator, actor, Vector3(*(delta_s * part for part in force_n)))
+    push(simulator, actor, _in_a_tick(simulator, force_n))
 
 
 def ignore(simulator: Simulator, actor: ServerActor, value: Any) -> None:
@@ -171,8 +206,8 @@ def register(table: MethodTable) -> None:
         ("set_actor_target_angular_velocity", Vector3, set_turn_rate),
         ("add_actor_impulse", Vector3, push),
         ("add_actor_force", Vector3, push_for_a_tick),
-        ("add_actor_angular_impulse", Vector3, ignore),
-        ("add_actor_torque", Vector3, ignore),
+        ("add_actor_angular_impulse", Vector3, turn),
+        ("add_actor_torque", Vector3, turn_for_a_tick),
         ("set_actor_simulate_physics", bool, set_physics),
         ("set_actor_collisions", bool, _set_solid),
         ("set_actor_enable_gravity", bool, ignore),
@@ -181,9 +216,8 @@ def register(table: MethodTable) -> None:
         ("set_actor_autopilot", bool, ignore),
     ):
         table.add(name, U32, kind)(_on_actor(apply))
-    for name in ("add_actor_impulse_at_location", "add_actor_force_at_location"):
-        apply = push if "impulse" in name else push_for_a_tick
-        table.add(name, U32, Vector3, Vector3)(_on_actor(apply))
+    table.add("add_actor_impulse_at_location", U32, Vector3, Vector3)(_on_actor(push_at))
+    table.add("add_actor_force_at_location", U32, Vector3, Vector3)(_on_actor(push_at_for_a_tick))
     table.add("disable_actor_constant_velocity", U32)(
         _on_actor(lambda sim, actor: set_physics(sim, actor, True))
     )
@@ -195,7 +229,7 @@ def _on_actor(apply: Callable[..., None]) -> Callable[..., Any]:
         actor = found(simulator, actor_id)
         if actor is None:
             return [[True, [f"actor {actor_id} not found"]]]
-        apply(simulator, actor, *values[:1])
+        apply(simulator, actor, *values)
         return DONE
 
     return call

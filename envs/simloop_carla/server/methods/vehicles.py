@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from simloop_carla.server import body_kernel, vehicle_models
 from simloop_carla.server.actors import ServerActor
@@ -26,11 +27,21 @@ from simloop_carla.wire.structs import (
     VehiclePhysics,
     Wheel,
 )
-from simloop_driving.dynamics.single_track import STEER_RAD, VX_MPS
+from simloop_driving.dynamics.single_track import (
+    ACCELERATION_MPS2,
+    STEER_RAD,
+    VX_MPS,
+    VY_MPS,
+    YAW_RATE_RADPS,
+    tyre_force,
+)
+from simloop_driving.dynamics.vehicle import VehicleParameters
 
-_ACKERMANN = AckermannSettings(0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
 _IDLE_RPM, _TOP_RPM = 800.0, 5500.0
-NUM_TELEMETRY_OF_WHEEL = 11
+_WHEEL_RADIUS_M = 0.32
+_GRAVITY_MPS2 = 9.81
+_LEAST_SLIPPING_MPS = 0.5
+"""Below it a wheel has no slip angle."""
 
 
 def drive(simulator: Simulator, actor: ServerActor, control: VehicleControl) -> None:
@@ -151,8 +162,8 @@ def register(table: MethodTable) -> None:
 
     table.add("apply_control_to_vehicle", U32, VehicleControl)(to_vehicle(drive))
     table.add("apply_ackermann_control_to_vehicle", U32, AckermannControl)(to_vehicle(drive_ackermann))
-    table.add("get_ackermann_controller_settings", U32)(on_vehicle(lambda _, __: _ACKERMANN))
-    table.add("apply_ackermann_controller_settings", U32, AckermannSettings)(to_vehicle(lambda *_: None))
+    table.add("get_ackermann_controller_settings", U32)(on_vehicle(lambda _, actor: actor.ackermann))
+    table.add("apply_ackermann_controller_settings", U32, AckermannSettings)(to_vehicle(_keep_gains))
     table.add("get_physics_control", U32)(on_vehicle(physics_control))
     table.add("apply_physics_control", U32, VehiclePhysics)(to_vehicle(set_physics_control))
     table.add("get_vehicle_light_state", U32)(on_vehicle(lambda _, actor: [actor.lights]))
@@ -184,10 +195,41 @@ def register(table: MethodTable) -> None:
         return DONE
 
 
+def _keep_gains(simulator: Simulator, actor: ServerActor, gains: AckermannSettings) -> None:
+    """Keeps the gains of a controller that has none: it reaches what it is asked for as fast as the vehicle can."""
+    actor.ackermann = gains
+
+
 def _telemetry(simulator: Simulator, actor: ServerActor) -> list[Any]:
-    state = simulator.episode.bodies.states[actor.number]
-    speed_mps, control = float(state[VX_MPS]), simulator.episode.bodies.control(actor.number)
+    own = simulator.episode.bodies
+    state, control = own.states[actor.number], own.control(actor.number)
+    speed_mps = float(state[VX_MPS])
     rpm = min(_IDLE_RPM + 150.0 * abs(speed_mps), _TOP_RPM)
     gear = -1 if control.reverse else 1
-    wheel = [0.0] * NUM_TELEMETRY_OF_WHEEL
-    return [speed_mps, control.steer, control.throttle, control.brake, rpm, gear, 0.0, [wheel] * 4]
+    wheels = [_wheel(own.parameters(actor.number), state, is_front=is_front) for is_front in (True, False)]
+    head = [speed_mps, control.steer, control.throttle, control.brake, rpm, gear]
+    return [*head, 0.0, [wheels[0], wheels[0], wheels[1], wheels[1]]]
+
+
+def _wheel(own: VehicleParameters, state: npt.NDArray[np.float64], *, is_front: bool) -> list[float]:
+    """Returns the telemetry of a wheel of an axle: half of what the single-track model has there.
+
+    Friction, slip angle to the right in rad, longitudinal slip, turn rate in rad/s, load in N and its share of the
+    load at rest, torque in N m, forces forwards and to the right in N, and the forces over the load.
+    """
+    vx, vy, rate = (float(state[entry]) for entry in (VX_MPS, VY_MPS, YAW_RATE_RADPS))
+    wheelbase_m = own.front_axle_m + own.rear_axle_m
+    if is_front:
+        sideways_mps, steer_rad = vy + rate * own.front_axle_m, float(state[STEER_RAD])
+        stiffness, share = own.front_axle_stiffness_nprad, own.rear_axle_m / wheelbase_m
+        friction_ratio = own.friction_ratio
+    else:
+        sideways_mps, steer_rad = vy - rate * own.rear_axle_m, 0.0
+        stiffness, share = own.rear_axle_stiffness_nprad, own.front_axle_m / wheelbase_m
+        friction_ratio = own.rear_friction_ratio
+    slip_rad = math.atan2(sideways_mps, vx) - steer_rad if vx > _LEAST_SLIPPING_MPS else 0.0
+    load_n = 0.5 * share * own.mass_kg * _GRAVITY_MPS2
+    along_n = 0.5 * share * own.mass_kg * float(state[ACCELERATION_MPS2])
+    left_n = float(tyre_force(math.tan(slip_rad), 0.5 * stiffness, friction_ratio * load_n))
+    forces = [along_n * _WHEEL_RADIUS_M, along_n, -left_n, along_n / load_n, -left_n / load_n]
+    return [friction_ratio, -slip_rad, 0.0, vx / _WHEEL_RADIUS_M, load_n, 1.0, *forces]
