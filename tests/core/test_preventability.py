@@ -167,3 +167,23 @@ def test_a_reference_agent_does_not_judge_itself() -> None:
 
 def test_without_reference_agents_nothing_is_labelled() -> None:
     assert label_rows(ROWS, {}) == ()
+
+
+def test_each_play_has_its_label_and_a_case_its_first_judge() -> None:
+    rows = [
+        *(row("b", "mine", 5.0 if number > 1 else None, repeat=number) for number in (1, 2, 3)),
+        row("b", "rss", None, repeat=1),
+        row("b", "rss", 3.0, repeat=2),
+        row("b", "fsm", 3.0),
+    ]
+    for order in (rows, rows[::-1]):
+        arm = labels_of(order)
+        assert [arm.count(label) for label in Preventability] == [1, 2, 0]
+        assert arm.cases(Preventability.PREVENTABLE_FAIL) == {("b", "mine", "zero", "naive_async")}
+        assert (arm.num_avoidable, arm.num_unlabelled) == (3, 0)
+        found = [arm.label_of(play) for play in rows[:3]]
+        assert [label.label.value for label in found if label] == [
+            "pass",
+            "preventable_fail",
+            "preventable_fail",
+        ]

@@ -257,3 +257,40 @@ def test_preventable_fails_are_bounded(
 def test_without_reference_agents_preventable_fails_do_not_apply() -> None:
     (result,) = judge(crash("a", "sf"), manifest(NO_PREVENTABLE)).criteria
     assert (result.state.value, result.detail) == ("not applicable", "this run has no reference agents")
+
+
+def _plays(agent: str, *texts: str) -> list[dict[str, Any]]:
+    """One play of each case a text."""
+    return [
+        {**row, "repeat": number, "episode_id": f"{row['episode_id']}/{number}"}
+        for number, text in enumerate(texts, 1)
+        for row in rows(agent, text)
+    ]
+
+
+@pytest.mark.parametrize("num_plays", [1, 6])
+def test_copies_of_a_play_move_no_bound_and_no_p_value(num_plays: int) -> None:
+    played = [*_plays("a", *["ssssssff"] * num_plays), *_plays("b", *["sfffffff"] * num_plays)]
+    threshold, comparison = judge(played, manifest(AT_LEAST, COMPARE)).criteria
+    count = f"{6 * num_plays}/{8 * num_plays}" + (" plays of 8 cases" if num_plays > 1 else "")
+    assert threshold.detail == f"75.0 % ({count}, 95 % interval 40.9-92.9 %)"
+    once = judge([*rows("a", "ssssssff"), *rows("b", "sfffffff")], manifest(COMPARE)).criteria[0].detail
+    assert comparison.detail.startswith("+62.5 points (95 % interval +13.9 to +83.1, n = 8 ")
+    assert comparison.detail.partition(", n = ")[0] == once.partition(", n = ")[0]
+    # One-sided, 5 discordant cases: 2**-5.
+    assert "p = 0.031), needed p < 0.05" in comparison.detail
+
+
+def test_a_mean_of_plays_says_of_how_many_cases_it_is() -> None:
+    at_most = {"metric": "jerk_rms_mps3", "agent": "a", "at_most": 1.5}
+    once, played = (
+        judge(found, manifest(at_most)).criteria[0]
+        for found in (rows("a", "ssss"), _plays("a", "ssss", "ssss"))
+    )
+    assert once.detail == "mean 1.5 (n = 4)"
+    assert played.detail == "mean 1.5 (n = 8 plays of 4 cases)"
+
+
+def test_the_same_play_twice_is_still_refused() -> None:
+    with pytest.raises(ResultsError, match="a has two episodes of case case0"):
+        judge([*_plays("a", "s"), *_plays("a", "s"), *_plays("b", "s")], manifest(COMPARE))
