@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from simloop.errors import ConfigurationError
 from simloop_carla.server.lane_limits import LaneLimits, lane_limits
+from simloop_carla.server.navigation import file_name, navigation_mesh
 from simloop_carla.server.poses import from_embedded
 from simloop_carla.server.turning_loops import with_turning_loops
 from simloop_carla.wire.structs import Transform
@@ -85,6 +86,12 @@ class Town:
     def limits(self) -> LaneLimits:
         """Speed limits by place."""
         return lane_limits(self.road_map)
+
+    @functools.cached_property
+    def navigation(self) -> tuple[str, bytes]:
+        """Name and content of the file by which walkers find their ways; both empty without sidewalks."""
+        mesh = navigation_mesh(self.road_map)
+        return (file_name(self.name, mesh), mesh) if mesh else ("", b"")
 
     @functools.cached_property
     def scene(self) -> CameraScene:

@@ -72,10 +72,14 @@ def register(table: MethodTable) -> None:
 
     @table.add("get_required_files", str)
     def get_required_files(simulator: Simulator, folder: str) -> Any:
-        return success([])
+        name, _ = simulator.episode.town.navigation if folder.strip("/") == "Nav" else ("", b"")
+        return success([name] if name else [])
 
     @table.add("request_file", str)
     def request_file(simulator: Simulator, name: str) -> Any:
+        own, content = simulator.episode.town.navigation
+        if own and name == own:
+            return success(content)
         return failure(f"there is no file '{name[:80]}'")
 
     @table.add("load_new_episode", str, bool, U16)
