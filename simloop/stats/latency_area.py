@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from scipy.integrate import trapezoid
-
 from simloop.errors import ParameterError
 
 
@@ -32,6 +30,8 @@ def mean_success(latencies_ms: Sequence[float], rates: Sequence[float]) -> float
     check_curve(latencies_ms, rates)
     if len(rates) < 2:
         return None
+    from scipy.integrate import trapezoid  # here: it is slow to load
+
     return float(trapezoid(rates, latencies_ms)) / (latencies_ms[-1] - latencies_ms[0])
 
 

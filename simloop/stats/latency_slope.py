@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from simloop.stats.latency_area import check_curve
 
@@ -40,6 +39,8 @@ def latency_slope(
     if len(rates) < 2:
         return None
     weights = np.asarray(counts, dtype=np.float64)
+    from scipy.optimize import isotonic_regression  # here: it is slow to load
+
     fitted = isotonic_regression(np.asarray(rates, dtype=np.float64), weights=weights, increasing=False).x
     points_per_100_ms = 1e4 * np.diff(fitted) / np.diff(latencies_ms)
     whole = 1e4 * (fitted[-1] - fitted[0]) / (latencies_ms[-1] - latencies_ms[0])

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binom
-
 from simloop.errors import ParameterError
 
 
@@ -45,6 +43,8 @@ def median(values: Sequence[float], confidence: float = 0.95) -> Median:
     middle = ranked[n // 2] if n % 2 else 0.5 * (ranked[n // 2 - 1] + ranked[n // 2])
     tail = 0.5 * (1.0 - confidence)
     # The largest r with P(X < r) <= tail for X ~ B(n, 1/2): the r-th value from either end bounds the median.
+    from scipy.stats import binom  # here: it is slow to load
+
     rank = int(binom.ppf(tail, n, 0.5))
     while rank > 0 and binom.cdf(rank - 1, n, 0.5) > tail:
         rank -= 1

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom, binomtest
 
 from simloop.errors import ParameterError
 from simloop.stats.rate import wilson_bounds
@@ -153,6 +152,8 @@ def exact_mcnemar(counts: PairedCounts, alternative: Alternative = Alternative.D
     """
     if counts.leads:
         return sign_flip(counts.leads, alternative)
+    from scipy.stats import binomtest  # here: it is slow to load
+
     first, second = round(counts.only_first), round(counts.only_second)
     if first + second == 0:
         return 1.0
@@ -170,6 +171,8 @@ def sign_flip(leads: Sequence[int], alternative: Alternative = Alternative.DIFFE
         leads: By case, successes of the first arm minus those of the second over equally many plays.
         alternative: What the test tries to show about the first arm.
     """
+    from scipy.stats import binom  # here: it is slow to load
+
     weight = np.ones(1)  # by the sum of the leads that are positive: its probability
     for size, count in sorted(Counter(abs(lead) for lead in leads if lead).items()):
         before, weight = weight, np.zeros(len(weight) + size * count)

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import duckdb
 import pyarrow as pa
 
 from simloop.errors import ResultsError
@@ -218,6 +217,8 @@ class RunStore:
 
     def query(self, sql: str) -> pa.Table:
         """Runs SQL over the table ``episodes`` (DuckDB), for example ``SELECT avg(success_held) FROM episodes``."""
+        import duckdb  # here: it is slow to load
+
         with duckdb.connect() as connection:
             connection.register("episodes", self.read_rows())
             return connection.sql(sql).to_arrow_table()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from simloop.stats.holm import holm
@@ -29,6 +28,9 @@ from simloop.stats.tolerated_latency import (
 )
 from simloop.store.row import EpisodeStatus
 from simloop.sweep.axis import SweepAxis, sweep_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIGNIFICANCE = 0.05
 PAUSED = "paused"
