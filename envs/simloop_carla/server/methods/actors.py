@@ -125,6 +125,15 @@ def walk(simulator: Simulator, actor: ServerActor, control: WalkerControl) -> No
         own.commands[actor.number, body_kernel.HELD_X_MPS] = control.speed if length > 1e-6 else 0.0
 
 
+def walk_from(simulator: Simulator, actor: ServerActor, pose: Transform, speed_mps: float) -> None:
+    """Puts a walker at a pose, at the height where it is, and lets it walk where it looks, as CARLA's server does."""
+    height_m = simulator.episode.pose(actor).location.z
+    simulator.episode.place(actor, pose._replace(location=pose.location._replace(z=height_m)))
+    yaw = math.radians(pose.rotation.yaw)
+    if actor.is_walker:
+        walk(simulator, actor, WalkerControl(Vector3(math.cos(yaw), math.sin(yaw), 0.0), speed_mps, False))
+
+
 def put(simulator: Simulator, actor: ServerActor, pose: Transform) -> None:
     """Moves an actor to a pose, relative to its parent if it has one."""
     simulator.episode.place(actor, pose)

@@ -38,7 +38,6 @@ _COMMANDS: dict[int, tuple[Any, Apply]] = {
     4: (WalkerControl, actors.walk),
     5: (VehiclePhysics, vehicles.set_physics_control),
     6: (Transform, actors.put),
-    7: (Transform, actors.put),
     8: (Vector3, actors.set_velocity),
     9: (Vector3, actors.set_turn_rate),
     10: (Vector3, actors.push),
@@ -53,9 +52,10 @@ _COMMANDS: dict[int, tuple[Any, Apply]] = {
     19: (Vector3, actors.move),
 }
 """Type of the value and effect of each command on one actor, by its number on the wire."""
-_SPAWN, _DESTROY, _DRIVE, _PUT, _CONSOLE, _LIGHT_STATE = 0, 1, 2, 6, 20, 21
+_SPAWN, _DESTROY, _DRIVE, _PUT, _WALK_FROM, _CONSOLE, _LIGHT_STATE = 0, 1, 2, 6, 7, 20, 21
 _DECODERS = {number: (decoder(kind), apply) for number, (kind, apply) in _COMMANDS.items()}
 _ID = decoder(U32)
+_SPEED = decoder(float)
 _DESCRIPTION, _POSE, _PARENT = decoder(ActorDescription), decoder(Transform), decoder(U32 | None)
 
 AT_ONCE_FROM = 3
@@ -183,6 +183,9 @@ def run_command(simulator: Simulator, command: Any, own_id: int | None = None, d
     if number == _LIGHT_STATE:
         if target.light is not None:
             target.light.state = decoder(U8)(fields[1])
+        return [1, actor_id]
+    if number == _WALK_FROM and len(fields) == 3:
+        actors.walk_from(simulator, target, _POSE(fields[1]), _SPEED(fields[2]))
         return [1, actor_id]
     if number not in _DECODERS or len(fields) < 2:
         raise MalformedMessageError(f"there is no command {number!r} with {len(fields)} fields")
