@@ -255,4 +255,27 @@ def _walks(s: Any) -> bool:
     )
 
 
+def _strolls(s: Any) -> bool:
+    """A walker that the client leads along a sidewalk goes at its speed, and stays on sidewalks."""
+    start = s.world.get_random_location_from_navigation()
+    start.z += 1.0
+    walker = s.world.spawn_actor(s.library.find("walker.pedestrian.0002"), carla.Transform(start))
+    s.tick()
+    leader = s.world.spawn_actor(s.library.find("controller.ai.walker"), carla.Transform(), attach_to=walker)
+    s.tick()
+    leader.start()
+    leader.go_to_location(s.world.get_random_location_from_navigation())
+    leader.set_max_speed(1.3)
+    s.tick(60)
+    here, speed = walker.get_location(), walker.get_velocity().length()
+    lane = s.map.get_waypoint(here, lane_type=carla.LaneType.Sidewalk)
+    leader.stop()
+    leader.destroy()
+    walker.destroy()
+    s.tick()
+    aside = lane.transform.location.distance_2d(here)
+    return 1.0 < here.distance(start) < 4.5 and 0.8 < speed < 1.35 and aside < lane.lane_width
+
+
 WALKER: dict[str, Check] = {"apply_control": _walks, "get_control": _walks}
+LEADER: dict[str, Check] = dict.fromkeys(("go_to_location", "set_max_speed", "start", "stop"), _strolls)

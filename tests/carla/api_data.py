@@ -206,10 +206,6 @@ ELSEWHERE: dict[str, str] = {
     "ServerSideSensor.get_ignored_vehicles": "raises TypeError in the client, whatever the server",
     "Vehicle.set_autopilot": "driven by test_traffic",
     **{f"Light.{name}": _NO_LAMPS for name in vars(carla.Light) if not name.startswith("_")},
-    **{
-        f"WalkerAIController.{name}": "driven by test_traffic"
-        for name in ("go_to_location", "set_max_speed", "start", "stop")
-    },
 }
 CLASSES = (
     *(

@@ -142,8 +142,12 @@ WORLD: dict[str, Check] = {
         "traffic_light" in name for name in s.world.get_names_of_all_objects()
     ),
     "get_random_location_from_navigation": lambda s: (
-        s.world.get_random_location_from_navigation() is None
-        or s.map.get_waypoint(s.world.get_random_location_from_navigation(), lane_type=carla.LaneType.Any)
+        str(
+            s.world.ground_projection(
+                s.world.get_random_location_from_navigation() + carla.Location(z=1.0), 5.0
+            ).label
+        )
+        == "Sidewalks"
     ),
     "get_settings": lambda s: s.world.get_settings().synchronous_mode,
     "get_snapshot": lambda s: s.world.get_snapshot().frame == s.tick() - 1,

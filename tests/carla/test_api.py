@@ -136,6 +136,7 @@ DRIVEN: dict[str, Check] = {
     **_of("Actor", api_actors.ACTOR),
     **_of("Vehicle", api_actors.VEHICLE),
     **_of("Walker", api_actors.WALKER),
+    **_of("WalkerAIController", api_actors.LEADER),
     **_of("TrafficLight", api_lights.LIGHT),
     **_of("TrafficSign", api_lights.SIGN),
     **api_data.DRIVEN,
