@@ -1,0 +1,260 @@
+"""Background traffic by TrafficManager beside a scenario: seen, logged, collided with, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simloop.errors import ConfigurationError, WorldError
+from simloop.scenario_files import load_family
+from simloop.world import OutcomeState
+from simloop_carla.world.background_places import AROUND_M
+from simloop_carla.world.world import CarlaWorld
+from simloop_driving.scenario.actor_state import ELSEWHERE, IS_ABSENT, PATH
+
+carla: Any = pytest.importorskip("carla")
+
+TICK_NS = 50_000_000
+NUM_VEHICLES = 6
+HOLDER = """
+import sys, time
+from simloop.scenario_files import load_family
+from simloop_carla.world.world import CarlaWorld
+world = CarlaWorld(port=int(sys.argv[1]), background_vehicles=3)
+world.reset(load_family("signal_left").scenario(3), 3)
+world.advance(100_000_000)
+print(world._background._link._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def follow(world: CarlaWorld, num_ticks: int, speed_mps: float = 8.0) -> None:
+    """Drives straight on at a speed until the episode ends."""
+    world.reset(load_family("signal_left").scenario(3), 3)
+    for tick in range(num_ticks):
+        x_m, y_m, yaw_rad, _ = world.anchor().pose
+        way_m = 0.05 * speed_mps
+        world.actuate(
+            np.array([x_m + way_m * np.cos(yaw_rad), y_m + way_m * np.sin(yaw_rad), yaw_rad, speed_mps])
+        )
+        world.advance((tick + 1) * TICK_NS)
+        if world.outcome().state is not OutcomeState.RUNNING:
+            break
+
+
+@pytest.fixture(scope="module")
+def carla_world(server: Any) -> Iterator[CarlaWorld]:
+    """A world with background traffic on the shared server."""
+    world = CarlaWorld(port=server.port, background_vehicles=NUM_VEHICLES)
+    yield world
+    world.close()
+
+
+def _background(server: Any) -> list[Any]:
+    """Returns the vehicles of the background that are on the server."""
+    world = server.client().get_world()
+    assert _wait_until(
+        lambda: world.get_snapshot().frame > 0
+    )  # a new client knows of nobody before its first one
+    actors = world.get_actors().filter("vehicle.*")
+    return [actor for actor in actors if actor.attributes.get("role_name") == "background"]
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(") ", 1)[1].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def _wait_until(is_so: Any, patience_s: float = 15.0) -> bool:
+    until_s = time.monotonic() + patience_s
+    while time.monotonic() < until_s:
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(carla_world: CarlaWorld) -> None:
+    plays = []
+    for _ in range(2):
+        follow(carla_world, 60)
+        start = carla_world._started()
+        elsewhere = np.flatnonzero(start.actors[PATH] == ELSEWHERE)
+        assert elsewhere.tolist() == list(range(start.actors.shape[1] - NUM_VEHICLES, start.actors.shape[1]))
+        numbers = [vehicle["actor"] for vehicle in carla_world.log_attributes()["background"]]
+        assert numbers == elsewhere.tolist()
+        seen = carla_world.capture("objects", 60).array
+        assert np.count_nonzero(seen[:, 0]) == np.count_nonzero(start.actors[IS_ABSENT] == 0.0) - 1
+        plays.append(dict(carla_world.drain()))
+    rows, again = plays
+    table, actors = rows["background"], rows["actors"]
+    assert len(table["t_ns"]) == 60 * NUM_VEHICLES
+    for number in numbers:
+        own, other = table["actor"] == number, actors["actor"] == number
+        places = np.stack([actors["x_m"], actors["y_m"]], axis=1)
+        away = np.hypot(*(places[actors["actor"] == 0][0] - places[other][0]))
+        assert away > AROUND_M
+        # From the first tick on both tables say the same.
+        for name in ("x_m", "y_m", "yaw_rad", "speed_mps"):
+            assert np.allclose(table[name][own], actors[name][other][1:], atol=1e-9), name
+    moved = table["speed_mps"][-NUM_VEHICLES:]
+    assert np.count_nonzero(moved > 2.0) >= NUM_VEHICLES // 2
+    for name in ("x_m", "y_m", "yaw_rad", "speed_mps"):
+        assert np.array_equal(table[name], again["background"][name]), name
+
+
+def test_other_seeds_put_it_elsewhere(carla_world: CarlaWorld) -> None:
+    places = []
+    for seed in (3, 4):
+        carla_world.reset(load_family("signal_left").scenario(3), seed)
+        places.append(carla_world._background._now[:, :2].copy())  # type: ignore[union-attr]
+    assert not np.allclose(places[0], places[1])
+
+
+def test_a_collision_with_it_ends_the_episode_and_is_recorded(carla_world: CarlaWorld, server: Any) -> None:
+    carla_world.reset(load_family("signal_left").scenario(3), 3)
+    background = carla_world._background
+    assert background is not None
+    x_m, y_m, yaw_rad, speed_mps = carla_world.anchor().pose
+    ahead = carla.Location(x_m + 9.0 * np.cos(yaw_rad), -(y_m + 9.0 * np.sin(yaw_rad)), 0.3)
+    victim = background._vehicles[0].actor
+    victim.set_transform(carla.Transform(ahead, carla.Rotation(0.0, -np.degrees(yaw_rad) + 90.0, 0.0)))
+    victim.set_simulate_physics(False)
+    for tick in range(40):
+        pose = carla_world.anchor().pose
+        way_m = 0.05 * speed_mps
+        x_m, y_m = pose[0] + way_m * np.cos(yaw_rad), pose[1] + way_m * np.sin(yaw_rad)
+        carla_world.actuate(np.array([x_m, y_m, yaw_rad, speed_mps]))
+        carla_world.advance((tick + 1) * TICK_NS)
+        if carla_world.outcome().state is not OutcomeState.RUNNING:
+            break
+    assert carla_world.outcome().reason == "collision"
+    collisions = carla_world.drain()["collisions"]
+    assert list(collisions["actor"]) == [carla_world.log_attributes()["background"][0]["actor"]]
+    assert collisions["impact_speed_mps"][0] > 1.0
+
+
+def test_a_collision_that_only_the_server_saw_is_recorded(carla_world: CarlaWorld) -> None:
+    carla_world.reset(load_family("signal_left").scenario(3), 3)
+    background, state = carla_world._background, carla_world._started()
+    assert background is not None
+    vehicle = background._vehicles[2]
+
+    class Event:
+        other_actor = vehicle.actor
+
+    contacts = np.zeros_like(carla_world._contacts)
+    contacts[0] = -1.0
+    background.note_hit(Event(), state, carla_world._ego, contacts, 7)
+    column = background._first_column + 2
+    assert np.flatnonzero(contacts[0] >= 0.0).tolist() == [column]
+    assert contacts[0, column] == 7.0
+
+
+def test_nothing_of_it_is_left(carla_world: CarlaWorld, server: Any) -> None:
+    carla_world.close()
+    settings = server.client().get_world().get_settings()
+    own = CarlaWorld(port=server.port, background_vehicles=4)
+    own.reset(load_family("signal_left").scenario(3), 3)
+    own.advance(2 * TICK_NS)
+    assert len(_background(server)) == 4
+    link = own._background._link  # type: ignore[union-attr]
+    assert link is not None
+    own.close()
+    assert _background(server) == []
+    assert _is_gone(link._process.pid)
+    socket.create_server(("127.0.0.1", link.port)).close()
+    assert server.client().get_world().get_settings() == settings
+
+
+def test_a_manager_that_dies_is_replaced(carla_world: CarlaWorld, server: Any) -> None:
+    scenario = load_family("signal_left").scenario(3)
+    carla_world.reset(scenario, 3)
+    link = carla_world._background._link  # type: ignore[union-attr]
+    assert link is not None
+    os.kill(link._process.pid, signal.SIGKILL)
+    with pytest.raises(WorldError, match=r"The TrafficManager \(port \d+\) .* failed at 'tick'"):
+        carla_world.advance(2 * TICK_NS)
+    assert _background(server) == []
+    carla_world.reset(scenario, 3)
+    carla_world.advance(2 * TICK_NS)
+    assert len(_background(server)) == NUM_VEHICLES
+
+
+@pytest.mark.usefixtures("world")  # which clears away the rest of that client's episode
+def test_it_goes_with_a_client_that_is_killed(carla_world: CarlaWorld, server: Any) -> None:
+    carla_world.close()
+    assert _background(server) == []
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(server.port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    manager = int(holder.stdout.readline())
+    assert len(_background(server)) == 3
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert _wait_until(lambda: _is_gone(manager))
+    assert _wait_until(lambda: _background(server) == [])
+
+
+def test_a_server_that_dies_takes_the_manager_along() -> None:
+    world = CarlaWorld(background_vehicles=2, patience_s=5.0)
+    scenario = load_family("signal_left").scenario(3)
+    world.reset(scenario, 3)
+    world.advance(TICK_NS)
+    own, link = world._connection.own, world._background._link  # type: ignore[union-attr]
+    assert own is not None
+    assert link is not None
+    os.kill(own.pid, signal.SIGKILL)
+    with pytest.raises(WorldError, match=r"The CARLA server at 127\.0\.0\.1:\d+ "):
+        world.advance(3 * TICK_NS)
+    assert _is_gone(link._process.pid)
+    world.reset(scenario, 3)
+    world.advance(TICK_NS)
+    world.close()
+
+
+def test_a_map_without_room_for_it_is_named(server: Any) -> None:
+    own = CarlaWorld(port=server.port, background_vehicles=200)
+    with pytest.raises(WorldError, match=r"has room for \d+ of 200 background vehicles .*Ask for fewer"):
+        own.reset(load_family("roundabout").scenario(0), 0)
+    own.close()
+
+
+def test_a_port_in_use_is_named(server: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        own = CarlaWorld(port=server.port, background_vehicles=1, traffic_manager_port=port)
+        with pytest.raises(WorldError, match=rf"cannot have the port {port} \(world\.traffic_manager_port\)"):
+            own.reset(load_family("signal_left").scenario(3), 3)
+        own.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"background_vehicles": -1}, "'background_vehicles' is -1; allowed: 0 to 200"),
+        ({"background_vehicles": True}, "'background_vehicles' is True"),
+        ({"background_vehicles": 2.5}, r"'background_vehicles' is 2\.5"),
+        ({"traffic_manager_port": 80}, "'traffic_manager_port' is 80; allowed: 1024 to 65535"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        CarlaWorld(**options)
