@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import numpy as np
+
 from simloop.errors import UnknownNameError
 from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.control_kernel import NUM_CONTROLS, are_controls
 from simloop_carla.server.episode import ASYNCHRONOUS_STEP_S, Episode
 from simloop_carla.server.sensors import MEASURES
 from simloop_carla.server.sensors.view import View
@@ -132,6 +135,11 @@ class Simulator:
             trial.spawn(ActorDescription(0, "vehicle.lincoln.mkz_2020", []), pose)
             for pose in self.episode.town.spawn_points[:2]
         ]
+        for car in cars:
+            trial.place(car, trial.pose(car))
+            at_rest = np.zeros((1, NUM_CONTROLS))
+            if are_controls(at_rest):
+                trial.bodies.drive(np.array([car.number]), at_rest)
         trial.advance(self.settings)
         for name, (_, measure) in MEASURES.items():
             above = Transform(Vector3(0.0, 0.0, 2.0), Rotation(0.0, 0.0, 0.0))
