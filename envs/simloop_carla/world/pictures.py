@@ -14,6 +14,17 @@ from simloop_carla.world.ego import ServerEgo
 from simloop_carla.world.session import Session, load_client, server_faults
 from simloop_driving.camera import HORIZONTAL_FOV_RAD, MOUNT_FORWARD_M, MOUNT_HEIGHT_M, PITCH_DOWN_RAD
 
+KEPT_PICTURES = 20
+"""How many of an episode are kept: enough for a camera that shows the past."""
+
+
+def keep_picture(images: dict[int, npt.NDArray[np.uint8]], step: int, picture: npt.NDArray[np.uint8]) -> None:
+    """Adds the picture of a physics step to an episode's; the first and the last ones stay."""
+    images[step] = picture
+    for old in sorted(images)[:-KEPT_PICTURES]:
+        if old > 0:
+            del images[old]
+
 
 class ServerCamera:
     """An RGB camera where the embedded world's front camera is.

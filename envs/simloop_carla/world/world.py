@@ -16,9 +16,11 @@ from simloop.source_digest import source_digest
 from simloop.spec import Scenario
 from simloop.world import Determinism, Frame
 from simloop_carla.world.connection import Connection
-from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED, ServerEgo
+from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED
 from simloop_carla.world.ego_plan import blend_to, plan_tick
+from simloop_carla.world.foresight import STOCK_VEHICLE, Foresight, foreseeing_vehicle
 from simloop_carla.world.maps import use_map
+from simloop_carla.world.pictures import keep_picture
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.server_log import SERVER_COLLISIONS, TRACKING, ServerLog
 from simloop_carla.world.session import SUPPORTED_VERSION, load_client
@@ -38,10 +40,7 @@ from simloop_driving.world import DrivingWorld
 FloatArray = npt.NDArray[np.float64]
 
 FIXED_DELTAS_MS = (10, 50)
-STOCK_VEHICLE = "midsize_saloon"
-"""Foresees an ego that is no vehicle of the embedded world."""
 CAMERAS = ("front_camera", "front_camera_past")
-KEPT_PICTURES = 20
 
 
 class CarlaWorld(DrivingWorld):
@@ -120,6 +119,8 @@ class CarlaWorld(DrivingWorld):
         self._size_px = (int(camera_size_px[0]), int(camera_size_px[1]))
         background = BackgroundTraffic(background_vehicles, traffic_manager_port)
         self._background = background if background.num_vehicles else None
+        # A server of simloop's own, which nobody else uses, repeats itself; TrafficManager's threads do not.
+        is_exact = port is None and self._background is None
         tables = {**self._spec.tables, "server_collisions": SERVER_COLLISIONS, "tracking": TRACKING}
         self._spec = dataclasses.replace(
             self._spec,
@@ -127,13 +128,14 @@ class CarlaWorld(DrivingWorld):
             physics_period_ns=fixed_delta_ms * 1_000_000,
             tables=tables if self._background is None else {**tables, "background": BACKGROUND},
             max_interleaved=1,
-            determinism=Determinism.STATISTICAL,
+            determinism=Determinism.BIT_EXACT if is_exact else Determinism.STATISTICAL,
             versions={
                 **self._spec.versions,
                 "carla": SUPPORTED_VERSION,
                 "simloop_carla": source_digest("simloop_carla"),
             },
         )
+        self._foresight = Foresight()
         self._wants_pictures = False
         self._server_log = ServerLog()
         self._weather = WeatherOption(weather)
@@ -162,7 +164,8 @@ class CarlaWorld(DrivingWorld):
             self._weather.show(session)
             played = ServerEpisode(session, self._blueprint, self._vehicle_name, self._delta_s)
             self._connection.episode = played
-            self._foresee(played.ego)
+            self._vehicle = foreseeing_vehicle(played.ego, self._foreseen_as, self._vehicle_name)
+            self._vehicle_entries = self._vehicle.packed(STEP_S)
             super().reset(scenario, seed)
             self._bring_to_start(played)
         except WorldError:
@@ -224,15 +227,6 @@ class CarlaWorld(DrivingWorld):
             return state
         return played.add_background(background, state, family, seed)
 
-    def _foresee(self, ego: ServerEgo) -> None:
-        """Takes over the ego's size, and the vehicle that foresees its motion."""
-        foreseen_as = self._foreseen_as or (self._vehicle_name if ego.is_embedded_vehicle else STOCK_VEHICLE)
-        length_m, width_m, height_m = (round(float(side), 4) for side in ego.size_m)
-        self._vehicle = dataclasses.replace(
-            load_vehicle(foreseen_as), length_m=length_m, width_m=width_m, height_m=height_m
-        )
-        self._vehicle_entries = self._vehicle.packed(STEP_S)
-
     def _bring_to_start(self, played: ServerEpisode) -> None:
         throttle = float(self._ego[DRIVE_MPS2] / self._vehicle_entries[MAX_DRIVE_MPS2])
         camera_px = self._size_px if self._wants_pictures else None
@@ -264,9 +258,8 @@ class CarlaWorld(DrivingWorld):
         background = self._background
         moved = None
         if played.scripted_ids:
-            moved = self._foreseen_actors(
-                foreseen if background is None else np.hstack([foreseen, background.held(count)]), count
-            )
+            held = foreseen if background is None else np.hstack([foreseen, background.held(count)])
+            moved = self._foreseen_actors(held, count)
         snapshot = played.tick((controls[0], controls[1], controls[2]), moved)
         measured = played.ego.measured(snapshot, float(foreseen[-1, YAW_RAD]))
         end_ns = (self._step + count) * PHYSICS_PERIOD_NS
@@ -274,8 +267,7 @@ class CarlaWorld(DrivingWorld):
         self._server_log.add_tracking(end_ns, off_m, float(measured[VX_MPS] - foreseen[-1, VX_MPS]))
         blend_to(foreseen, self._ego, measured, STEP_S)
         if background is not None:
-            others = background.moved(snapshot, count, self._delta_s, state.actors)
-            foreseen = np.hstack([foreseen, others])
+            foreseen = np.hstack([foreseen, background.moved(snapshot, count, self._delta_s, state.actors)])
         self._run_kernel(count, foreseen)
         self._step += count
         self._snapshot = None
@@ -291,33 +283,18 @@ class CarlaWorld(DrivingWorld):
                 background.keep_rows(snapshot, end_ns)
             self._keep_picture(played, int(snapshot.frame))
 
-    def _foreseen_actors(self, foreseen: FloatArray, count: int) -> FloatArray:
-        """Returns the actor table at the end of the tick; how actors move in it does not depend on the ego's way.
-
-        The rows that it writes into the records are written again by the tick itself.
-        """
-        kept = self._ego, self._control, self._kernel_arrays, self._contacts, self._pair_ticks
-        self._ego, self._control = self._ego.copy(), self._control.copy()
-        self._kernel_arrays = tuple(
-            item.copy() if index in _MOVING_ARRAYS else item for index, item in enumerate(self._kernel_arrays)
+    def _foreseen_actors(self, states: FloatArray, count: int) -> FloatArray:
+        return self._foresight.actors(
+            self._step,
+            count,
+            (self._ego, self._control, self._contacts, self._pair_ticks),
+            self._vehicle_entries,
+            self._kernel_arrays,
+            (self._motion_record, self._actor_record),
+            states,
         )
-        self._contacts, self._pair_ticks = self._contacts.copy(), self._pair_ticks.copy()
-        self._run_kernel(count, foreseen)
-        actors: FloatArray = self._kernel_arrays[0]
-        self._ego, self._control, self._kernel_arrays, self._contacts, self._pair_ticks = kept
-        return actors
 
     def _keep_picture(self, played: ServerEpisode, frame: int) -> None:
         picture = played.picture(frame)
-        if picture is None:
-            return
-        images = self._episode.images
-        images[self._step] = picture
-        for old in sorted(images)[:-KEPT_PICTURES]:
-            if old > 0:
-                del images[old]
-
-
-_MOVING_ARRAYS = frozenset({0, 1, 2, 3, 7, 8, 10, 12})
-"""What of ``DrivingWorld._kernel_arrays`` the kernel writes: actors, manoeuvres, conditions, criteria, places on paths,
-decisions, stop lines and numbers."""
+        if picture is not None:
+            keep_picture(self._episode.images, self._step, picture)

@@ -1,0 +1,81 @@
+"""What a tick of the server will bring: where the scenario's actors will be, and the vehicle that foresees the ego."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simloop_carla.world.ego import ServerEgo
+from simloop_driving import step_kernel
+from simloop_driving.dynamics.vehicle import VehicleParameters, load_vehicle
+from simloop_driving.periods import STEP_S, STEPS_PER_TICK
+
+FloatArray = npt.NDArray[np.float64]
+
+STOCK_VEHICLE = "midsize_saloon"
+"""Foresees an ego that is no vehicle of the embedded world."""
+_MOVING_ARRAYS = frozenset({0, 1, 2, 3, 7, 8, 10, 12})
+"""What of ``DrivingWorld._kernel_arrays`` the kernel writes: actors, manoeuvres, conditions, criteria, places on paths,
+decisions, stop lines and numbers."""
+
+
+def foreseeing_vehicle(ego: ServerEgo, chosen: str | None, vehicle: str) -> VehicleParameters:
+    """Returns the vehicle that foresees the ego's motion, with the ego's own outer size.
+
+    Args:
+        ego: The ego on the server.
+        chosen: Name of the vehicle; None takes ``vehicle`` where the ego is that one, else ``STOCK_VEHICLE``.
+        vehicle: The embedded world's vehicle that the ego was to be.
+    """
+    name = chosen or (vehicle if ego.is_embedded_vehicle else STOCK_VEHICLE)
+    length_m, width_m, height_m = (round(float(side), 4) for side in ego.size_m)
+    return dataclasses.replace(load_vehicle(name), length_m=length_m, width_m=width_m, height_m=height_m)
+
+
+class Foresight:
+    """Plays a tick ahead on copies of the scenario's state; how actors move in it does not depend on the ego's way.
+
+    Rows of the records that it writes are written again by the tick itself.
+    """
+
+    def __init__(self) -> None:
+        self._copies: list[npt.NDArray[Any]] = []
+
+    def actors(
+        self,
+        first_step: int,
+        num_steps: int,
+        moving: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        vehicle: FloatArray,
+        kernel_arrays: tuple[Any, ...],
+        records: tuple[FloatArray, FloatArray],
+        others_states: FloatArray,
+    ) -> FloatArray:
+        """Returns the actor table at the end of the tick; it is written again by the next call.
+
+        Args:
+            first_step: Physics steps done so far.
+            num_steps: Physics steps in the tick.
+            moving: The ego's state, its controller's, contacts and pair ticks of ``step_kernel.run_steps``.
+            vehicle: Packed parameters of the ego's vehicle.
+            kernel_arrays: Further arrays of ``run_steps``, from the actors to the numbers.
+            records: Its records of motion and of actors.
+            others_states: Where the ego, and who else moves elsewhere, is foreseen to go.
+        """
+        written = [*moving, *(kernel_arrays[index] for index in sorted(_MOVING_ARRAYS))]
+        if [array.shape for array in self._copies] != [array.shape for array in written]:
+            self._copies = [array.copy() for array in written]
+        else:
+            for copy, array in zip(self._copies, written, strict=True):
+                copy[...] = array
+        ego, control, contacts, pair_ticks, *rest = self._copies
+        copies = iter(rest)
+        arrays = [next(copies) if i in _MOVING_ARRAYS else item for i, item in enumerate(kernel_arrays)]
+        arguments = [first_step, num_steps, STEPS_PER_TICK, STEP_S, ego, vehicle, control, *arrays]
+        arguments += [contacts, pair_ticks, *records, others_states]
+        step_kernel.run_steps(*arguments)
+        actors: FloatArray = arrays[0]
+        return actors
