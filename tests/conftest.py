@@ -41,9 +41,9 @@ def repository() -> Path:
 
 
 _KEPT = {
-    ("simloop_bimanual.gl_rendering", "_drawing"): 0,
-    ("simloop_bimanual.rendering", "_shared_view"): 0,
-    ("simloop_bimanual.model", "two_arm_model"): 12,
+    ("simloop_bimanual.rendering.gl_rendering", "_drawing"): 0,
+    ("simloop_bimanual.rendering.views", "_shared_view"): 0,
+    ("simloop_bimanual.models.two_arm_model", "two_arm_model"): 12,
 }
 """Caches of what is large, and how much of it a module of tests may leave to the next one."""
 
@@ -59,7 +59,7 @@ def _memory_is_given_back() -> Iterator[None]:
         and (cached := getattr(sys.modules[module], name)).cache_info().currsize > allowed
     ]
     if made:
-        from simloop_bimanual.native import give_memory_back
+        from simloop_bimanual.physics.native import give_memory_back
 
         for cached in made:
             cached.cache_clear()

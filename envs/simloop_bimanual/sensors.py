@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.world import SensorKind, SensorSpec
-from simloop_bimanual.kernel import gripper_opening
+from simloop_bimanual.physics.kernel import gripper_opening
 from simloop_bimanual.tasks import Task
 
 FloatArray = npt.NDArray[np.float64]

@@ -24,27 +24,27 @@ from simloop.world import (
     World,
     WorldSpec,
 )
-from simloop_bimanual import looks
 from simloop_bimanual.action_spaces import AbsolutePoses, action_space, present_poses
-from simloop_bimanual.arm_recording import ArmRecorder
-from simloop_bimanual.arms import DEFAULT_ROBOTS, checked_robots
-from simloop_bimanual.contacts import ContactRecorder
 from simloop_bimanual.conventions import CONTROL_PERIOD_NS, PHYSICS_PERIOD_NS
 from simloop_bimanual.force_limits import read_force_limits
-from simloop_bimanual.links import LINKS, LinkRecorder
-from simloop_bimanual.model import two_arm_model
-from simloop_bimanual.recording import TABLES, Rows, joints_table, motion_columns
-from simloop_bimanual.render_options import checked_rendering
-from simloop_bimanual.reset import StartState
+from simloop_bimanual.models.arms import DEFAULT_ROBOTS, checked_robots
+from simloop_bimanual.models.two_arm_model import two_arm_model
+from simloop_bimanual.models.variation import Physics, Variation
+from simloop_bimanual.physics.reset import StartState
+from simloop_bimanual.physics.stepping import Stepper
+from simloop_bimanual.recording.arm_recording import ArmRecorder
+from simloop_bimanual.recording.contacts import ContactRecorder
+from simloop_bimanual.recording.links import LINKS, LinkRecorder
+from simloop_bimanual.recording.tables import TABLES, Rows, joints_table, motion_columns
+from simloop_bimanual.rendering import looks
+from simloop_bimanual.rendering.render_options import checked_rendering
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS, robot_state, sensor_specs
-from simloop_bimanual.stepping import Stepper
 from simloop_bimanual.tasks import TASKS
-from simloop_bimanual.variation import Physics, Variation
 
 if TYPE_CHECKING:
-    from simloop_bimanual.rendering import View
-    from simloop_bimanual.stock_controller import StockController
+    from simloop_bimanual.physics.stock_controller import StockController
+    from simloop_bimanual.rendering.views import View
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -167,7 +167,7 @@ class BimanualWorld(World):
         self._start = StartState(model, self._task, Variation(model) if is_own else None)
         self._stock: StockController | None = None
         if self._controller == "stock":
-            from simloop_bimanual.stock_controller import StockController
+            from simloop_bimanual.physics.stock_controller import StockController
 
             self._stock = StockController(model, self._data, is_absolute=self._is_absolute)
         self._stepper = Stepper(
@@ -269,7 +269,7 @@ class BimanualWorld(World):
         self._refresh()
         if sensor in CAMERAS:
             if self._view is None:
-                from simloop_bimanual.rendering import two_arm_view
+                from simloop_bimanual.rendering.views import two_arm_view
 
                 # Other masses look the same: their worlds share the views of the original model.
                 is_alike = self._physics is Physics.VARIED and not self._task.sampled_bodies

@@ -19,7 +19,7 @@ import pytest
 from simloop import wall_clock
 from simloop.scenario_files import load_family
 from simloop_bimanual.conventions import CONTROL_PERIOD_NS, PHYSICS_PERIOD_NS
-from simloop_bimanual.model import make_stock_env
+from simloop_bimanual.models.two_arm_model import make_stock_env
 from simloop_bimanual.robosuite_import import load_mujoco
 from simloop_bimanual.sensors import CAMERAS
 from simloop_bimanual.tasks import TASKS

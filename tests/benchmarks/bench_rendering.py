@@ -29,7 +29,7 @@ GL_PROGRAM = """
 import json, sys
 import mujoco
 from simloop import wall_clock
-from simloop_bimanual.model import make_stock_env
+from simloop_bimanual.models.two_arm_model import make_stock_env
 
 environment = make_stock_env(seed=0)
 environment.reset()
@@ -100,7 +100,7 @@ def _street() -> tuple[Scene, int]:
 
 @functools.cache
 def _two_arm_model() -> tuple[Any, Any]:
-    stock = pytest.importorskip("simloop_bimanual.model")
+    stock = pytest.importorskip("simloop_bimanual.models.two_arm_model")
     environment = stock.make_stock_env(seed=0)
     environment.reset()
     return environment.sim.model._model, environment.sim.data._data
@@ -109,7 +109,7 @@ def _two_arm_model() -> tuple[Any, Any]:
 @functools.cache
 def _two_arm_scene() -> tuple[Scene, int]:
     """Every visual triangle of robosuite's TwoArmLift, unreduced, and their number."""
-    visual_meshes = pytest.importorskip("simloop_bimanual.visual_meshes")
+    visual_meshes = pytest.importorskip("simloop_bimanual.rendering.visual_meshes")
     model, data = _two_arm_model()
     scene = Scene()
     bodies = []

@@ -10,8 +10,8 @@ import pytest
 from simloop import wall_clock
 from simloop.errors import MissingDependencyError
 from simloop.scenario_files import load_family
-from simloop_bimanual.gl_rendering import check_gl
-from simloop_bimanual.rendering import View, two_arm_view
+from simloop_bimanual.rendering.gl_rendering import check_gl
+from simloop_bimanual.rendering.views import View, two_arm_view
 from simloop_bimanual.sensors import CAMERAS
 from simloop_bimanual.tasks import TASKS
 from simloop_bimanual.world import BimanualWorld

@@ -13,7 +13,7 @@ import pytest
 
 from simloop.scenario_files import load_family
 from simloop.spec import ParameterValue, Scenario
-from simloop_bimanual.model import make_stock_env
+from simloop_bimanual.models.two_arm_model import make_stock_env
 from simloop_bimanual.world import BimanualWorld
 
 LIFT = "two_arm_lift"

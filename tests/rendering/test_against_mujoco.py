@@ -102,7 +102,7 @@ def test_primitives_and_a_mesh_have_the_depth_that_mujoco_casts(name: str) -> No
 
 
 def test_the_two_arm_scene_has_the_depth_that_mujoco_casts() -> None:
-    stock = pytest.importorskip("simloop_bimanual.model")
+    stock = pytest.importorskip("simloop_bimanual.models.two_arm_model")
     environment = stock.make_stock_env(seed=0)
     environment.reset()
     model, data = environment.sim.model._model, environment.sim.data._data

@@ -14,7 +14,7 @@ from simloop_bimanual.tasks.lift import POT_HALF_HEIGHT_M, LiftTask
 from simloop_bimanual.tasks.task import FloatArray, Judgement
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 BELT_END_M = 0.30
 """World x at which a pot that is still on the belt is lost: the arms do not reach further."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from simloop.log import Column, TableSchema
 from simloop_bimanual.conventions import TABLE_TOP_M
-from simloop_bimanual.grasps import Touches
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.scenes.snap_fit import SnapFit
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 BRICK_HALF_SIZE_M = (0.018, 0.07, 0.02)
 """Of the block without stud; its length is along the stud."""

@@ -9,14 +9,14 @@ import numpy as np
 
 from simloop.errors import ParameterError
 from simloop.log import Column, TableSchema
-from simloop_bimanual.grasps import Touches
+from simloop_bimanual.models.sampled_cloth import SampledCloth
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.robosuite_import import load_mujoco
-from simloop_bimanual.sampled_cloth import SampledCloth
 from simloop_bimanual.scenes.towel import BOARD, BOARD_TOP_M, TOWEL, board_pose
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 REACH_M = 0.03
 """A gripper is at its corner when its grip site is this near to the corner."""

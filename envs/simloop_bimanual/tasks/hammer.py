@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simloop_bimanual.sampled_geometry import GeomShape
+from simloop_bimanual.models.sampled_geometry import GeomShape
 from simloop_bimanual.tasks.task import FloatArray
 
 PARTS = ("handle", "head", "neck", "face", "claw")

@@ -12,11 +12,11 @@ import numpy as np
 from simloop.errors import ParameterError
 from simloop.log import Column, TableSchema
 from simloop_bimanual.conventions import TABLE_TOP_M
-from simloop_bimanual.grasps import Touches
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 POT_HALF_HEIGHT_M = 0.07
 """Half the pot's height (robosuite ``PotWithHandlesObject.body_half_size``)."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from simloop.log import Column, TableSchema
 from simloop_bimanual.conventions import TABLE_TOP_M
-from simloop_bimanual.grasps import Touches
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.scenes.base_drift import BASE_JOINTS, base_drift
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 TABLE_Y_M = -0.12
 """Where the table's centre is: under the bar, before the left arm."""

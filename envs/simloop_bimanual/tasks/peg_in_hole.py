@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
-from simloop_bimanual.sampled_geometry import GeomShape, SampledBody
+from simloop_bimanual.models.sampled_geometry import GeomShape, SampledBody
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 PEG_HALF_LENGTH_M = 0.13
 PEG_DENSITY_KGPM3 = 1000.0

@@ -15,11 +15,11 @@ from simloop.log import TableSchema
 from simloop.spec import Scenario
 from simloop.world import RUNNING, Outcome, OutcomeState
 from simloop_bimanual.conventions import CONTROL_PERIOD_NS
-from simloop_bimanual.start_check import check_overlaps
-from simloop_bimanual.variation import SHARED
+from simloop_bimanual.models.variation import SHARED
+from simloop_bimanual.physics.start_check import check_overlaps
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from simloop.log import Column, TableSchema
 from simloop_bimanual.conventions import TABLE_TOP_M
-from simloop_bimanual.grasps import Touches
-from simloop_bimanual.sampled_geometry import SampledBody
+from simloop_bimanual.models.sampled_geometry import SampledBody
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.tasks.hammer import PARTS, hammer_shapes, head_half_size_m, lying_quaternion
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 TABLE_Y_M = (1.2 * -3 / 8, 1.2 * 3 / 8)
 """Where the two tables' centres are (robosuite ``TwoArmTransport.table_offsets``)."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simloop.log import Column, TableSchema
-from simloop_bimanual.grasps import Touches
+from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.scenes.drives import BALL_RADIUS_M, PLATE_HALF_SIZE_M, STAND_TOP_M, TrayDrive
 from simloop_bimanual.tasks.task import FloatArray, Judgement, Task, in_base
 
 if TYPE_CHECKING:
-    from simloop_bimanual.model import TwoArmModel
+    from simloop_bimanual.models.two_arm_model import TwoArmModel
 
 START_HEIGHT_M = STAND_TOP_M + PLATE_HALF_SIZE_M[2]
 """Height of the tray's centre over the floor on the stand."""
