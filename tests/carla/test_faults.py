@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import carla
-import msgpack
-import numpy as np
 import pytest
 
 MODEL3 = "vehicle.tesla.model3"
@@ -81,85 +77,6 @@ def test_a_thousand_spawns_leave_the_memory_flat(server: Any, world: Any, town_c
         cycle()
     assert resident_mb(server.process.pid) - before_mb < 2.0
     assert len(world.get_actors().filter("vehicle.*")) == 0
-
-
-def _real_messages() -> list[bytes]:
-    pose = [[10.0, 5.0, 0.5], [0.0, 90.0, 0.0]]
-    description = [0, MODEL3, [["color", 5, "10,20,30"], ["role_name", 4, "hero"]]]
-    control = [0.5, 0.1, 0.0, False, False, False, 1]
-    settings = [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True]
-    batch = [
-        [[2, [20, control]]],
-        [[6, [20, pose]]],
-        [[0, [description, pose, [False], 0, "", []]]],
-        [[1, [99]]],
-    ]
-    calls: list[tuple[str, list[Any]]] = [
-        ("version", []),
-        ("get_episode_info", []),
-        ("get_sensor_token", [1]),
-        ("set_episode_settings", [settings]),
-        ("get_map_info", []),
-        ("get_actors_by_id", [[1, 2, 3]]),
-        ("spawn_actor", [description, pose]),
-        ("spawn_actor_with_parent", [[0, "sensor.other.imu", []], pose, 1, 0, ""]),
-        ("destroy_actor", [50]),
-        ("apply_control_to_vehicle", [20, control]),
-        ("set_actor_transform", [20, pose]),
-        ("apply_batch", [batch, False]),
-        ("set_weather_parameters", [[1.0] * 14]),
-        ("set_traffic_light_state", [3, 2]),
-        ("tick_cue", []),
-    ]
-    return [
-        bytes(msgpack.packb([0, number, name, [[False], *values]]))
-        for number, (name, values) in enumerate(calls)
-    ]
-
-
-def _mutated(message: bytes, draws: np.random.Generator) -> bytes:
-    content = bytearray(message)
-    for _ in range(int(draws.integers(1, 4))):
-        at = int(draws.integers(len(content))) if content else 0
-        match int(draws.integers(5)):
-            case 0:
-                content[at : at + 1] = bytes([int(draws.integers(256))])
-            case 1:
-                del content[at:]
-            case 2:
-                content[at:at] = draws.bytes(int(draws.integers(1, 6)))
-            case 3:
-                content[at:at] = content[: int(draws.integers(1, 12))]
-            case _:
-                content[at : at + 1] = bytes([int(draws.choice([0xDD, 0xDF, 0xC6, 0xC0, 0x9F, 0xCB, 0xFF]))])
-    return bytes(content)
-
-
-@needs_proc
-@pytest.mark.usefixtures("world")
-def test_two_thousand_malformed_messages_do_no_harm(server: Any) -> None:
-    draws = np.random.default_rng(16)
-    real = _real_messages()
-    grown_mb = []
-    for batch in range(200):
-        if batch in (50, 199):
-            grown_mb.append(resident_mb(server.process.pid))
-        for port, count in ((server.port, 9), (server.stream_port, 1)):
-            with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
-                for _ in range(count):
-                    if port == server.port:
-                        content = _mutated(real[int(draws.integers(len(real)))], draws)
-                    else:
-                        content = _mutated(struct.pack("<I", 1), draws)
-                    try:
-                        connection.sendall(content)
-                    except ConnectionError:  # it has been cut off, with a reason in the server's log
-                        break
-    client = server.client()
-    assert client.get_server_version() == "0.9.16"
-    assert server.process.poll() is None
-    assert grown_mb[1] - grown_mb[0] < 8.0
-    client.load_world("town")
 
 
 # --- servers that are not as they should be ----------------------------------------------------------------------
