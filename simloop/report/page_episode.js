@@ -9,7 +9,7 @@ function draw() {
 }
 function step(stamp) {
   if (!playing) return;
-  now += Math.min(stamp - last, 100) * Number($("rate").value); last = stamp;
+  now += Math.max(0, Math.min(stamp - last, 100)) * Number($("rate").value); last = stamp;
   if (now >= shown.end) { now = shown.end; setPlaying(false); }
   draw(); if (playing) requestAnimationFrame(step);
 }

@@ -229,3 +229,22 @@ def test_a_baseline_of_a_run_with_repeats_keeps_the_plays_in_order(wobbling: Any
     assert manifest.config["repeats"] == {
         "count": 3, "statistical_worlds": ["wobbling_wall"], "measured_timings": []
     }  # fmt: skip
+
+
+def test_every_cell_of_a_grid_is_repeated_and_measured_timings_promise_nothing(wobbling: Any) -> None:
+    words = (
+        "suite=walls.yaml", "strategy=naive_async", "seeds.count=2", "repeats=3", "timing=zero,measured",
+        "scenario.parameters.fail_every_count=0,2", "scenario.parameters.nudge_every_count=0", "runner=in_process",
+    )  # fmt: skip
+    plan = plan_run([*words, "world.determinism=bit_exact"])
+    assert len(plan.tasks) == 2 * 2 * 2 * 3
+    plays = Counter(
+        (task.spec.case.scenario.parameters["fail_every_count"], task.spec.case.seed, task.spec.timing.name)
+        for task in plan.tasks
+    )
+    assert len(plays) == 8
+    assert set(plays.values()) == {3}
+    assert plan.manifest.config["repeats"] == {
+        "count": 3, "statistical_worlds": [], "measured_timings": ["measured"]
+    }  # fmt: skip
+    assert wobbling.folder == Path.cwd()
