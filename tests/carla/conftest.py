@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,24 +45,34 @@ class RunningServer:
 
 @contextmanager
 def running_server(*options: str) -> Iterator[RunningServer]:
-    """Starts a server on free ports and ends it with SIGTERM."""
+    """Starts a server on free ports and ends it with SIGTERM; it ends with this process in any case."""
     command = [str(Path(sys.executable).with_name("simloop")), "carla-server", "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    found = READY.search(process.stdout.readline())
-    try:
-        assert found is not None, process.stderr.read() if process.stderr is not None else ""
-        yield RunningServer(process, int(found[1]), int(found[2]))
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [*command, "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdin is not None
         try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+            found = READY.search(process.stdout.readline())
+            if found is None:
+                process.wait(10.0)
+                said.seek(0)
+                pytest.fail(f"The server did not start: {said.read()}")
+            yield RunningServer(process, int(found[1]), int(found[2]))
+        finally:
+            process.terminate()
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdin.close()
+            process.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -123,14 +134,3 @@ def spawn(world: Any) -> Spawn:
         return actor
 
     return one
-
-
-QUICK_MODULES = ("test_server", "test_sensors")
-"""Modules that share one server and one client and take seconds; the others start servers and clients of their own."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves what starts processes of its own to the nightly tests; each of these modules is to be run by itself."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent and item.path.stem not in QUICK_MODULES:
-            item.add_marker(pytest.mark.nightly)

@@ -30,7 +30,9 @@ def carla_server(
     ] = False,
 ) -> None:
     """Serves CARLA 0.9.16's protocol on a CPU; prints one line once clients can connect."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    from simloop_carla.server.side_log import SideLog
+
+    logging.basicConfig(level=logging.WARNING, handlers=[SideLog()])
     from simloop_carla.server.serving import Ports, serve
     from simloop_carla.server.town import load_town
 

@@ -7,12 +7,12 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from simloop.errors import SimloopError
 from simloop_carla.server.methods import METHODS
-from simloop_carla.server.rpc_server import RpcConnection
+from simloop_carla.server.rpc_server import Loading, RpcConnection
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.server.stream_server import StreamSession
 from simloop_carla.server.town import Town
@@ -70,25 +70,30 @@ async def serve(
         PortInUseError: A port is taken or not allowed.
     """
     loop = asyncio.get_running_loop()
-    simulator = Simulator(town, 0, seed)
+    loading = Loading()
     connections: set[RpcConnection] = set()
 
     def connect() -> RpcConnection:
         subscribers = simulator.streams
-        return RpcConnection(METHODS, simulator, subscribers.is_ready, subscribers.ready, connections)
+        return RpcConnection(
+            METHODS, simulator, subscribers.is_ready, subscribers.ready, loading, connections
+        )
 
-    rpc = await _listen(connect, ports.host, ports.rpc, "--port")
+    rpc = await _bound(connect, ports.host, ports.rpc, "--port")
     rpc_port = int(rpc.sockets[0].getsockname()[1])
     wanted = ports.stream
     if wanted is None:
         wanted = 0 if ports.rpc == 0 else rpc_port + 1
     try:
-        stream = await _listen(lambda: StreamSession(simulator.streams), ports.host, wanted, "--stream-port")
+        stream = await _bound(lambda: StreamSession(simulator.streams), ports.host, wanted, "--stream-port")
     except PortInUseError:
         rpc.close()
         raise
-    simulator.listen_at(int(stream.sockets[0].getsockname()[1]))
+    simulator = Simulator(town, int(stream.sockets[0].getsockname()[1]), seed)
     simulator.warm_up()
+    for server, port, option in ((stream, wanted, "--stream-port"), (rpc, rpc_port, "--port")):
+        with _named_port(ports.host, port, option):
+            await server.start_serving()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         if sys.platform != "win32":
@@ -112,11 +117,19 @@ async def serve(
             await asyncio.wait_for(server.wait_closed(), 1.0)
 
 
-async def _listen(
+async def _bound(
     factory: Callable[[], asyncio.Protocol], host: str, port: int, option: str
 ) -> asyncio.Server:
+    with _named_port(host, port, option):
+        return await asyncio.get_running_loop().create_server(
+            factory, host, port, backlog=512, start_serving=False
+        )
+
+
+@contextlib.contextmanager
+def _named_port(host: str, port: int, option: str) -> Iterator[None]:
     try:
-        return await asyncio.get_running_loop().create_server(factory, host, port, backlog=512)
+        yield
     except OSError as error:
         raise PortInUseError(
             f"{option} {port} at {host} cannot be listened at: {error.strerror or error}. Choose another port, or 0 "

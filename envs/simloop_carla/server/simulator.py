@@ -123,11 +123,6 @@ class Simulator:
             self.tick()
         self._timer = loop.call_at(max(due_s + period_s, loop.time()), self.run_free)
 
-    def listen_at(self, stream_port: int) -> None:
-        """Takes over the port of the streams, before anybody has connected."""
-        self.stream_port = stream_port
-        self.episode = Episode(number=1, town=self.episode.town, first_id=_FIRST_ID, port=stream_port)
-
     def warm_up(self) -> None:
         """Builds the scene and compiles what a tick and each sensor call, on an episode that nobody sees."""
         trial = Episode(number=0, town=self.episode.town, first_id=_FIRST_ID, port=0)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import selectors
+import signal
 import subprocess
 import sys
+import threading
 import weakref
+from collections import deque
 from pathlib import Path
+from typing import IO
 
 from simloop.errors import WorldError
 
@@ -17,6 +20,9 @@ _READY = re.compile(r"on [^ ]+:(\d+), streams on \d+")
 START_PATIENCE_S = 600.0
 """The first start on a machine compiles."""
 STOP_PATIENCE_S = 5.0
+END_PATIENCE_S = 2.0
+"""How long a process takes to be gone once its connections are; its last words come in that time, too."""
+KEPT_LINES = 20
 
 
 class OwnServer:
@@ -39,31 +45,38 @@ class OwnServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             start_new_session=True,
         )
         self._finalizer = weakref.finalize(self, _end, self._process)
+        self._speech = _Speech(self._process.stdout)
         self.port = self._read_port()
         self.num_episodes = 0
 
     def _read_port(self) -> int:
-        pipe = self._process.stdout
-        assert pipe is not None
-        said = []
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while selector.select(START_PATIENCE_S):
-                line = pipe.readline()
-                if not line:
-                    break
-                said.append(line)
-                if (found := _READY.search(line)) is not None:
-                    return int(found[1])
+        if self._speech.is_ready.wait(START_PATIENCE_S) and self._speech.port is not None:
+            return self._speech.port
+        has_ended = self._speech.is_ready.is_set()
+        how = self._how_it_ended() if has_ended else f"did not start within {START_PATIENCE_S:g} s"
+        said = self._speech.last_words() or "(nothing)"
         self.close()
         raise WorldError(
-            f"simloop carla-server did not start within {START_PATIENCE_S:g} s; it said: "
-            f"{''.join(said).strip() or '(nothing)'}. Run 'simloop carla-server --port 0' by itself to see why (its "
-            "first start on a machine compiles), or start one and name its port with world.port."
+            f"simloop carla-server {how}; it said: {said}. Run 'simloop carla-server --port 0' by itself to see why "
+            "(its first start on a machine compiles), or start one and name its port with world.port."
         )
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(END_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return "hung up, but runs"
+        self._speech.thread.join(END_PATIENCE_S)
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def obituary(self) -> str:
+        """Returns how the process ended and what it said last, for an error message."""
+        how, said = self._how_it_ended(), self._speech.last_words()
+        return f"{how}; its last words: {said}" if said else how
 
     @property
     def is_alive(self) -> bool:
@@ -87,6 +100,43 @@ class OwnServer:
         self._finalizer()
 
 
+class _Speech:
+    """Reads what a process says, so that it never waits for a reader.
+
+    Args:
+        pipe: Its output.
+
+    Attributes:
+        thread: Ends when the process does.
+        port: The port it listens at, once ``is_ready``.
+        is_ready: Whether it listens, or has ended.
+    """
+
+    def __init__(self, pipe: IO[str] | None) -> None:
+        assert pipe is not None
+        self._pipe = pipe
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.port: int | None = None
+        self.is_ready = threading.Event()
+        self.thread = threading.Thread(target=self._read, name="carla-server's words", daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        with self._pipe:
+            for line in self._pipe:
+                found = _READY.search(line)
+                if self.port is None and found is not None:
+                    self.port = int(found[1])
+                    self.is_ready.set()
+                else:
+                    self._lines.append(line)
+        self.is_ready.set()
+
+    def last_words(self) -> str:
+        """Returns the last lines, without the one that says that it is ready."""
+        return "".join(list(self._lines)).strip()
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.terminate()
@@ -95,6 +145,5 @@ def _end(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+    if process.stdin is not None:
+        process.stdin.close()

@@ -29,7 +29,7 @@ def register(table: MethodTable) -> None:
     def version(simulator: Simulator) -> Any:
         return success(VERSION)
 
-    @table.add("get_episode_info")
+    @table.add("get_episode_info", is_of_episode=True)
     def get_episode_info(simulator: Simulator) -> Any:
         token = streams.token(streams.WORLD_STREAM, simulator.stream_port)
         return success([simulator.episode.number, [token]])
@@ -82,7 +82,7 @@ def register(table: MethodTable) -> None:
             return success(content)
         return failure(f"there is no file '{name[:80]}'")
 
-    @table.add("load_new_episode", str, bool, U16)
+    @table.add("load_new_episode", str, bool, U16, loads=True)
     def load_new_episode(simulator: Simulator, name: str, reset_settings: bool, layers: int) -> Any:
         try:
             simulator.load(name, reset_settings=reset_settings)

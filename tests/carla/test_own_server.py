@@ -1,0 +1,101 @@
+"""Servers as processes: what they do when nobody reads what they say, and how loads are paced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import carla
+import msgpack
+import pytest
+
+from simloop.errors import WorldError
+from simloop_carla.server.rpc_server import SETTLING_S
+from simloop_carla.world.own_server import OwnServer
+
+SIMLOOP = str(Path(sys.executable).with_name("simloop"))
+NOISE_BYTES = 200_000
+"""More than a pipe holds (64 KiB)."""
+
+
+def _version(port: int) -> str:
+    client = carla.Client("127.0.0.1", port)
+    client.set_timeout(5.0)
+    return str(client.get_server_version())
+
+
+def _make_noise(port: int) -> None:
+    """Has the server write about twice ``NOISE_BYTES`` of warnings."""
+    for _ in range(NOISE_BYTES // 50):
+        with socket.create_connection(("127.0.0.1", port), 5.0) as connection:
+            connection.sendall(b"\xc1" * 8)
+
+
+def test_a_server_whose_words_nobody_reads_goes_on() -> None:
+    process = subprocess.Popen(
+        [SIMLOOP, "carla-server", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        port = int(process.stdout.readline().split(",")[0].rpartition(":")[2])
+        _make_noise(port)
+        assert _version(port) == "0.9.16"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10.0) == 0
+        assert "A client sent bytes that are no MessagePack" in process.stderr.readline()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_server_of_ones_own_is_listened_to_and_its_end_is_told() -> None:
+    own = OwnServer()
+    _make_noise(own.port)
+    assert _version(own.port) == "0.9.16"
+    os.kill(own.pid, signal.SIGKILL)
+    told = own.obituary()
+    assert told.startswith("was ended by SIGKILL; its last words: ")
+    assert "is disconnected" in told
+    assert not own.is_alive
+    own.close()
+
+
+def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "simloop"
+    script.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(WorldError, match=r"ended with exit code 3; it said: no such thing\. Run 'simloop"):
+        OwnServer()
+
+
+def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, world: Any) -> None:
+    """Sooner, the client library ends the process once in a hundred loads: its old stream is not gone yet."""
+    unpacker = msgpack.Unpacker(raw=False)
+    calls: list[tuple[str, list[Any]]] = [
+        ("load_new_episode", ["town", False, 65535]),
+        ("version", []),
+        ("get_episode_info", []),
+        ("version", []),
+    ]
+    with socket.create_connection(("127.0.0.1", server.port), 5.0) as connection:
+        for number, (name, values) in enumerate(calls):
+            connection.sendall(msgpack.packb([0, number, name, [[False], *values]]))
+        connection.settimeout(5.0)
+        came_s: dict[int, float] = {}
+        while len(came_s) < len(calls):
+            unpacker.feed(connection.recv(1 << 20))
+            came_s |= {reply[1]: time.monotonic() for reply in unpacker}
+    assert list(came_s) == [0, 1, 2, 3]
+    assert came_s[2] - came_s[0] > 0.9 * SETTLING_S
+    assert came_s[1] - came_s[0] < came_s[2] - came_s[1]
+    assert world.get_map().name == "Carla/Maps/town"
