@@ -1,8 +1,9 @@
 """The blueprint library: the vehicles, walkers, props and sensors that can be spawned.
 
 Ids and attributes are those of CARLA 0.9.16 (docs: carla.readthedocs.io/en/0.9.16/catalogue, ref_sensors), so that
-scripts find what they look for. Vehicles are about as large as the bounding boxes of CARLA's meshes, mirrors included;
-masses are typical of the class. Attributes that begin with ``simloop_`` are this server's own: see ``vehicle_models``.
+scripts find what they look for. Vehicles are about as large as the bounding boxes of CARLA's meshes, lorries and vans
+without their mirrors; masses are typical of the class. Attributes that begin with ``simloop_`` are this server's own:
+see ``vehicle_models``.
 """
 
 from __future__ import annotations
@@ -95,13 +96,13 @@ _CARS = """
     toyota.prius 4.51 2.01 1.52 1400 1
 """
 _TRUCKS = """
-    carlamotors.carlacola 5.20 2.61 2.47 5500 1
-    carlamotors.european_hgv 7.94 2.89 3.46 9000 2
-    carlamotors.firetruck 8.58 2.90 3.83 12000 2 emergency
-    tesla.cybertruck 6.27 2.39 2.10 3000 1 electric
+    carlamotors.carlacola 5.20 2.40 2.47 5500 1
+    carlamotors.european_hgv 7.94 2.50 3.46 9000 2
+    carlamotors.firetruck 8.58 2.50 3.83 12000 2 emergency
+    tesla.cybertruck 6.27 2.20 2.10 3000 1 electric
 """
 _VANS = """
-    ford.ambulance 6.36 2.35 2.43 4000 2 emergency
+    ford.ambulance 6.36 2.20 2.43 4000 2 emergency
     mercedes.sprinter 5.92 1.99 2.73 2800 2
     volkswagen.t2 4.48 2.07 2.04 1300 1
     volkswagen.t2_2021 4.44 1.78 1.99 1300 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,20 +29,42 @@ MAX_STEER_RAD = math.radians(70.0)
 STEER_RATE_PER_S = 2.5
 """Of the full angle: Unreal's default ``SteeringInputRate`` of wheeled vehicles."""
 STEER_LAG_S = 0.03
+TYRE_FRICTION, REAR_RESERVE = 3.5, 1.1
+"""CARLA's default ``tire_friction``, and how much better the rear axle holds, so that vehicles understeer."""
+GRIP_OF_TYRE = 1.2 / TYRE_FRICTION
+"""Coefficient of friction of a tyre's ``tire_friction`` of 1: CARLA's vehicles hold the road better than real ones."""
+MAX_BRAKE_MPS2, BRAKE_LAG_S = 11.5, 0.06
 CURVE_KMH = np.arange(0.0, 121.0, 20.0)
 """Speeds at which the share of the full steering angle is kept; linear between them."""
 CURVE_POINTS = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))
 """CARLA's default ``steering_curve``: speed in km/h, share."""
 FLAT_CURVE: FloatArray = np.ones(len(CURVE_KMH))
-_DRIVES = {
-    "car": (4.0, 70.0),
-    "van": (3.0, 45.0),
-    "truck": (2.2, 20.0),
-    "bus": (2.2, 20.0),
-    "motorcycle": (4.5, 120.0),
-    "bicycle": (1.5, 5.0),
+
+
+class _Class(NamedTuple):
+    """What vehicles of a ``base_type`` have in common; typical of the class.
+
+    Attributes:
+        drive_mps2, power_w_per_kg: Largest acceleration, and power per mass.
+        front_axle, rear_axle: Distances of the axles from the middle, as shares of the length. The rear one of long
+            vehicles counts as if its wheels were steered, too: a traffic manager leads the middle of a vehicle along
+            its lane, and the front of one that turned about its rear axle would reach far into the next lane.
+    """
+
+    drive_mps2: float
+    power_w_per_kg: float
+    front_axle: float
+    rear_axle: float
+
+
+_CLASSES = {
+    "car": _Class(4.0, 70.0, 0.234, 0.336),
+    "van": _Class(3.0, 45.0, 0.28, 0.24),
+    "truck": _Class(2.2, 20.0, 0.30, 0.12),
+    "bus": _Class(2.2, 20.0, 0.28, 0.12),
+    "motorcycle": _Class(4.5, 120.0, 0.33, 0.33),
+    "bicycle": _Class(1.5, 5.0, 0.30, 0.30),
 }
-"""Largest acceleration in m/s2 and power in W/kg of each ``base_type``; typical of the class."""
 _LARGEST_M = 100.0
 
 
@@ -88,9 +111,13 @@ def parameters_of(description: ActorDescription, body: Body) -> tuple[VehiclePar
             own, length_m=body.length_m, width_m=body.width_m, height_m=body.height_m
         )
         return resized, FLAT_CURVE
-    base = load_vehicle("midsize_saloon")
-    heavier, longer = body.mass_kg / base.mass_kg, body.length_m / base.length_m
-    drive_mps2, power_w_per_kg = _DRIVES.get(body.base_type, _DRIVES["car"])
+    base, own_class = load_vehicle("midsize_saloon"), _CLASSES.get(body.base_type, _CLASSES["car"])
+    heavier = body.mass_kg / base.mass_kg
+    front_m, rear_m = own_class.front_axle * body.length_m, own_class.rear_axle * body.length_m
+    longer = (front_m + rear_m) / (base.front_axle_m + base.rear_axle_m)
+    # Tyres grow with the load that they carry, so that every vehicle understeers like the saloon.
+    front_load = rear_m / (front_m + rear_m) / (base.rear_axle_m / (base.front_axle_m + base.rear_axle_m))
+    rear_load = front_m / (front_m + rear_m) / (base.front_axle_m / (base.front_axle_m + base.rear_axle_m))
     parameters = dataclasses.replace(
         base,
         name=description.id,
@@ -99,15 +126,19 @@ def parameters_of(description: ActorDescription, body: Body) -> tuple[VehiclePar
         height_m=body.height_m,
         mass_kg=body.mass_kg,
         yaw_inertia_kgm2=base.yaw_inertia_kgm2 * heavier * longer**2,
-        front_axle_m=base.front_axle_m * longer,
-        rear_axle_m=base.rear_axle_m * longer,
-        front_axle_stiffness_nprad=base.front_axle_stiffness_nprad * heavier,
-        rear_axle_stiffness_nprad=base.rear_axle_stiffness_nprad * heavier,
+        front_axle_m=front_m,
+        rear_axle_m=rear_m,
+        front_axle_stiffness_nprad=base.front_axle_stiffness_nprad * heavier * front_load,
+        rear_axle_stiffness_nprad=base.rear_axle_stiffness_nprad * heavier * rear_load,
+        friction_ratio=GRIP_OF_TYRE * TYRE_FRICTION,
+        rear_friction_ratio=GRIP_OF_TYRE * TYRE_FRICTION * REAR_RESERVE,
+        max_brake_deceleration_mps2=MAX_BRAKE_MPS2,
+        brake_lag_s=BRAKE_LAG_S,
         max_steer_rad=MAX_STEER_RAD,
         max_steer_rate_radps=STEER_RATE_PER_S * MAX_STEER_RAD,
         steer_lag_s=STEER_LAG_S,
-        max_drive_acceleration_mps2=drive_mps2,
-        max_drive_power_w=power_w_per_kg * body.mass_kg,
+        max_drive_acceleration_mps2=own_class.drive_mps2,
+        max_drive_power_w=own_class.power_w_per_kg * body.mass_kg,
     )
     return parameters, curve_of(list(CURVE_POINTS))
 

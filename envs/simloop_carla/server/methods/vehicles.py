@@ -83,7 +83,7 @@ def physics_control(simulator: Simulator, actor: ServerActor) -> VehiclePhysics:
             place = Vector3(100.0 * x, 100.0 * y, 32.0)
             wheels.append(
                 Wheel(
-                    3.5 * own.friction_ratio / 0.9,
+                    own.friction_ratio / vehicle_models.GRIP_OF_TYRE,
                     0.25,
                     angle,
                     32.0,
@@ -117,7 +117,7 @@ def physics_control(simulator: Simulator, actor: ServerActor) -> VehiclePhysics:
 
 
 def set_physics_control(simulator: Simulator, actor: ServerActor, physics: VehiclePhysics) -> None:
-    """Takes over mass, drag, the front wheels' largest angle and the steering curve; the model has not the rest."""
+    """Takes over mass, drag, tyres' friction, front wheels' largest angle and the steering curve."""
     if not actor.is_vehicle or physics.mass <= 0.0:
         return
     own = simulator.episode.bodies.parameters(actor.number)
@@ -127,6 +127,11 @@ def set_physics_control(simulator: Simulator, actor: ServerActor, physics: Vehic
     angles = [wheel.max_steer_angle for wheel in physics.wheels if 1.0 <= wheel.max_steer_angle <= 80.0]
     if angles:
         values["max_steer_rad"] = math.radians(max(angles))
+    tyres = [wheel.tire_friction for wheel in physics.wheels if wheel.tire_friction > 0.0]
+    if tyres:
+        friction = vehicle_models.GRIP_OF_TYRE * sum(tyres) / len(tyres)
+        values["friction_ratio"] = friction
+        values["rear_friction_ratio"] = friction * own.rear_friction_ratio / own.friction_ratio
     simulator.episode.bodies.replace_parameters(actor.number, values)
     curve = vehicle_models.curve_of([(point.x, point.y) for point in physics.steering_curve])
     simulator.episode.bodies.set_steering_curve(actor.number, curve)
