@@ -171,17 +171,23 @@ def step_all(
     Returns:
         Number of rows of ``hits`` that were written; a pair has one row a step in which it meets while closing.
     """
-    count = 0
+    count, num = 0, states.shape[0]
+    places = np.empty((3, num))  # x, y and a radius around the footprint, side by side
+    for i in range(num):
+        places[2, i] = 0.5 * (shapes[i, LENGTH_M] + shapes[i, WIDTH_M])
     for step in range(num_steps):
-        for i in range(states.shape[0]):
+        for i in range(num):
             _step_one(states[i], vehicles[i], commands[i], step_s)
-        for i in range(states.shape[0]):
-            for j in range(i + 1, states.shape[0]):
-                dx, dy = states[j, X_M] - states[i, X_M], states[j, Y_M] - states[i, Y_M]
-                reach = 0.5 * (
-                    shapes[i, LENGTH_M] + shapes[j, LENGTH_M] + shapes[i, WIDTH_M] + shapes[j, WIDTH_M]
-                )
-                if dx * dx + dy * dy > reach * reach or is_solid[i] == 0 or is_solid[j] == 0:
+        for i in range(num):
+            places[0, i], places[1, i] = states[i, X_M], states[i, Y_M]
+        for i in range(num):
+            if is_solid[i] == 0:
+                continue
+            for j in range(i + 1, num):
+                reach = places[2, i] + places[2, j]
+                if abs(places[0, j] - places[0, i]) > reach or abs(places[1, j] - places[1, i]) > reach:
+                    continue
+                if is_solid[j] == 0:
                     continue
                 if count < hits.shape[0] and _meet(states, commands, shapes, i, j, hits[count]):
                     hits[count, 4] = step
