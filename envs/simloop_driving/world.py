@@ -117,8 +117,7 @@ class DrivingWorld(World):
         self._age_steps = {sensor.name: sensor.age_ms * NS_PER_MS // PHYSICS_PERIOD_NS for sensor in aged}
         cut_ms = [step_ms for sensor in aged for step_ms in (sensor.age_ms, sensor.period_ms)]
         self._steps_between_kept = math.gcd(*cut_ms) * NS_PER_MS // PHYSICS_PERIOD_NS
-        num_kept = max(self._age_steps.values(), default=0) // max(self._steps_between_kept, 1) + 1
-        self._kept: deque[sensors.Snapshot] = deque(maxlen=num_kept)
+        self._keep_states_of_ticks(1)
         self._state: InitialState | None = None
         self._motion_record: FloatArray = np.empty((0, step_kernel.NUM_MOTION_COLUMNS))
         self._actor_record: FloatArray = np.empty((0, 0, step_kernel.NUM_RECORD_COLUMNS))
@@ -221,6 +220,13 @@ class DrivingWorld(World):
             self._actor_record,
             ego_states,
         )
+
+    def _keep_states_of_ticks(self, steps: int) -> None:
+        """Keeps states for sensors that show older ones at multiples of ``steps`` only; the next older one is shown."""
+        if self._steps_between_kept % steps:
+            self._steps_between_kept = steps
+        oldest = max(self._age_steps.values(), default=0)
+        self._kept: deque[sensors.Snapshot] = deque(maxlen=-(-oldest // max(self._steps_between_kept, 1)) + 1)
 
     def _keep(self) -> None:
         """Keeps the present state for sensors that show an older one."""

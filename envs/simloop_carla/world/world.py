@@ -122,6 +122,7 @@ class CarlaWorld(DrivingWorld):
         # A server of simloop's own, which nobody else uses, repeats itself; TrafficManager's threads do not.
         is_exact = port is None and self._background is None
         tables = {**self._spec.tables, "server_collisions": SERVER_COLLISIONS, "tracking": TRACKING}
+        self._keep_states_of_ticks(self._steps_per_delta)
         self._spec = dataclasses.replace(
             self._spec,
             name="carla",
@@ -196,9 +197,8 @@ class CarlaWorld(DrivingWorld):
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows since the last drain; ``motion`` has one row a tick of the server."""
-        first = self._drained_steps
+        kept = np.arange(self._drained_steps, self._step + 1)
         rows = dict(super().drain())
-        kept = np.arange(first, self._step + 1)
         kept = kept[kept % self._steps_per_delta == 0]
         motion = recording.motion_columns(self._motion_record[kept], 0, PHYSICS_PERIOD_NS)
         rows["motion"] = {**motion, "t_ns": kept.astype(np.int64) * PHYSICS_PERIOD_NS}
