@@ -110,7 +110,7 @@ def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(carla_world: Carl
         # From the first tick on both tables say the same.
         for name in ("x_m", "y_m", "yaw_rad", "speed_mps"):
             assert np.allclose(table[name][own], actors[name][other][1:], atol=1e-9), name
-    moved = table["speed_mps"][-NUM_VEHICLES:]
+    moved = np.asarray(table["speed_mps"])[-NUM_VEHICLES:]
     assert np.count_nonzero(moved > 2.0) >= NUM_VEHICLES // 2
     for name in ("x_m", "y_m", "yaw_rad", "speed_mps"):
         assert np.array_equal(table[name], again["background"][name]), name

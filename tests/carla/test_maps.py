@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from simloop.errors import ConfigurationError, WorldError
+from simloop.errors import ConfigurationError
 from simloop.scenario_files import load_family
 from simloop.spec import Scenario
 from simloop.world import OutcomeState
@@ -118,7 +118,8 @@ def _opendrive(world: CarlaWorld) -> bytes:
 def test_an_unknown_town_is_refused_with_those_that_there_are(carla_world: CarlaWorld) -> None:
     scenario = on_town(load_family("signal_right").scenario(3), "Town04")
     with pytest.raises(
-        WorldError, match=r"map\.server is 'Town04'; the CARLA server at .* has highway, merge, .*town"
+        ConfigurationError,
+        match=r"map\.server is 'Town04'; the CARLA server at .* has highway, merge, .*town",
     ):
         carla_world.reset(scenario, 3)
 

@@ -6,7 +6,7 @@ import functools
 import importlib.resources
 from pathlib import Path
 
-from simloop.errors import ConfigurationError, WorldError
+from simloop.errors import ConfigurationError
 from simloop_carla.world.session import Session, server_faults
 from simloop_driving.roads.map_files import map_of_document
 from simloop_driving.roads.road_map import RoadMap, shipped_maps
@@ -27,8 +27,9 @@ def use_map(session: Session, scene: Scene) -> RoadMap | None:
         The roads of a town that only the server has, None where the scene's name or path says which they are.
 
     Raises:
-        WorldError: The server has no such town, or does not load the map.
-        ConfigurationError: The document cannot be read, or simloop cannot drive on the town's roads.
+        WorldError: The server does not load the map.
+        ConfigurationError: The server has no such town, the document cannot be read, or simloop cannot drive on the
+            town's roads.
     """
     if not scene.is_map_of_server:
         session.use_map(scene.map_name, _document(scene.map_name))
@@ -36,7 +37,7 @@ def use_map(session: Session, scene: Scene) -> RoadMap | None:
     with server_faults(session.address, "listing its towns"):
         towns = sorted({_plain(path) for path in session.client.get_available_maps()})
     if scene.map_name not in towns:
-        raise WorldError(
+        raise ConfigurationError(
             f"{scene.where}.map.server is {scene.map_name!r}; the CARLA server at {session.address} has "
             f"{', '.join(towns) or 'no towns'}. Name one of these, or install the town on the server."
         )

@@ -9,7 +9,7 @@ from typing import Any
 from simloop.errors import ParameterError, UnknownNameError
 from simloop_carla.world.session import Session, load_client, server_faults
 
-Weather = str | Mapping[str, float] | None
+Weather = str | Mapping[str, str | float] | None
 
 
 def check_weather(weather: Weather) -> Any:
