@@ -104,7 +104,7 @@ def test_pictures_are_the_servers(carla_world: CarlaWorld) -> None:
         )
     for drawn, served in zip(*images, strict=True):
         assert served.shape == drawn.shape
-        assert np.abs(served.astype(int) - drawn.astype(int)).mean() < 12.0
+        assert np.abs(served.astype(int) - drawn.astype(int)).mean() < 3.0
 
 
 def test_a_server_that_is_killed_is_replaced(carla_world: CarlaWorld) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_carla.world.ground import Ground
 from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_driving.camera import PAINTS
 from simloop_driving.scenario.actor_state import (
     ACTOR_CLASSES,
     CLASS,
@@ -50,52 +51,55 @@ class ServerActors:
         actors: (actor_state.NUM_ROWS, N) table; column 0 is the ego, which is not spawned here.
         ground: Heights of the map.
         start_height_m: Height of the road where the ego starts.
+        paints: (N - 1,) number of each actor's paint in ``PAINTS`` of the embedded world's camera.
 
     Raises:
         WorldError: The server has not the blueprint of a class, or an actor cannot be spawned.
     """
 
-    def __init__(self, session: Session, actors: FloatArray, ground: Ground, start_height_m: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        actors: FloatArray,
+        ground: Ground,
+        start_height_m: float,
+        paints: npt.NDArray[np.int64],
+    ) -> None:
         carla = load_client()
         self._carla = carla
         self.ids: list[int] = []
-        self._lift_m: list[float] = []
+        self._centres_m: list[tuple[float, float, float]] = []
         self._ground = ground
         self._height_m = [start_height_m] * (actors.shape[1] - 1)
         with server_faults(session.address, "spawning the scenario's actors"):
             library = session.world.get_blueprint_library()
             for actor in range(1, actors.shape[1]):
-                name = ACTOR_CLASSES[int(actors[CLASS, actor])]
-                size_m = actors[[LENGTH_M, WIDTH_M, HEIGHT_M], actor]
-                body = self._spawn(session, library, name, size_m, actor)
+                blueprint = _blueprint(session, library, ACTOR_CLASSES[int(actors[CLASS, actor])])
+                if blueprint.has_attribute(OUTER_SIZE):
+                    size_m = actors[[LENGTH_M, WIDTH_M, HEIGHT_M], actor].tolist()
+                    blueprint.set_attribute(OUTER_SIZE, ",".join(f"{side:g}" for side in size_m))
+                if blueprint.has_attribute("color"):
+                    paint = PAINTS[int(paints[actor - 1])]
+                    blueprint.set_attribute("color", ",".join(str(round(255.0 * part)) for part in paint))
+                body = self._spawn(session, blueprint, actor)
                 session.spawned(body.id)
                 self.ids.append(body.id)
+                centre = body.bounding_box.location
                 # A walker's origin is its middle.
                 is_walker = body.type_id.startswith("walker.")
-                self._lift_m.append(0.5 * float(actors[HEIGHT_M, actor]) if is_walker else 0.0)
+                lift_m = 0.5 * float(actors[HEIGHT_M, actor]) if is_walker else 0.0
+                self._centres_m.append((float(centre.x), float(centre.y), lift_m))
                 body.set_collisions(False)
                 if not body.type_id.startswith("static."):
                     body.set_simulate_physics(False)
 
-    def _spawn(self, session: Session, library: Any, class_name: str, size_m: FloatArray, number: int) -> Any:
-        wanted = BLUEPRINTS[class_name]
-        found = library.filter(wanted)
-        if not len(found):
-            raise WorldError(
-                f"The CARLA server at {session.address} has no blueprint {wanted!r}, which stands for actors of class "
-                f"{class_name!r}."
-            )
-        blueprint = found[0]
-        if blueprint.has_attribute("role_name"):
-            blueprint.set_attribute("role_name", "scenario")
-        if blueprint.has_attribute(OUTER_SIZE):
-            blueprint.set_attribute(OUTER_SIZE, ",".join(f"{side:g}" for side in size_m.tolist()))
+    def _spawn(self, session: Session, blueprint: Any, number: int) -> Any:
         pose = self._carla.Transform(self._carla.Location(20.0 * number, 0.0, PARKED_M))
         body = session.world.try_spawn_actor(blueprint, pose)
         if body is None:
             raise WorldError(
-                f"The CARLA server at {session.address} cannot spawn actor {number} ({wanted}) at {PARKED_M:g} m over "
-                "the map: something is in its place. Destroy what other clients left, or reload the map."
+                f"The CARLA server at {session.address} cannot spawn actor {number} ({blueprint.id}) at {PARKED_M:g} m "
+                "over the map: something is in its place. Destroy what other clients left, or reload the map."
             )
         return body
 
@@ -109,14 +113,35 @@ class ServerActors:
         carla = self._carla
         poses = actors[[X_M, Y_M, YAW_RAD, IS_ABSENT], 1:].T.tolist()
         out = []
-        for number, (actor_id, lift_m, pose) in enumerate(zip(self.ids, self._lift_m, poses, strict=True), 1):
+        for number, (actor_id, centre_m, pose) in enumerate(
+            zip(self.ids, self._centres_m, poses, strict=True), 1
+        ):
             x_m, y_m, yaw_rad, is_absent = pose
             if is_absent:
                 place = carla.Location(20.0 * number, 0.0, PARKED_M)
             else:
                 height_m = self._ground.height_m(x_m, y_m, self._height_m[number - 1])
                 self._height_m[number - 1] = height_m
+                forward_m, right_m, lift_m = centre_m  # of the box, seen from the origin
+                cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+                x_m -= forward_m * cos + right_m * sin
+                y_m -= forward_m * sin - right_m * cos
                 place = carla.Location(x_m, -y_m, height_m + above_ground_m + lift_m)
             turn = carla.Rotation(0.0, -math.degrees(yaw_rad), 0.0)
             out.append(carla.command.ApplyTransform(actor_id, carla.Transform(place, turn)))
         return out
+
+
+def _blueprint(session: Session, library: Any, class_name: str) -> Any:
+    """Returns the blueprint of a class of actors."""
+    wanted = BLUEPRINTS[class_name]
+    found = library.filter(wanted)
+    if not len(found):
+        raise WorldError(
+            f"The CARLA server at {session.address} has no blueprint {wanted!r}, which stands for actors of class "
+            f"{class_name!r}."
+        )
+    blueprint = found[0]
+    if blueprint.has_attribute("role_name"):
+        blueprint.set_attribute("role_name", "scenario")
+    return blueprint

@@ -63,7 +63,12 @@ class ServerEpisode:
         return state
 
     def bring_to_start(
-        self, state: InitialState, start: FloatArray, throttle: float, camera_px: tuple[int, int] | None
+        self,
+        state: InitialState,
+        start: FloatArray,
+        throttle: float,
+        camera_px: tuple[int, int] | None,
+        paints: npt.NDArray[np.int64],
     ) -> Any:
         """Brings everybody to the start, spawned where they are not yet, and returns the snapshot there.
 
@@ -72,6 +77,7 @@ class ServerEpisode:
             start: (4,) the ego's x, y, yaw and speed.
             throttle: Share of the drive that holds its speed.
             camera_px: Height and width of the front camera; None for no camera.
+            paints: Number of each actor's paint.
 
         Raises:
             WorldError: The server fails, or somebody cannot be spawned.
@@ -88,7 +94,7 @@ class ServerEpisode:
             if background is not None:
                 background.drive()  # which starts the lights anew
             if self._actors is None:
-                self._actors = ServerActors(session, scripted, ground, height_m)
+                self._actors = ServerActors(session, scripted, ground, height_m, paints)
                 self._collision_sensor = CollisionSensor(session, ego)
                 self._lights = ServerLights(session, state)
             if camera_px is not None and self._camera is None:
@@ -122,9 +128,7 @@ class ServerEpisode:
             commands += self._actors.commands(_scripted(actors), self.ego.above_ground_m)
         if self._background is not None:
             return self._background.tick(session, commands)
-        with server_faults(session.address, "a tick"):
-            session.client.apply_batch_sync(commands, True)
-            return session.world.get_snapshot()
+        return session.call("a tick", _ticked, session, commands)
 
     def show_lights(self, time_s: float) -> None:
         """Lets the traffic lights show what they show at that instant of the episode."""
@@ -154,3 +158,8 @@ class ServerEpisode:
 def _scripted(actors: FloatArray) -> FloatArray:
     """Returns the columns of the ego and the scenario's own actors."""
     return actors[:, actors[PATH] != ELSEWHERE]
+
+
+def _ticked(session: Session, commands: list[Any]) -> Any:
+    session.client.apply_batch_sync(commands, True)
+    return session.world.get_snapshot()

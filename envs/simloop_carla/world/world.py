@@ -229,9 +229,9 @@ class CarlaWorld(DrivingWorld):
 
     def _bring_to_start(self, played: ServerEpisode) -> None:
         throttle = float(self._ego[DRIVE_MPS2] / self._vehicle_entries[MAX_DRIVE_MPS2])
-        camera_px = self._size_px if self._wants_pictures else None
-        start = self._ego[: VX_MPS + 1].copy()
-        snapshot = played.bring_to_start(self._started(), start, throttle, camera_px)
+        camera_px, start = self._size_px if self._wants_pictures else None, self._ego[: VX_MPS + 1].copy()
+        paints = self._episode.actor_paint
+        snapshot = played.bring_to_start(self._started(), start, throttle, camera_px, paints)
         self._ego[:NUM_MEASURED] = played.ego.measured(snapshot, float(self._ego[YAW_RAD]))
         step_kernel.record_motion(self._motion_record[0], self._ego)
         self._snapshot = None
