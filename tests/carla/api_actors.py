@@ -15,8 +15,7 @@ WHEEL = carla.VehicleWheelLocation.FL_Wheel
 
 def _after(s: Any, act: Callable[[], object], tell: Callable[[], float], ticks: int = 1) -> float:
     """Returns what changed, and lets the car stand again."""
-    s.car.apply_control(carla.VehicleControl())
-    s.tick(8)
+    s.let_go()
     before = tell()
     act()
     s.tick(ticks)
@@ -38,6 +37,7 @@ def _drives(s: Any, control: Any, ticks: int = 20) -> float:
 
 
 def _turns(s: Any) -> bool:
+    s.let_go()
     s.car.set_target_angular_velocity(V(0.0, 0.0, 20.0))
     s.car.set_target_velocity(s.along(8.0))
     s.tick()
@@ -76,6 +76,7 @@ def _stays_without_physics(s: Any) -> bool:
 
 
 def _is_let_through(s: Any) -> bool:
+    s.let_go()
     s.car.set_collisions(False)
     s.car.set_target_velocity(s.along(15.0))
     s.tick(25)

@@ -105,6 +105,7 @@ _SENSORS: dict[str, Check] = {
 
 
 def _commanded(s: Any, command: Any, tell: Callable[[], object], ticks: int = 2) -> Any:
+    s.let_go()
     reply = s.client.apply_batch_sync([command], True)[0]
     assert not reply.error, reply.error
     s.tick(ticks)

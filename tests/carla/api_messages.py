@@ -12,23 +12,28 @@ import carla
 Check = Callable[[Any], object]
 V = carla.Vector3D
 
+EVENTS = ("sensor.other.collision", "sensor.camera.dvs", "sensor.other.obstacle")
+"""Sensors without a message in every tick."""
 SMALL = {"image_size_x": 24, "image_size_y": 16}
 SWEEP = {"channels": 4, "points_per_second": 8000, "rotation_frequency": 20, "range": 40}
 
 
-def message(s: Any, name: str, drive_mps: float = 0.0, **attributes: object) -> Any:
+def message(s: Any, name: str, drive_mps: float = 0.0, pose: Any = None, **attributes: object) -> Any:
     """Returns the second message of a sensor on the car, or the first of one that tells events."""
-    sensor = s.spawn(name, **attributes)
+    sensor = s.spawn(name, pose, **attributes)
     s.tick()
     came: queue.Queue[Any] = queue.Queue()
     sensor.listen(came.put)
-    s.car.set_target_velocity(s.along(drive_mps))
-    wanted = 1 if name in ("sensor.other.collision", "sensor.camera.dvs") else 2
+    if drive_mps > 0.0:
+        s.let_go()
+        came.queue.clear()
+        s.car.set_target_velocity(s.along(drive_mps))
+    wanted = 1 if name in EVENTS else 2
     for _ in range(60):
         frame = s.tick()
         if came.qsize() >= wanted:
             break
-        if name not in ("sensor.other.collision", "sensor.camera.dvs", "sensor.other.obstacle"):
+        if name not in EVENTS and "sensor_tick" not in attributes:
             s.until(lambda: came.qsize() > 0 and came.queue[-1].frame == frame)  # noqa: B023 - called at once
     outcome = [came.get(timeout=10.0) for _ in range(wanted)][-1]
     sensor.stop()

@@ -98,6 +98,7 @@ def _weather(s: Any) -> bool:
 
 
 def _pushes(s: Any, name: str) -> bool:
+    s.let_go()
     result = getattr(s.client, name)([carla.command.ApplyTargetVelocity(s.car.id, s.along(4.0))])
     s.tick()
     speed = s.car.get_velocity().length()

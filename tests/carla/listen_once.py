@@ -21,7 +21,7 @@ def described(message: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"class": type(message).__name__, "frame": message.frame}
     if hasattr(message, "raw_data"):
         out["bytes"] = len(message.raw_data)
-    if isinstance(message, carla.Image):
+    if isinstance(message, carla.Image | carla.DVSEventArray | carla.OpticalFlowImage):
         out |= {"width": message.width, "height": message.height, "fov": message.fov}
     elif isinstance(message, carla.LidarMeasurement | carla.SemanticLidarMeasurement):
         counts = [message.get_point_count(channel) for channel in range(message.channels)]

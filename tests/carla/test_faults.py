@@ -61,12 +61,15 @@ def test_a_client_that_is_killed_mid_tick_leaves_the_server_to_others(server: An
 
 @needs_proc
 def test_a_thousand_spawns_leave_the_memory_flat(server: Any, world: Any, town_client: Any) -> None:
-    blueprint = world.get_blueprint_library().find(MODEL3)
-    points = world.get_map().get_spawn_points()
-    spawn = [carla.command.SpawnActor(blueprint, points[number]) for number in (0, 12, 24, 36)]
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    kinds = (MODEL3, "walker.pedestrian.0001", "sensor.other.gnss")
+    spawn = [
+        carla.command.SpawnActor(library.find(name), points[12 * number]) for number, name in enumerate(kinds)
+    ]
 
     def cycle() -> None:
         ids = [reply.actor_id for reply in town_client.apply_batch_sync(spawn, True)]
+        assert len(set(ids) - {0}) == len(kinds)
         gone = town_client.apply_batch_sync([carla.command.DestroyActor(one) for one in ids], True)
         assert not any(reply.error for reply in gone)
 

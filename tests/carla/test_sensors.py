@@ -208,3 +208,37 @@ def test_two_hundred_subscriptions(world: Any, spawn: Callable[..., Any]) -> Non
         sensor.destroy()
     world.tick()
     assert min(counts) >= 18  # the last messages may still be under way
+
+
+DOCUMENTED = {
+    "sensor.camera.rgb": "bloom_intensity fov fstop image_size_x image_size_y iso gamma lens_flare_intensity "
+    "sensor_tick shutter_speed lens_circle_falloff lens_circle_multiplier lens_k lens_kcube lens_x_size lens_y_size "
+    "min_fstop blade_count exposure_mode exposure_compensation exposure_min_bright exposure_max_bright "
+    "exposure_speed_up "
+    "exposure_speed_down calibration_constant focal_distance blur_amount blur_radius motion_blur_intensity "
+    "motion_blur_max_distortion motion_blur_min_object_screen_size slope toe shoulder black_clip white_clip temp tint "
+    "chromatic_aberration_intensity chromatic_aberration_offset enable_postprocess_effects",
+    "sensor.camera.dvs": "positive_threshold negative_threshold sigma_positive_threshold sigma_negative_threshold "
+    "refractory_period_ns use_log log_eps",
+    "sensor.camera.depth": "image_size_x image_size_y fov sensor_tick lens_k lens_kcube lens_x_size lens_y_size",
+    "sensor.lidar.ray_cast": "channels range points_per_second rotation_frequency upper_fov lower_fov horizontal_fov "
+    "atmosphere_attenuation_rate dropoff_general_rate dropoff_intensity_limit dropoff_zero_intensity sensor_tick "
+    "noise_stddev",
+    "sensor.lidar.ray_cast_semantic": "channels range points_per_second rotation_frequency upper_fov lower_fov "
+    "horizontal_fov sensor_tick",
+    "sensor.other.radar": "horizontal_fov points_per_second range sensor_tick vertical_fov",
+    "sensor.other.obstacle": "distance hit_radius only_dynamics debug_linetrace sensor_tick",
+    "sensor.other.imu": "noise_accel_stddev_x noise_accel_stddev_y noise_accel_stddev_z noise_gyro_bias_x "
+    "noise_gyro_bias_y noise_gyro_bias_z noise_gyro_stddev_x noise_gyro_stddev_y noise_gyro_stddev_z noise_seed "
+    "sensor_tick",
+    "sensor.other.gnss": "noise_alt_bias noise_alt_stddev noise_lat_bias noise_lat_stddev noise_lon_bias "
+    "noise_lon_stddev noise_seed sensor_tick",
+}
+"""Attributes of each sensor in carla.readthedocs.io/en/0.9.16/ref_sensors."""
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_sensor_has_the_attributes_that_carla_documents(world: Any, name: str) -> None:
+    blueprint = world.get_blueprint_library().find(name)
+    assert [one for one in DOCUMENTED[name].split() if not blueprint.has_attribute(one)] == []
+    assert all(attribute.is_modifiable for attribute in blueprint)

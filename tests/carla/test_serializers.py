@@ -25,8 +25,10 @@ SWEEP = {"channels": "4", "points_per_second": "8000", "rotation_frequency": "20
                 SMALL,
                 {"class": "Image", "bytes": 84, "width": 7, "height": 3, "fov": 90.0},
             )
-            for kind in ("rgb", "depth", "semantic_segmentation", "instance_segmentation")
+            for kind in ("rgb", "depth", "semantic_segmentation", "instance_segmentation", "normals")
         ),
+        ("sensor.camera.dvs", SMALL, {"class": "DVSEventArray", "width": 7, "height": 3}),
+        ("sensor.camera.optical_flow", SMALL, {"class": "OpticalFlowImage", "bytes": 168, "width": 7}),
         ("sensor.camera.rgb", {"image_size_x": "1", "image_size_y": "1"}, {"bytes": 4, "width": 1}),
         (
             "sensor.lidar.ray_cast",
