@@ -106,7 +106,7 @@ _SENSORS: dict[str, Check] = {
 
 def _commanded(s: Any, command: Any, tell: Callable[[], object], ticks: int = 2) -> Any:
     s.let_go()
-    reply = s.client.apply_batch_sync([command], True)[0]
+    reply = s.client.apply_batch_sync([command], False)[0]
     assert not reply.error, reply.error
     s.tick(ticks)
     told = tell()
@@ -118,9 +118,11 @@ def _spawned(s: Any) -> bool:
     born = carla.command.SpawnActor(s.blueprint, s.points[40]).then(
         carla.command.ApplyTargetVelocity(carla.command.FutureActor, V(2.0, 0.0, 0.0))
     )
-    reply = s.client.apply_batch_sync([born], True)[0]
+    reply = s.client.apply_batch_sync([born], False)[0]
+    s.tick()
     speed = s.world.get_actor(reply.actor_id).get_velocity().length()
-    gone = s.client.apply_batch_sync([carla.command.DestroyActor(reply.actor_id)], True)[0]
+    gone = s.client.apply_batch_sync([carla.command.DestroyActor(reply.actor_id)], False)[0]
+    s.tick()
     return speed > 1.0 and not gone.error and not reply.has_error()
 
 

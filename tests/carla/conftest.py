@@ -107,13 +107,18 @@ def world(town_client: Any) -> Iterator[Any]:
 
 
 def clear(client: Any, world: Any) -> None:
-    """Destroys everybody; sensors stop first, as the client library minds messages of what is gone."""
+    """Destroys everybody; sensors stop first, as the client library minds messages of what is gone.
+
+    The tick is a call of its own: a batch that ticks holds the interpreter's lock while it waits for the snapshot, and
+    the library's threads, which let go of the callbacks, need it.
+    """
     actors = list(world.get_actors())
     for actor in actors:
-        if actor.type_id.startswith("sensor.") and actor.is_listening:
+        if actor.type_id.startswith("sensor.") and actor.is_listening():
             actor.stop()
     there = [actor for actor in actors if not actor.type_id.startswith(("traffic.", "spectator"))]
-    client.apply_batch_sync([carla.command.DestroyActor(actor.id) for actor in there], True)
+    client.apply_batch_sync([carla.command.DestroyActor(actor.id) for actor in there], False)
+    world.tick()
 
 
 Spawn = Callable[..., Any]

@@ -98,7 +98,8 @@ def drive_about(port: int) -> None:
     born = client.apply_batch_sync([spawn, carla.command.ApplyTransform(car.id, points[0])], True)
     camera.stop()
     own = [camera.id, walker.id, car.id, born[0].actor_id]
-    client.apply_batch_sync([carla.command.DestroyActor(one) for one in own], True)
+    client.apply_batch_sync([carla.command.DestroyActor(one) for one in own], False)
+    world.tick()
     settings.synchronous_mode, settings.fixed_delta_seconds = False, None
     world.apply_settings(settings)
 

@@ -105,7 +105,8 @@ class Stage:
     def close(self) -> None:
         """Leaves the server as it was."""
         own = [actor.id for actor in (self.camera, self.walker, self.ahead, self.car)]
-        self.client.apply_batch_sync([carla.command.DestroyActor(one) for one in own], True)
+        self.client.apply_batch_sync([carla.command.DestroyActor(one) for one in own], False)
+        self.tick()
         settings = self.world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = False, None
         self.world.apply_settings(settings)
