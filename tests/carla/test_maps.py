@@ -179,6 +179,36 @@ def test_lights_stop_the_lanes_that_refer_to_them() -> None:
     assert np.isclose(lanes.lane_speed_limit_mps, 30 * 0.44704).all()
 
 
+def test_a_lane_is_named_with_its_section() -> None:
+    lanes = map_of_document("stock", document().encode())
+    first, second = lanes.lane_index(0, 1), lanes.lane_index(0, 1, 1)
+    assert lanes.x_m[lanes.lane_start[first]] == pytest.approx(60.0, abs=0.01)
+    assert lanes.x_m[lanes.lane_start[second]] == pytest.approx(120.0, abs=0.01)
+    assert first in lanes.successors(second)
+    with pytest.raises(
+        ConfigurationError, match=r"lane 0/1 in 2 lane sections; section 2 is allowed from 0 to 1"
+    ):
+        lanes.lane_index(0, 1, 2)
+
+
+@pytest.mark.parametrize(("section", "station_m", "x_m"), [(0, 10.0, 50.0), (1, 10.0, 110.0)])
+def test_the_ego_starts_in_the_section_that_is_named(
+    tmp_path: Path, section: int, station_m: float, x_m: float
+) -> None:
+    file = tmp_path / "stock.xodr"
+    file.write_text(document(), "utf-8")
+    ego = {"road": 0, "lane": 1, "section": section, "station_m": station_m, "initial_speed_mps": 5.0}
+    words = {
+        **UPHILL,
+        "scene": {"map": str(file), "ego": ego, "criteria": {"goal_time_s": 2.0, "min_progress_ratio": 0.5}},
+    }
+    family = tmp_path / "uphill_left.yaml"
+    family.write_text(yaml.safe_dump(words), "utf-8")
+    world = DrivingWorld()
+    world.reset(load_family(str(family)).scenario(0), 0)
+    assert world.anchor().pose[:2] == pytest.approx([x_m, 2.25], abs=0.05)
+
+
 def test_heights_are_those_of_the_document() -> None:
     text = document()
     assert not is_flat(text)

@@ -41,7 +41,7 @@ class TrafficLink:
         words = [address.host, str(address.port), str(self.port), str(address.patience_s)]
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simloop_carla.world.traffic_process", *words],
+            [sys.executable, "-P", "-m", "simloop_carla.world.traffic_process", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -183,11 +183,17 @@ class RoadMap:
         neighbour = int((self.lane_left if side == "left" else self.lane_right)[lane])
         return neighbour if neighbour >= 0 and self.lane_kind[neighbour] == DRIVING else -1
 
-    def lane_index(self, road_id: int, opendrive_lane_id: int) -> int:
+    def lane_index(self, road_id: int, opendrive_lane_id: int, section: int = 0) -> int:
         """Returns the lane with that OpenDRIVE road and lane id.
 
+        Args:
+            road_id: OpenDRIVE road.
+            opendrive_lane_id: Id of the lane in its lane section.
+            section: Which of the road's lane sections that have the lane, counted from the road's station 0.
+
         Raises:
-            ConfigurationError: There is no such lane; the message lists the driving lanes.
+            ConfigurationError: There is no such lane; the message lists the driving lanes, or says how many sections
+                have it.
         """
         hits = np.flatnonzero((self.lane_road_id == road_id) & (self.lane_opendrive_id == opendrive_lane_id))
         if len(hits) == 0:
@@ -202,7 +208,12 @@ class RoadMap:
                 f"Map {self.name!r} has no lane {road_id}/{opendrive_lane_id}; driving lanes (road/lane): "
                 f"{', '.join(lanes)}."
             )
-        return int(hits[0])
+        if section >= len(hits):
+            raise ConfigurationError(
+                f"Map {self.name!r} has lane {road_id}/{opendrive_lane_id} in {len(hits)} lane section"
+                f"{'s' if len(hits) > 1 else ''}; section {section} is allowed from 0 to {len(hits) - 1}."
+            )
+        return int(hits[section])
 
     def digest(self) -> str:
         """Returns 32 hex digits of the content: equal maps, equal digests."""

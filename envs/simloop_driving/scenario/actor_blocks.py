@@ -32,6 +32,7 @@ def read_ego(block: BlockReader) -> EgoStart:
     ego = EgoStart(
         road_id=block.whole("road", low=0, high=2**31, default=1),
         lane_id=block.whole("lane", low=-100, high=100),
+        section=_read_section(block),
         station_m=block.number("station_m", low=0.0),
         initial_speed_mps=initial_speed_mps,
         set_speed_mps=block.number("set_speed_mps", low=0.0, high=MAX_SPEED_MPS, default=initial_speed_mps),
@@ -151,10 +152,20 @@ def _read_obeys(block: BlockReader, behaviour: str) -> tuple[bool, bool]:
     return signals, right_of_way
 
 
-def _read_lane_point(block: BlockReader) -> LanePoint:
-    point = LanePoint(
-        road_id=block.whole("road", low=0, high=2**31), lane_id=block.whole("lane", low=-100, high=100)
+def _read_section(block: BlockReader) -> int:
+    return block.whole("section", low=0, high=1000, default=0)
+
+
+def _lane_of(block: BlockReader) -> LanePoint:
+    return LanePoint(
+        road_id=block.whole("road", low=0, high=2**31),
+        lane_id=block.whole("lane", low=-100, high=100),
+        section=_read_section(block),
     )
+
+
+def _read_lane_point(block: BlockReader) -> LanePoint:
+    point = _lane_of(block)
     block.finish()
     return point
 
@@ -179,9 +190,7 @@ def _read_own_path(block: BlockReader, *, may_arrive: bool) -> tuple[OwnPath | N
     plan = block.block("path")
     to, via = _read_way(plan)
     path = OwnPath(
-        start=LanePoint(
-            road_id=plan.whole("road", low=0, high=2**31), lane_id=plan.whole("lane", low=-100, high=100)
-        ),
+        start=_lane_of(plan),
         station_m=0.0 if has_arrival else plan.number("station_m", low=0.0),
         to=to,
         via=via,

@@ -130,7 +130,9 @@ class _Builder:
     ) -> None:
         self.scene, self.family, self.seed, self.road_map = scene, family, seed, road_map
         ego = scene.ego
-        start = self._lane(LanePoint(road_id=ego.road_id, lane_id=ego.lane_id), f"{scene.where}.ego")
+        start = self._lane(
+            LanePoint(road_id=ego.road_id, lane_id=ego.lane_id, section=ego.section), f"{scene.where}.ego"
+        )
         self.route = self._route(start, ego, ego.station_m, f"{scene.where}.ego")
         self._check_station(ego.station_m, start, f"{scene.where}.ego.station_m")
         check_goal_on_route(scene, self.route.length_m)
@@ -176,7 +178,7 @@ class _Builder:
 
     def _lane(self, point: LanePoint, where: str) -> int:
         try:
-            lane = self.road_map.lane_index(point.road_id, point.lane_id)
+            lane = self.road_map.lane_index(point.road_id, point.lane_id, point.section)
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from error
         if self.road_map.lane_kind[lane] != DRIVING:

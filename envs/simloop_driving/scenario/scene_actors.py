@@ -16,10 +16,16 @@ DOOR_LENGTH_M = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePoint:
-    """A lane of the map by its OpenDRIVE ids."""
+    """A lane of the map by its OpenDRIVE ids.
+
+    Attributes:
+        road_id, lane_id: The ids.
+        section: Which of the road's lane sections that have the lane.
+    """
 
     road_id: int
     lane_id: int
+    section: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,7 @@ class EgoStart:
     """Where and how the ego starts; offsets are against the centre and direction of its lane.
 
     Attributes:
-        road_id, lane_id: The lane in which it starts.
+        road_id, lane_id, section: The lane in which it starts, as in ``LanePoint``.
         station_m: Where on that lane, along its direction of travel.
         to: Lane to which its route leads; None: the route is the start lane alone.
         via: Lanes on the way, in order.
@@ -57,6 +63,7 @@ class EgoStart:
     set_speed_mps: float
     lateral_offset_m: float
     heading_offset_rad: float
+    section: int = 0
     to: LanePoint | None = None
     via: tuple[LanePoint, ...] = ()
 
