@@ -60,8 +60,7 @@ class CollisionSensor:
 
     def close(self) -> None:
         """Stops listening."""
-        if self._actor.is_listening:
-            self._actor.stop()
+        self._actor.stop()
 
 
 class ServerLog:
