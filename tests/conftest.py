@@ -50,8 +50,13 @@ _KEPT = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_is_given_back() -> Iterator[None]:
-    """Frees what two arms were drawn with when a module's tests are over, and their models once they are many."""
+    """Frees what two arms were drawn with when a module's tests are over, and their models once they are many.
+
+    What is left, such as millions of objects of numba's compiler, stays to the end: collections need not look at it.
+    """
     yield
+    gc.collect()
+    gc.freeze()
     made = [
         cached
         for (module, name), allowed in _KEPT.items()
