@@ -252,8 +252,20 @@ def test_all_of_driving_core_ends_as_on_the_embedded_world(tick_ms: int, num_see
     assert len(_wrong(compared)) <= math.ceil(0.1 * len(compared)), _wrong(compared)
 
 
+CLOSE = ("scenario.parameters.gap_m=4,8,12,16", "scenario.parameters.lateral_speed_mps=1.5")
+"""Half of such cut-ins end in a collision with the regulation's human driver."""
+
+
 @pytest.mark.nightly
-@pytest.mark.parametrize("suite", ["r157_cut_in", "r157_cut_out", "r157_deceleration"])
-def test_cells_of_un_r157_end_as_on_the_embedded_world(suite: str, server: Any) -> None:
-    compared = compare([f"suite={suite}", "cells=40"], 50, server.port)
-    assert _wrong(compared) == {}
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("suite=r157_cut_in", "cells=40"),
+        ("suite=r157_cut_out", "cells=40"),
+        ("suite=r157_deceleration", "cells=40"),
+        ("suite=r157_cut_in", "cells=25", "agent=cc_human_driver", *CLOSE),
+    ],
+    ids=["cut_in", "cut_out", "deceleration", "human"],
+)
+def test_cells_of_un_r157_end_as_on_the_embedded_world(words: Sequence[str], server: Any) -> None:
+    assert _wrong(compare(words, 50, server.port)) == {}
