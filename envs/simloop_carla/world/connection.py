@@ -87,7 +87,8 @@ class Connection:
                 if self.own is None:
                     self.own = OwnServer()
                 address = Address(host="127.0.0.1", port=self.own.port, patience_s=self._patience_s)
-            self._session = Session(address, self._fixed_delta_s)
+            obituary = None if self.own is None else self.own.obituary
+            self._session = Session(address, self._fixed_delta_s, obituary)
         self._session.destroy_spawned()
         return self._session
 

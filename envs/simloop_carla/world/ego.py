@@ -96,27 +96,32 @@ class ServerEgo:
             ground: Heights of the map.
             height_m: Height of the road at the start.
         """
-        carla, world = self._carla, self._session.world
+        carla, session = self._carla, self._session
+        what = "bringing the ego to its start"
+
+        def tick() -> None:
+            session.call(what, session.world.tick)
+
         speed_mps = float(start[3])
         back = start.copy()
         back[0] -= delta_s * speed_mps * math.cos(start[2])
         back[1] -= delta_s * speed_mps * math.sin(start[2])
-        with server_faults(self._session.address, "bringing the ego to its start"):
+        with server_faults(session.address, what):
             self.actor.set_transform(self._pose(back, height_m + 0.3))
-            world.tick()
+            tick()
             self.actor.enable_constant_velocity(carla.Vector3D(speed_mps, 0.0, 0.0))
             if speed_mps <= 0.0:
                 self.actor.apply_control(carla.VehicleControl(brake=1.0))
                 for _ in range(round(BRAKED_S / delta_s)):
-                    world.tick()
+                    tick()
             self.actor.apply_control(carla.VehicleControl(throttle=throttle if speed_mps > 0.0 else 0.0))
             for _ in range(round(SETTLING_S / delta_s)):
-                world.tick()
+                tick()
             at = self.actor.get_location()
             self.above_ground_m = float(at.z) - ground.height_m(float(at.x), -float(at.y), float(at.z))
             before_last()
             self.actor.set_transform(self._pose(back, height_m + self.above_ground_m))
-            world.tick()
+            tick()
             self.actor.disable_constant_velocity()
 
     def _pose(self, state: FloatArray, z_m: float) -> Any:

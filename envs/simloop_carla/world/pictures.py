@@ -37,7 +37,7 @@ class ServerCamera:
 
     def __init__(self, session: Session, ego: ServerEgo, size_px: tuple[int, int]) -> None:
         carla = load_client()
-        self._address = session.address
+        self._session = session
         self._frames: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with server_faults(session.address, "spawning the front camera"):
             blueprint = session.world.get_blueprint_library().find("sensor.camera.rgb")
@@ -59,20 +59,21 @@ class ServerCamera:
         Raises:
             WorldError: It does not come, or a later one came.
         """
+        address = self._session.address
         while True:
             try:
-                image = self._frames.get(timeout=self._address.patience_s)
+                image = self._session.call("sending a picture", self._frames.get, True, address.patience_s)
             except queue.Empty:
                 raise WorldError(
-                    f"The CARLA server at {self._address} sent no picture of frame {frame} within "
-                    f"{self._address.patience_s:g} s. A server started with -nullrhi has no cameras."
+                    f"The CARLA server at {address} sent no picture of frame {frame} within "
+                    f"{address.patience_s:g} s. A server started with -nullrhi has no cameras."
                 ) from None
             if image.frame == frame:
                 bgra = np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
                 return np.ascontiguousarray(bgra[..., 2::-1])
             if image.frame > frame:
                 raise WorldError(
-                    f"The CARLA server at {self._address} sent a picture of frame {image.frame} when {frame} was due: "
+                    f"The CARLA server at {address} sent a picture of frame {image.frame} when {frame} was due: "
                     "another client ticks it too."
                 )
 

@@ -99,7 +99,9 @@ class ServerEpisode:
                 self._lights = ServerLights(session, state)
             if camera_px is not None and self._camera is None:
                 self._camera = ServerCamera(session, ego, camera_px)
-            session.client.apply_batch_sync(self._actors.commands(scripted, ego.above_ground_m), False)
+            session.apply(
+                "bringing actors to their start", self._actors.commands(scripted, ego.above_ground_m)
+            )
             self.show_lights(0.0)
 
         ego.settle(start, throttle, self._delta_s, prepare, ground, height_m)
@@ -128,7 +130,8 @@ class ServerEpisode:
             commands += self._actors.commands(_scripted(actors), self.ego.above_ground_m)
         if self._background is not None:
             return self._background.tick(session, commands)
-        return session.call("a tick", _ticked, session, commands)
+        session.apply("a tick", commands)
+        return session.call("a tick", _ticked, session)
 
     def show_lights(self, time_s: float) -> None:
         """Lets the traffic lights show what they show at that instant of the episode."""
@@ -160,6 +163,6 @@ def _scripted(actors: FloatArray) -> FloatArray:
     return actors[:, actors[PATH] != ELSEWHERE]
 
 
-def _ticked(session: Session, commands: list[Any]) -> Any:
-    session.client.apply_batch_sync(commands, True)
+def _ticked(session: Session) -> Any:
+    session.world.tick()
     return session.world.get_snapshot()

@@ -7,11 +7,17 @@ import socket
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from simloop.errors import MissingDependencyError, WorldError
+from simloop_carla.world.call_lane import CallLane
+
+T = TypeVar("T")
 
 SUPPORTED_VERSION = "0.9.16"
+LEAVING_PATIENCE_S = 2.0
+GONE_PATIENCE_S = 0.05
+BATCH_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,17 @@ def server_faults(address: Address, what: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise WorldError(f"The CARLA server at {address} failed at {what}: {str(error).strip()}") from error
+        raise WorldError(_fault(address, what, str(error))) from error
+
+
+def _fault(address: Address, what: str, said: str) -> str:
+    said = said.strip().rstrip(".")
+    if said.startswith("time-out of"):
+        said = (
+            f"it did not answer within {address.patience_s:g} s. See whether it runs; for one that is slow raise "
+            "world.patience_s"
+        )
+    return f"The CARLA server at {address} failed at {what}: {said}."
 
 
 class Session:
@@ -67,6 +83,7 @@ class Session:
     Args:
         address: The server.
         fixed_delta_s: Length of a tick.
+        obituary: Returns how the server's process ended, for an error message; None where another started it.
 
     Attributes:
         client: The ``carla.Client``.
@@ -76,34 +93,56 @@ class Session:
         WorldError: Nothing listens there, or it is another version.
     """
 
-    def __init__(self, address: Address, fixed_delta_s: float) -> None:
-        carla = load_client()
+    def __init__(
+        self, address: Address, fixed_delta_s: float, obituary: Callable[[], str] | None = None
+    ) -> None:
         self.address = address
         self._fixed_delta_s = fixed_delta_s
+        self._obituary = obituary or _obituary_of_anothers
         try:
-            socket.create_connection((address.host, address.port), min(address.patience_s, 5.0)).close()
+            watched = socket.create_connection((address.host, address.port), min(address.patience_s, 5.0))
         except OSError as error:
             raise WorldError(
                 f"No CARLA server listens at {address} ({error.strerror or error}). Start one (CarlaUE4.sh "
                 f"-carla-rpc-port={address.port}, or 'simloop carla-server --port {address.port}'), or leave "
                 "world.port out for a server of simloop's own."
             ) from error
-        with server_faults(address, "connecting"):
-            self.client = carla.Client(address.host, address.port)
-            self.client.set_timeout(address.patience_s)
-            version = self.client.get_server_version()
-            if version != SUPPORTED_VERSION:
-                raise WorldError(
-                    f"The CARLA server at {address} is version {version}; this world speaks {SUPPORTED_VERSION}. "
-                    f"Start CARLA {SUPPORTED_VERSION}, or 'simloop carla-server'."
-                )
-            self.world = self.client.get_world()
-            self._found = self.world.get_settings()
+        self._lane = CallLane(watched)
+        self.client, self.world, self._found = self.call("connecting", _connected, address)
         self._spawned: set[int] = set()
         self._undone_at_end: dict[str, Callable[[], object]] = {}
         self._finalizer = weakref.finalize(
-            self, _leave, self.client, self._found, self._spawned, self._undone_at_end
+            self, _leave, self._lane, self.client, self._found, self._spawned, self._undone_at_end
         )
+
+    def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls the client library, and stops waiting as soon as the server's process has ended.
+
+        Args:
+            what: What the server is asked for, for the error message.
+            function: What to call; where the server ends in it, it goes on by itself until it fails.
+            arguments: Its arguments.
+
+        Raises:
+            WorldError: The server is gone, or the library's RuntimeError.
+        """
+        try:
+            return self._lane.run(function, *arguments)
+        except RuntimeError as error:
+            said = f"it {self._obituary()}" if self._lane.is_gone() else str(error)
+            raise WorldError(_fault(self.address, what, said)) from error
+
+    def apply(self, what: str, commands: list[Any]) -> None:
+        """Sends a batch of commands, without a tick.
+
+        Args:
+            what: What it is for, for the error message.
+            commands: The commands; what comes of each is not asked for.
+
+        Raises:
+            WorldError: As ``call``.
+        """
+        self.call(what, _applied, self._lane, self.client, commands, self.address.patience_s)
 
     def at_end(self, what: str, undo: Callable[[], object]) -> None:
         """Has something called when the session ends, however it ends; the last one first.
@@ -116,15 +155,14 @@ class Session:
 
     def synchronise(self) -> None:
         """Puts the present episode into synchronous mode with the fixed step."""
-        with server_faults(self.address, "setting synchronous mode"):
-            settings = self.world.get_settings()
-            settings.synchronous_mode = True
-            settings.fixed_delta_seconds = self._fixed_delta_s
-            settings.substepping = True
-            settings.max_substep_delta_time = 0.01
-            settings.max_substeps = 10
-            settings.deterministic_ragdolls = True
-            self.world.apply_settings(settings)
+        settings = self.call("reading its settings", self.world.get_settings)
+        settings.synchronous_mode = True
+        settings.fixed_delta_seconds = self._fixed_delta_s
+        settings.substepping = True
+        settings.max_substep_delta_time = 0.01
+        settings.max_substeps = 10
+        settings.deterministic_ragdolls = True
+        self.call("setting synchronous mode", self.world.apply_settings, settings)
 
     def use_map(self, name: str, opendrive: str | None) -> None:
         """Loads a map, unless it is the present one already.
@@ -136,16 +174,18 @@ class Session:
         Raises:
             WorldError: The server refuses it.
         """
-        carla = load_client()
-        with server_faults(self.address, f"loading the map {name!r}"):
-            present = self.world.get_map()
-            if opendrive is not None:
-                if present.to_opendrive() != opendrive:
-                    parameters = carla.OpendriveGenerationParameters(2.0, 50.0, 0.0, 0.6, True, True, False)
-                    self.world = self.client.generate_opendrive_world(opendrive, parameters)
-            elif present.name.rsplit("/", 1)[-1] != name:
-                self.world = self.client.load_world(name)
+        self.call(f"loading the map {name!r}", self._use_map, name, opendrive)
         self._spawned.clear()
+
+    def _use_map(self, name: str, opendrive: str | None) -> None:
+        carla = load_client()
+        present = self.world.get_map()
+        if opendrive is not None:
+            if present.to_opendrive() != opendrive:
+                parameters = carla.OpendriveGenerationParameters(2.0, 50.0, 0.0, 0.6, True, True, False)
+                self.world = self.client.generate_opendrive_world(opendrive, parameters)
+        elif present.name.rsplit("/", 1)[-1] != name:
+            self.world = self.client.load_world(name)
 
     def spawned(self, actor_id: int) -> None:
         """Notes an actor that is to be destroyed in the end."""
@@ -157,22 +197,62 @@ class Session:
         commands = [carla.command.DestroyActor(actor_id) for actor_id in sorted(self._spawned, reverse=True)]
         self._spawned.clear()
         if commands:
-            with server_faults(self.address, "destroying actors"):
-                self.client.apply_batch_sync(commands, False)
+            self.apply("destroying actors", commands)
 
     def close(self) -> None:
         """Destroys what was spawned and restores the settings that were found."""
         self._finalizer()
 
 
-def _leave(client: Any, found: Any, spawned: set[int], undone: dict[str, Callable[[], object]]) -> None:
+def _connected(address: Address) -> tuple[Any, Any, Any]:
+    """Returns client, world and settings.
+
+    Raises:
+        WorldError: It is another version.
+    """
+    client = load_client().Client(address.host, address.port)
+    client.set_timeout(address.patience_s)
+    version = client.get_server_version()
+    if version != SUPPORTED_VERSION:
+        raise WorldError(
+            f"The CARLA server at {address} is version {version}; this world speaks {SUPPORTED_VERSION}. "
+            f"Start CARLA {SUPPORTED_VERSION}, or 'simloop carla-server'."
+        )
+    world = client.get_world()
+    return client, world, world.get_settings()
+
+
+def _applied(lane: CallLane, client: Any, commands: list[Any], patience_s: float) -> None:
+    """Sends a batch; this one call keeps the interpreter's lock, so that nobody sees a server end while it waits."""
+    client.set_timeout(min(BATCH_PATIENCE_S, patience_s))
+    try:
+        client.apply_batch_sync(commands, False)
+    except RuntimeError:
+        if lane.is_gone():
+            raise
+        # It has the batch and is slow: the next call comes after it and is waited for with the whole patience.
+    finally:
+        client.set_timeout(patience_s)
+
+
+def _obituary_of_anothers() -> str:
+    return "closed its connections: its process has ended. See its own log for the reason, and start it again"
+
+
+def _leave(
+    lane: CallLane, client: Any, found: Any, spawned: set[int], undone: dict[str, Callable[[], object]]
+) -> None:
     """Leaves a server as it was found; one that is gone needs nothing."""
     carla = load_client()
-    client.set_timeout(2.0)
-    for undo in reversed(undone.values()):
-        with contextlib.suppress(RuntimeError):
-            undo()
-    with contextlib.suppress(RuntimeError):
+
+    def restore() -> None:
         commands = [carla.command.DestroyActor(actor_id) for actor_id in sorted(spawned, reverse=True)]
         client.apply_batch_sync(commands, False)
         client.get_world().apply_settings(found)
+
+    for undo in (*reversed(undone.values()), restore):
+        is_gone = lane.is_gone()  # what ends another process is undone even then
+        client.set_timeout(GONE_PATIENCE_S if is_gone else LEAVING_PATIENCE_S)
+        with contextlib.suppress(RuntimeError):
+            undo() if is_gone else lane.run(undo)
+    lane.close()

@@ -37,7 +37,6 @@ BACKGROUND = TableSchema(
     columns=(
         Column(name="t_ns", dtype="int64", description="virtual instant"),
         Column(name="actor", dtype="int64", description="number in the table actors"),
-        Column(name="server_id", dtype="int64", description="the server's id of it"),
         Column(name="x_m", description="middle of its bounding box, world frame"),
         Column(name="y_m", description="middle of its bounding box, world frame"),
         Column(name="z_m", description="its origin, on the server"),
@@ -133,8 +132,7 @@ class BackgroundTraffic:
                 carla.command.ApplyTargetVelocity(number, carla.Vector3D()),
                 carla.command.ApplyVehicleControl(number, carla.VehicleControl(hand_brake=True)),
             ]
-        with server_faults(session.address, "holding background traffic"):
-            session.client.apply_batch_sync(commands, False)
+        session.apply("holding background traffic", commands)
 
     def drive(self) -> None:
         """Hands the vehicles to the TrafficManager; its first controls act in the second tick from now."""
@@ -161,13 +159,12 @@ class BackgroundTraffic:
             WorldError: The server or the TrafficManager fails.
         """
         try:
-            with server_faults(session.address, "a tick"):
-                session.client.apply_batch_sync(commands, False)
+            session.apply("a tick", commands)
+            frame = session.call("a tick", self._asked, "tick")
         except WorldError:
             if self._link is not None:
                 self._link.kill()
             raise
-        frame = self._asked("tick")
         with server_faults(session.address, "a tick"):
             until_s = wall_clock.monotonic_s() + session.address.patience_s
             while (snapshot := session.world.get_snapshot()).frame < frame:
@@ -243,7 +240,7 @@ class BackgroundTraffic:
             x_m, y_m, yaw_rad, speed_mps = (float(value) for value in self._now[number, : MOVED_SPEED + 1])
             z_m = float(seen.get_transform().location.z)
             column = self._first_column + number
-            self._rows.append((t_ns, column, vehicle.actor.id, x_m, y_m, z_m, yaw_rad, speed_mps))
+            self._rows.append((t_ns, column, x_m, y_m, z_m, yaw_rad, speed_mps))
 
     def drain(self) -> Columns:
         """Returns and forgets the rows of ``BACKGROUND``."""
@@ -255,10 +252,10 @@ class BackgroundTraffic:
         }
 
     def attributes(self) -> list[Mapping[str, Any]]:
-        """Returns number in the actor table, id on the server and blueprint of each vehicle."""
+        """Returns number in the actor table and blueprint of each vehicle."""
         return [
-            {"actor": self._first_column + number, "server_id": v.actor.id, "blueprint": v.actor.type_id}
-            for number, v in enumerate(self._vehicles)
+            {"actor": self._first_column + number, "blueprint": vehicle.actor.type_id}
+            for number, vehicle in enumerate(self._vehicles)
         ]
 
     def _asked(self, name: str, *words: object) -> Any:
