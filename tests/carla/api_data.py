@@ -180,9 +180,6 @@ _COMMANDS: dict[str, Check] = {
             carla.command.ApplyWalkerState(s.walker.id, s.points[26], 0.0),
             lambda: s.walker.get_location().distance_2d(s.points[26].location) < 0.1,
         ),
-        "SetAutopilot": lambda s: _commanded(
-            s, carla.command.SetAutopilot(s.walker.id, False), lambda: s.walker.is_alive
-        ),
         "SetEnableGravity": lambda s: _commanded(
             s, carla.command.SetEnableGravity(s.car.id, True), lambda: s.car.get_location().z == 0.0
         ),
@@ -207,7 +204,10 @@ ELSEWHERE: dict[str, str] = {
     "DVSEventArray.to_array": "raises TypeError in the client, whatever the server",
     "command.ShowDebugTelemetry": "cannot be put into a batch: the client has no converter for it",
     "ServerSideSensor.get_ignored_vehicles": "raises TypeError in the client, whatever the server",
-    "Vehicle.set_autopilot": "driven by test_traffic",
+    **dict.fromkeys(
+        ("Vehicle.set_autopilot", "command.SetAutopilot"),
+        "starts a traffic manager in the process: driven by test_traffic",
+    ),
     **{f"Light.{name}": _NO_LAMPS for name in vars(carla.Light) if not name.startswith("_")},
 }
 CLASSES = (

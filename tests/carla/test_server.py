@@ -125,7 +125,12 @@ def test_a_batch_spawns_and_drives(world: Any, server: Any) -> None:
 def test_maps_load_and_documents_are_hosted(world: Any, server: Any) -> None:
     client = server.client()
     before = client.get_world().id
+    car = client.get_world().spawn_actor(
+        world.get_blueprint_library().find(MODEL3), world.get_map().get_spawn_points()[0]
+    )
     other = client.load_world("highway")
+    asked = [0, 7, "get_actor_bounding_box", [[False], car.id]]
+    assert _call(server.port, msgpack.packb(asked))[0][3][0][0] == 1  # what threads of clients still ask for
     assert other.id != before
     assert other.get_map().name == "Carla/Maps/highway"
     with pytest.raises(RuntimeError, match="Map 'nowhere' not found"):

@@ -101,11 +101,22 @@ class ServerActor:
         )
 
 
+REMEMBERED = 4096
+"""How many actors that are gone have their boxes kept."""
+
+
 class Roster:
-    """Actors in the order in which they came, and their records in the same order."""
+    """Actors in the order in which they came, and their records in the same order.
+
+    Attributes:
+        by_id: The actors.
+        boxes_of_gone: Boxes of the last that went. The client library asks for boxes of what its last snapshot
+            shows, in threads of its own, where a refusal ends the process.
+    """
 
     def __init__(self) -> None:
         self.by_id: dict[int, ServerActor] = {}
+        self.boxes_of_gone: dict[int, BoundingBox] = {}
         self.records: npt.NDArray[np.void] = np.zeros(0, dtype=ACTOR_RECORD)
         self._rows: dict[int, int] = {}
         self._kinds: dict[str, tuple[list[ServerActor], npt.NDArray[np.int64]]] = {}
@@ -123,8 +134,21 @@ class Roster:
         """Takes an actor out."""
         self.records = np.delete(self.records, self._rows[actor.id])
         del self.by_id[actor.id]
+        self._remember(actor.id, actor.box)
         self._rows = {one: row for row, one in enumerate(self.by_id)}
         self._kinds.clear()
+
+    def follow(self, earlier: Roster) -> None:
+        """Remembers the boxes of an earlier episode."""
+        for actor_id, box in earlier.boxes_of_gone.items():
+            self._remember(actor_id, box)
+        for actor in earlier.by_id.values():
+            self._remember(actor.id, actor.box)
+
+    def _remember(self, actor_id: int, box: BoundingBox) -> None:
+        self.boxes_of_gone[actor_id] = box
+        if len(self.boxes_of_gone) > REMEMBERED:
+            del self.boxes_of_gone[next(iter(self.boxes_of_gone))]
 
     def row(self, actor: ServerActor) -> int:
         """Returns the row of an actor's record."""

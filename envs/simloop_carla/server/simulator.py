@@ -180,6 +180,7 @@ class Simulator:
         self.num_loads += 1
         old = self.episode
         self.episode = Episode(number=old.number + 1, town=town, first_id=old.next_id, port=self.stream_port)
+        self.episode.roster.follow(old.roster)
         for session in self.streams.sessions(streams.WORLD_STREAM):
             session.is_first = True
 

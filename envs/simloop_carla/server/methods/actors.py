@@ -204,9 +204,10 @@ def register(table: MethodTable) -> None:
     @table.add("get_actor_bounding_box", U32)
     def get_actor_bounding_box(simulator: Simulator, actor_id: int) -> Any:
         actor = found(simulator, actor_id)
-        if actor is None:
+        box = simulator.episode.roster.boxes_of_gone.get(actor_id) if actor is None else actor.box
+        if box is None:
             return failure(f"unable to get actor bounding box: actor {actor_id} not found")
-        return success(actor.box._replace(actor_id=actor.id))
+        return success(box._replace(actor_id=actor_id))
 
     for name, kind, apply in (
         ("set_actor_transform", Transform, put),
