@@ -6,7 +6,8 @@ A comment before a block says how:
 - ``<!-- test: ci -->``        every line of it is a line of ``.ci/run``, which takes minutes;
 - ``<!-- test: activate -->``  the first line activates ``.venv``; the tests' own environment stands for it;
 - ``<!-- test: dry run -->``   ``make`` is asked what it would do;
-- ``<!-- test: reduced run A=B; train --c 1 -->`` the arguments are added to those commands, to make them shorter;
+- ``<!-- test: reduced run A=B; train --c 1 -->`` the arguments are added to those commands, or take the place of their
+  own of the same name, to make them shorter; after ``activate; `` as well;
 - none                         ``bash`` and ``python`` blocks are run as they stand.
 
 ``text`` blocks are pictures and not run.
@@ -100,12 +101,20 @@ def test_readme_says_how_each_block_is_tested(repository: Path) -> None:
     assert len(BLOCKS) >= 8
     for block in BLOCKS:
         place = f"README.md:{block.line}"
-        assert block.how in known or block.how.startswith(("file ", "reduced ")), f"{place}: {block.how!r}"
+        assert block.how in known or block.how.startswith(("file ", "reduced ", "activate; reduced ")), (
+            f"{place}: {block.how!r}"
+        )
         assert block.language in ("bash", "python", "yaml", "text"), f"{place}: {block.language!r}"
         if block.language == "yaml":
             assert block.how.startswith("file "), f"{place}: YAML that nothing reads"
-        if block.how == "activate":
+        if block.how.startswith("activate"):
             assert block.body.startswith(ACTIVATE), f"{place} does not activate the environment"
+
+
+def _reduced(words: list[str], extra: list[str]) -> list[str]:
+    """Returns a command with more arguments; ``name=value`` takes the place of another value of that name."""
+    given = {word.partition("=")[0] for word in extra if "=" in word}
+    return [*(word for word in words if word.partition("=")[0] not in given), *extra]
 
 
 @pytest.mark.parametrize("block", RUNNABLE, ids=[f"line_{b.line}" for b in RUNNABLE])
@@ -113,16 +122,14 @@ def test_readme_block_runs(block: Block, folder: Path) -> None:
     if block.language == "python":
         assert _run([sys.executable, "-c", block.body], folder).strip()
         return
-    body = block.body.removeprefix(ACTIVATE) if block.how == "activate" else block.body
-    extra = {}
-    if block.how.startswith("reduced "):
-        extra = {
-            words[0]: words[1:] for words in map(shlex.split, block.how.removeprefix("reduced ").split(";"))
-        }
+    body = block.body.removeprefix(ACTIVATE) if block.how.startswith("activate") else block.body
+    how, extra = block.how.removeprefix("activate; "), {}
+    if how.startswith("reduced "):
+        extra = {words[0]: words[1:] for words in map(shlex.split, how.removeprefix("reduced ").split(";"))}
     for command in body.splitlines():
         words = shlex.split(command, comments=True)
         assert words[0] == "simloop"
-        shown = _run([*words, *extra.get(words[1], [])], folder)
+        shown = _run(_reduced(words, extra.get(words[1], [])), folder)
         assert shown.strip(), f"{command} printed nothing"
 
 
