@@ -39,14 +39,15 @@ UPHILL = {
         "ego": {
             "road": 0,
             "lane": -1,
-            "station_m": 20.0,
+            "section": 1,
+            "station_m": 15.0,
             "to": {"road": 2, "lane": -1},
             "initial_speed_mps": 6.0,
             "set_speed_mps": 8.0,
         },
         "actors": {"lead": {"lane": "ego", "gap_m": 12.0, "speed_mps": 6.5}},
         "signals": {"green_s": 60.0},
-        "criteria": {"goal_station_m": 140.0},
+        "criteria": {"goal_station_m": 85.0},
     },
 }
 
