@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import carla
@@ -48,7 +48,7 @@ _CACHE: dict[str, Any] = {}
 def _seen(s: Any, name: str) -> Any:
     """Returns a message of a sensor; the same one for all that look at it."""
     if name not in _CACHE:
-        options: dict[str, object] = SMALL if ".camera." in name else SWEEP if ".lidar." in name else {}
+        options: Mapping[str, object] = SMALL if ".camera." in name else SWEEP if ".lidar." in name else {}
         if name == "sensor.other.obstacle":
             options = {"distance": 20}
         moving = {"sensor.camera.dvs": 8.0, "sensor.camera.optical_flow": 8.0, "sensor.other.collision": 14.0}
