@@ -244,8 +244,12 @@ BLUEPRINTS: dict[str, Check] = {
     "ActorAttribute.as_str": lambda s: s.blueprint.get_attribute("base_type").as_str() == "car",
     "ActorAttribute.id": lambda s: s.blueprint.get_attribute("color").id == "color",
     "ActorAttribute.is_modifiable": lambda s: not s.blueprint.get_attribute("base_type").is_modifiable,
-    "ActorAttribute.recommended_values": lambda s: (
-        len(s.blueprint.get_attribute("color").recommended_values) > 1
+    # Scripts draw one of the values of each of these, if a blueprint has the attribute.
+    "ActorAttribute.recommended_values": lambda s: all(
+        len(one.get_attribute(name).recommended_values) >= 1
+        for one in s.library.filter("*")
+        for name in ("color", "driver_id", "speed")
+        if one.has_attribute(name)
     ),
     "ActorAttribute.type": lambda s: (
         s.blueprint.get_attribute("color").type == carla.ActorAttributeType.RGBColor

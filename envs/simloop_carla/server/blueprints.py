@@ -191,7 +191,7 @@ def _vehicle(body: Body) -> list[ActorAttribute]:
         ActorAttribute("color", RGB_COLOUR, _PAINTS[0], list(_PAINTS), True, False),
         free("role_name", STRING, "autopilot", "autopilot", "scenario", "ego_vehicle"),
         free("sticky_control", BOOL, "true"),
-        free("driver_id", INT, "0"),
+        free("driver_id", INT, "0", "0"),
         free("ros_name", STRING, ""),
         free(EMBEDDED_VEHICLE, STRING, ""),
         free(OUTER_SIZE, STRING, ""),
