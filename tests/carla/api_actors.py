@@ -259,7 +259,6 @@ def _walks(s: Any) -> bool:
 def _strolls(s: Any) -> bool:
     """A walker that the client leads along a sidewalk goes at its speed, and stays on sidewalks."""
     start = s.world.get_random_location_from_navigation()
-    start.z += 1.0
     walker = s.world.spawn_actor(s.library.find("walker.pedestrian.0002"), carla.Transform(start))
     s.tick()
     leader = s.world.spawn_actor(s.library.find("controller.ai.walker"), carla.Transform(), attach_to=walker)
@@ -270,12 +269,14 @@ def _strolls(s: Any) -> bool:
     s.tick(60)
     here, speed = walker.get_location(), walker.get_velocity().length()
     lane = s.map.get_waypoint(here, lane_type=carla.LaneType.Sidewalk)
+    foot_m = here.z - walker.bounding_box.extent.z
     leader.stop()
     leader.destroy()
     walker.destroy()
     s.tick()
     aside = lane.transform.location.distance_2d(here)
-    return 1.0 < here.distance(start) < 4.5 and 0.8 < speed < 1.35 and aside < lane.lane_width
+    is_on_the_way = 1.0 < here.distance_2d(start) < 4.5 and aside < lane.lane_width and abs(foot_m) < 0.01
+    return is_on_the_way and 0.8 < speed < 1.35
 
 
 WALKER: dict[str, Check] = {"apply_control": _walks, "get_control": _walks}

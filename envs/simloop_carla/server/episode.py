@@ -158,10 +158,12 @@ class Episode:
             raise SpawnError(SPAWN_COLLISION)
         parameters, curve = parameters_of(actor.description, body)
         kind = VEHICLE if actor.is_vehicle else WALKER if actor.is_walker else PROP
-        actor.number = self.bodies.add(parameters, place, pose.location.z, kind)
-        self.bodies.set_steering_curve(actor.number, curve)
         half = Vector3(0.5 * body.length_m, 0.5 * body.width_m, 0.5 * body.height_m)
-        # A walker's origin is its middle, as in CARLA; a vehicle's is on the ground.
+        # A walker's origin is its middle, as in CARLA; a vehicle's is on the ground. Scripts spawn walkers where they
+        # may walk, which is on the ground, too.
+        height_m = max(pose.location.z, half.z) if actor.is_walker else pose.location.z
+        actor.number = self.bodies.add(parameters, place, height_m, kind)
+        self.bodies.set_steering_curve(actor.number, curve)
         middle = Vector3(0.0, 0.0, 0.0 if actor.is_walker else half.z)
         actor.box = BoundingBox(middle, half, Rotation(0.0, 0.0, 0.0), 0)
         actor.tags = bytes([body.tag])
