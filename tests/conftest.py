@@ -43,7 +43,7 @@ def repository() -> Path:
 _KEPT = {
     ("simloop_bimanual.rendering.gl_rendering", "_drawing"): 0,
     ("simloop_bimanual.rendering.views", "_shared_view"): 0,
-    ("simloop_bimanual.models.two_arm_model", "two_arm_model"): 12,
+    ("simloop_bimanual.models.two_arm_model", "_built"): 12,
 }
 """Caches of what is large, and how much of it a module of tests may leave to the next one."""
 

@@ -137,7 +137,6 @@ def make_stock_env(
     return robosuite.make(chosen.stock_name, **(settings | dict(chosen.stock_options) | options))
 
 
-@functools.cache
 def two_arm_model(
     task: str, robots: tuple[str, ...] = DEFAULT_ROBOTS, *, has_distractors: bool = False
 ) -> TwoArmModel:
@@ -152,6 +151,11 @@ def two_arm_model(
         MissingDependencyError: robosuite or MuJoCo does not import.
         WorldError: The physics model is not robosuite's.
     """
+    return _built(task, robots, has_distractors)
+
+
+@functools.cache
+def _built(task: str, robots: tuple[str, ...], has_distractors: bool) -> TwoArmModel:  # noqa: FBT001, a cache's key
     env = make_stock_env(seed=0, task=task, robots=robots)
     full = env.sim.model._model
     spec = physics_spec(env)

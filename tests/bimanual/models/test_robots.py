@@ -166,6 +166,13 @@ def test_a_controller_that_does_not_fit_a_robot_is_refused() -> None:
     assert np.abs(np.asarray(world.drain()["joints"]["joint_torque_nm"])[-1]).min() > 0.0
 
 
+def test_a_model_is_built_once_however_it_is_asked_for() -> None:
+    model = two_arm_model(LIFT)
+    assert two_arm_model(LIFT, arms.DEFAULT_ROBOTS, has_distractors=False) is model
+    assert BimanualWorld()._model is model
+    assert two_arm_model(LIFT, has_distractors=True) is not model
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
