@@ -82,6 +82,13 @@ def server() -> Iterator[RunningServer]:
         yield one
 
 
+@pytest.fixture
+def mortal_server() -> Iterator[RunningServer]:
+    """A server for one test, which may end it."""
+    with running_server("--map", "straight_track") as one:
+        yield one
+
+
 @pytest.fixture(scope="session")
 def town_client(server: RunningServer) -> Any:
     """The client that the tests share."""
