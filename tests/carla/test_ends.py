@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from simloop.errors import WorldError
@@ -135,3 +138,71 @@ def test_a_server_that_hangs_fails_after_the_patience_and_is_used_again(mortal_s
     world.reset(load_family("cut_in").scenario(0), 0)
     world.advance(TICK_NS)
     world.close()
+
+
+TICKING_CLIENT = """
+import sys, carla
+client = carla.Client("127.0.0.1", int(sys.argv[1]))
+client.set_timeout(30.0)
+world = client.get_world()
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+library, pose = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
+car = world.spawn_actor(library.find("vehicle.tesla.model3"), pose)
+world.tick()
+sensors = [world.spawn_actor(library.find(name), carla.Transform(), attach_to=car) for name in (
+    "sensor.camera.rgb", "sensor.camera.depth", "sensor.lidar.ray_cast", "sensor.other.imu")]
+for sensor in sensors:
+    sensor.listen(lambda message: None)
+while True:
+    world.tick()
+    print("ticked", flush=True)
+"""
+GOES_ON_WITHIN_S = 1.0
+
+
+def test_a_client_that_is_killed_within_a_tick_does_not_hold_up_the_next_one(mortal_server: Any) -> None:
+    """Its cameras make a tick last long enough to be hit; it is stopped with messages for it on the way."""
+    victim = subprocess.Popen(
+        [sys.executable, "-c", TICKING_CLIENT, str(mortal_server.port)], stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout is not None
+    for _ in range(5):
+        assert victim.stdout.readline() == "ticked\n"
+    victim.send_signal(signal.SIGSTOP)
+    other = mortal_server.client()
+    world = other.get_world()
+    for _ in range(3):  # what is sent now is never read
+        world.tick()
+    victim.kill()
+    begun_s = time.monotonic()
+    first = world.tick()
+    assert world.tick() == first + 1
+    assert time.monotonic() - begun_s < GOES_ON_WITHIN_S
+    victim.wait(10.0)
+    victim.stdout.close()
+    assert len(world.get_actors().filter("vehicle.*")) == 1  # what it spawned stays, as on CARLA's server
+
+
+def test_a_client_that_goes_within_a_message_does_not_hold_up_the_next_one(mortal_server: Any) -> None:
+    world = mortal_server.client().get_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    calls: list[tuple[str, list[Any]]] = [
+        ("get_sensor_token", [1]),
+        ("apply_batch", [[], False]),
+        ("tick_cue", []),
+    ]
+    for kept in (1, 7, 30):
+        with socket.create_connection(("127.0.0.1", mortal_server.port), 5.0) as connection:
+            for number, (name, values) in enumerate(calls):  # whose token it does not use
+                connection.sendall(msgpack.packb([0, number, name, [[False], *values]]))
+            connection.sendall(msgpack.packb([0, 9, "set_weather_parameters", [[False], [1.0] * 14]])[:kept])
+        with socket.create_connection(("127.0.0.1", mortal_server.stream_port), 5.0) as connection:
+            connection.sendall(struct.pack("<I", 1)[:2])
+    begun_s = time.monotonic()
+    first = world.tick()
+    assert world.tick() == first + 1
+    assert time.monotonic() - begun_s < GOES_ON_WITHIN_S

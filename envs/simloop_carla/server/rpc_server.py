@@ -6,13 +6,14 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgpack
 
 from simloop.errors import SimloopError
+from simloop_carla.server.stream_server import StreamServer
 from simloop_carla.wire.decoding import Decoder, MalformedMessageError, decoder
 from simloop_carla.wire.replies import unknown_method
 
@@ -109,8 +110,7 @@ class RpcConnection(asyncio.Protocol):
     Args:
         methods: Methods by name.
         target: First argument of every method.
-        ready_now: Whether a method that ticks can go on at once.
-        ready: Waits until it can.
+        subscribers: Those whom a method that ticks waits for.
         loading: Is shared by all connections.
         connections: Where the open ones are kept.
     """
@@ -119,14 +119,13 @@ class RpcConnection(asyncio.Protocol):
         self,
         methods: Mapping[str, Method],
         target: Any,
-        ready_now: Callable[[], bool],
-        ready: Callable[[], Awaitable[None]],
+        subscribers: StreamServer,
         loading: Loading,
         connections: set[RpcConnection],
     ) -> None:
         self._methods = methods
         self._target = target
-        self._ready_now, self._ready = ready_now, ready
+        self._subscribers = subscribers
         self._loading = loading
         self._connections = connections
         self._unpacker = msgpack.Unpacker(
@@ -151,6 +150,7 @@ class RpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets what was not answered."""
         self._connections.discard(self)
+        self._subscribers.forget(self)
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
@@ -186,7 +186,7 @@ class RpcConnection(asyncio.Protocol):
         method = self._methods.get(message[2])
         if method is None:
             return False
-        return (method.ticks and not self._ready_now()) or (
+        return (method.ticks and not self._subscribers.is_ready()) or (
             method.is_of_episode and self._settles_in_s() > 0.0
         )
 
@@ -196,7 +196,7 @@ class RpcConnection(asyncio.Protocol):
     async def _wait(self) -> None:
         if (wait_s := self._settles_in_s()) > 0.0:
             await asyncio.sleep(wait_s)
-        await self._ready()
+        await self._subscribers.ready()
         self._task = None
         self._go_on()
 
@@ -226,6 +226,7 @@ class RpcConnection(asyncio.Protocol):
             values = [decode(value) for decode, value in zip(method.decoders, arguments[1:], strict=True)]
         except MalformedMessageError as error:
             return f"malformed argument of '{name}': {error}", None
+        self._subscribers.asking = self
         try:
             result = method.call(self._target, *values)
             if method.loads:

@@ -74,10 +74,7 @@ async def serve(
     connections: set[RpcConnection] = set()
 
     def connect() -> RpcConnection:
-        subscribers = simulator.streams
-        return RpcConnection(
-            METHODS, simulator, subscribers.is_ready, subscribers.ready, loading, connections
-        )
+        return RpcConnection(METHODS, simulator, simulator.streams, loading, connections)
 
     rpc = await _bound(connect, ports.host, ports.rpc, "--port")
     rpc_port = int(rpc.sockets[0].getsockname()[1])

@@ -81,6 +81,7 @@ class StreamServer:
         greet: Called with every session that has subscribed.
 
     Attributes:
+        asking: Whose call is answered; what is expected meanwhile is expected of it.
         behind: Sessions whose buffer is full.
         num_sessions: Connections.
     """
@@ -88,24 +89,34 @@ class StreamServer:
     def __init__(self, greet: Callable[[StreamSession], None]) -> None:
         self._greet = greet
         self._sessions: dict[int, list[StreamSession]] = {}
-        self._expected: dict[int, tuple[int, float]] = {}
+        self._expected: dict[int, list[tuple[object, float]]] = {}
         self._waiting: list[asyncio.Future[None]] = []
+        self.asking: object = None
         self.behind: set[StreamSession] = set()
         self.num_sessions = 0
 
     def expect(self, stream: int) -> None:
         """Notes that a client has asked for a stream's token and is about to subscribe."""
-        count, _ = self._expected.get(stream, (0, 0.0))
-        self._expected[stream] = (count + 1, asyncio.get_running_loop().time() + EXPECTED_FOR_S)
+        until_s = asyncio.get_running_loop().time() + EXPECTED_FOR_S
+        self._expected.setdefault(stream, []).append((self.asking, until_s))
+
+    def forget(self, client: object) -> None:
+        """Expects nothing more of a client that has gone."""
+        self._keep(lambda asking, until_s: asking is not client)
+        self.wake()
+
+    def _keep(self, is_kept: Callable[[object, float], bool]) -> None:
+        kept = {stream: [one for one in ones if is_kept(*one)] for stream, ones in self._expected.items()}
+        self._expected = {stream: ones for stream, ones in kept.items() if ones}
 
     def subscribe(self, session: StreamSession) -> None:
         """Adds a session to its stream; one that does not exist stays silent, as clients reconnect at once."""
         self._sessions.setdefault(session.stream, []).append(session)
-        count, until_s = self._expected.get(session.stream, (0, 0.0))
-        if count > 1:
-            self._expected[session.stream] = (count - 1, until_s)
-        else:
-            self._expected.pop(session.stream, None)
+        expected = self._expected.get(session.stream)
+        if expected is not None:
+            del expected[0]
+            if not expected:
+                del self._expected[session.stream]
         self._greet(session)
         self.wake()
 
@@ -153,7 +164,7 @@ class StreamServer:
         """Whether a tick can go on: nobody is about to subscribe, nobody is behind."""
         if self._expected:
             now_s = asyncio.get_running_loop().time()
-            self._expected = {key: value for key, value in self._expected.items() if value[1] > now_s}
+            self._keep(lambda asking, until_s: until_s > now_s)
         return not self._expected and not self.behind
 
     async def ready(self) -> None:
@@ -169,7 +180,7 @@ class StreamServer:
                 continue
             future: asyncio.Future[None] = loop.create_future()
             self._waiting.append(future)
-            deadlines = [until_s for _, until_s in self._expected.values()]
+            deadlines = [until_s for ones in self._expected.values() for _, until_s in ones]
             wait_s = min([*(until_s - loop.time() for until_s in deadlines), BEHIND_FOR_S])
             await asyncio.wait([future], timeout=max(wait_s, 0.01))
 
