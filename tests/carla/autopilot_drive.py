@@ -1,6 +1,7 @@
-"""A client script: traffic manager, synchronous mode, prints one JSON line of what happened. Run by ``test_traffic``.
+"""A client script: random vehicles under the traffic manager's defaults; prints one JSON line of what happened.
 
-It is a process of its own because the library's traffic manager ends the process when a call of its threads fails.
+Run by ``test_traffic`` as ``autopilot_drive.py PORT TRAFFIC_PORT VEHICLES TICKS SEED [BLUEPRINTS]``. It is a process of
+its own because the library's traffic manager ends the process when a call of its threads fails.
 """
 
 from __future__ import annotations
@@ -8,22 +9,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass, field
 from typing import Any
 
 import carla
 import numpy as np
+import numpy.typing as npt
 
+FloatArray = npt.NDArray[np.float64]
 DELTA_S = 0.05
-CARS = (
-    "vehicle.tesla.model3",
-    "vehicle.audi.tt",
-    "vehicle.nissan.micra",
-    "vehicle.toyota.prius",
-    "vehicle.lincoln.mkz_2020",
-)
+_AROUND = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
 
 
-def stop_lines(world: Any) -> list[tuple[Any, np.ndarray[Any, Any], np.ndarray[Any, Any], float]]:
+def stop_lines(world: Any) -> list[tuple[Any, FloatArray, FloatArray, float]]:
     """Returns the light, middle (2,), direction (2,) and half width of each line at which a light stops a lane."""
     lines = []
     for light in world.get_actors().filter("traffic.traffic_light*"):
@@ -34,8 +32,69 @@ def stop_lines(world: Any) -> list[tuple[Any, np.ndarray[Any, Any], np.ndarray[A
     return lines
 
 
-def main(port: int, traffic_port: int, num_vehicles: int, num_ticks: int, seed: int) -> dict[str, Any]:
-    """Drives ``num_vehicles`` for ``num_ticks``; who leaves the town is replaced at a free spawn point."""
+def corners_of(actors: list[Any], boxes: dict[int, Any]) -> FloatArray:
+    """Returns the (n, 4, 2) corners of the bounding boxes of a snapshot's actors; the first and last are in front."""
+    out = np.empty((len(actors), 4, 2))
+    for row, actor in enumerate(actors):
+        pose, box = actor.get_transform(), boxes[actor.id]
+        yaw = np.radians(pose.rotation.yaw)
+        axes = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
+        local = _AROUND * (box.extent.x, box.extent.y) + (box.location.x, box.location.y)
+        out[row] = local @ axes + (pose.location.x, pose.location.y)
+    return out
+
+
+def overlapping(corners: FloatArray) -> list[tuple[int, int]]:
+    """Returns the pairs of rectangles that share an area, by separating axes."""
+    centres = corners.mean(axis=1)
+    radii = np.linalg.norm(corners[:, 0] - centres, axis=1)
+    apart = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    pairs = []
+    for a, b in np.argwhere(np.triu(apart < radii[:, None] + radii[None], 1)).tolist():
+        axes = np.stack([corners[k, 1 + side] - corners[k, side] for k in (a, b) for side in (0, 1)])
+        on_a, on_b = corners[a] @ axes.T, corners[b] @ axes.T
+        is_split = (on_a.max(0) <= on_b.min(0)) | (on_b.max(0) <= on_a.min(0))
+        if not is_split.any():
+            pairs.append((a, b))
+    return pairs
+
+
+@dataclass
+class Seen:
+    """What happened to the vehicles of one drive."""
+
+    hits: list[Any] = field(default_factory=list)
+    overlaps: list[Any] = field(default_factory=list)
+    red_crossings: list[Any] = field(default_factory=list)
+    crossings: int = 0
+    way_m: dict[int, float] = field(default_factory=dict)
+    stood_at_red: int = 0
+    off_lane_m: float = 0.0
+
+
+def spawn_vehicles(
+    client: Any, world: Any, traffic_port: int, number: int, seed: int, names: str
+) -> dict[int, Any]:
+    """Spawns vehicles drawn from all that match at spawn points drawn from all, on autopilot; by id."""
+    draws = np.random.default_rng(seed)
+    library = sorted(world.get_blueprint_library().filter(names), key=lambda blueprint: blueprint.id)
+    points = world.get_map().get_spawn_points()
+    batch = []
+    for place in draws.permutation(len(points))[:number].tolist():
+        blueprint = library[int(draws.integers(len(library)))]
+        spawn = carla.command.SpawnActor(blueprint, points[place])
+        batch.append(spawn.then(carla.command.SetAutopilot(carla.command.FutureActor, True, traffic_port)))
+    answers = client.apply_batch_sync(batch, True)
+    refused = [answer.error for answer in answers if answer.has_error()]
+    if refused:
+        raise RuntimeError(f"{len(refused)} vehicles were not spawned: {refused[0]}")
+    return {actor.id: actor for actor in world.get_actors([answer.actor_id for answer in answers])}
+
+
+def main(
+    port: int, traffic_port: int, num_vehicles: int, num_ticks: int, seed: int, names: str = "vehicle.*"
+) -> dict[str, Any]:
+    """Drives ``num_vehicles`` for ``num_ticks`` and returns what was seen."""
     client = carla.Client("127.0.0.1", port)
     client.set_timeout(60.0)
     world = client.get_world()
@@ -45,96 +104,80 @@ def main(port: int, traffic_port: int, num_vehicles: int, num_ticks: int, seed: 
     traffic = client.get_trafficmanager(traffic_port)
     traffic.set_synchronous_mode(True)
     traffic.set_random_device_seed(seed)
-    traffic.global_percentage_speed_difference(40.0)  # 30 km/h, the limit of CARLA's own towns
-    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
-    cars = [library.find(name) for name in CARS]
-    draws = np.random.default_rng(seed)
-    hits: list[Any] = []
-    riders: dict[int, tuple[Any, Any]] = {}
-
-    def enter() -> None:
-        blueprint = cars[int(draws.integers(len(cars)))]
-        for point in draws.permutation(len(points)).tolist():
-            there = points[point].location
-            if any(there.distance(other.get_location()) < 25.0 for other, _ in riders.values()):
-                continue
-            vehicle = world.try_spawn_actor(blueprint, points[point])
-            if vehicle is not None:
-                break
-        else:
-            raise RuntimeError("There is no free spawn point.")
-        world.tick()
-        sensor = world.spawn_actor(
-            library.find("sensor.other.collision"), carla.Transform(), attach_to=vehicle
+    riders = spawn_vehicles(client, world, traffic_port, num_vehicles, seed, names)
+    boxes = {number: actor.bounding_box for number, actor in riders.items()}
+    seen, touch = Seen(), world.get_blueprint_library().find("sensor.other.collision")
+    sensors = [world.spawn_actor(touch, carla.Transform(), attach_to=actor) for actor in riders.values()]
+    for sensor in sensors:
+        sensor.listen(
+            lambda event: seen.hits.append((event.frame, event.actor.type_id, event.other_actor.type_id))
         )
-        sensor.listen(lambda event: hits.append((event.frame, event.actor.id, event.other_actor.type_id)))
-        vehicle.set_autopilot(True, traffic_port)
-        riders[vehicle.id] = vehicle, sensor
-
-    for _ in range(num_vehicles):
-        enter()
-    lines = stop_lines(world)
-    last: dict[int, np.ndarray[Any, Any]] = {}
-    way_m, stood_at_red, red_crossings, num_left, at_green = 0.0, 0, [], 0, 0
+    lines, town = stop_lines(world), world.get_map()
+    noses: dict[int, FloatArray] = {}
     for tick in range(num_ticks):
         world.tick()
-        for number, (vehicle, sensor) in list(riders.items()):
-            if not vehicle.is_alive:  # taken out by the traffic manager: its lane ends at the edge of the map
-                sensor.stop()
-                sensor.destroy()
-                del riders[number]
-                last.pop(number, None)
-                num_left += 1
-                enter()
-                continue
-            pose = vehicle.get_transform()
-            ahead = pose.get_forward_vector()
-            nose = pose.location + vehicle_length(vehicle) * ahead
-            now = np.array([nose.x, nose.y])
-            before = last.get(number)
-            last[number] = now
-            if (
-                vehicle.is_at_traffic_light()
-                and vehicle.get_traffic_light_state() == carla.TrafficLightState.Red
-            ):
-                stood_at_red += vehicle.get_velocity().length() < 0.1
-            if before is None:
-                continue
-            way_m += float(np.hypot(*(now - before)))
-            for light, middle, direction, half_m in lines:
-                if np.hypot(*(now - middle)) > 6.0:
-                    continue
-                crossed = (before - middle) @ direction < 0.0 <= (now - middle) @ direction
-                beside = abs((now - middle) @ np.array([-direction[1], direction[0]]))
-                if crossed and beside < half_m and np.array([ahead.x, ahead.y]) @ direction > 0.7:
-                    if light.get_state() == carla.TrafficLightState.Red:
-                        red_crossings.append((tick, number, light.id))
-                    else:
-                        at_green += 1
+        snapshot = world.get_snapshot()
+        there = [actor for actor in (snapshot.find(number) for number in riders) if actor is not None]
+        corners = corners_of(there, boxes)
+        for a, b in overlapping(corners):
+            seen.overlaps.append((tick, riders[there[a].id].type_id, riders[there[b].id].type_id))
+        for actor, nose in zip(there, 0.5 * (corners[:, 0] + corners[:, 3]), strict=True):
+            before = noses.get(actor.id, nose)
+            noses[actor.id] = nose
+            seen.way_m[actor.id] = seen.way_m.get(actor.id, 0.0) + float(np.hypot(*(nose - before)))
+            _watch_lights(seen, tick, riders[actor.id], before, nose, lines)
+        if tick % 10 == 0:
+            _watch_lanes(seen, there, town)
+    still_there = {actor.id for actor in world.get_snapshot()} & set(riders)
+    for sensor in sensors:
+        sensor.stop()
+    client.apply_batch_sync([carla.command.SetAutopilot(number, False, traffic_port) for number in riders])
+    gone = [*(sensor.id for sensor in sensors), *still_there]
+    # No tick within the batch: it would wait with the interpreter's lock, which freeing the callbacks needs.
+    client.apply_batch_sync([carla.command.DestroyActor(number) for number in gone])
+    world.tick()
+    traffic.set_synchronous_mode(False)
     return {
-        "hits": hits,
-        "red_crossings": red_crossings,
-        "crossings": at_green,
-        "stood_at_red": int(stood_at_red),
-        "way_m": way_m,
-        "left": num_left,
-        "vehicles": len(riders),
+        "kinds": sorted({actor.attributes["base_type"] for actor in riders.values()}),
+        "hits": seen.hits,
+        "overlaps": seen.overlaps,
+        "red_crossings": seen.red_crossings,
+        "crossings": seen.crossings,
+        "stood_at_red": seen.stood_at_red,
+        "off_lane_m": round(seen.off_lane_m, 2),
+        "way_m": round(sum(seen.way_m.values())),
+        "shortest_way_m": round(min(seen.way_m.values())),
+        "vehicles": len(still_there),
         "lines": len(lines),
     }
 
 
-LENGTHS_M: dict[int, float] = {}
+def _watch_lights(
+    seen: Seen, tick: int, vehicle: Any, before: FloatArray, nose: FloatArray, lines: Any
+) -> None:
+    for light, middle, direction, half_m in lines:
+        if np.abs(nose - middle).max() > 6.0:
+            continue
+        side = abs(float((nose - middle) @ np.array([-direction[1], direction[0]])))
+        along = float((nose - middle) @ direction)
+        is_red = light.get_state() == carla.TrafficLightState.Red
+        if (before - middle) @ direction < 0.0 <= along and side < half_m:
+            if is_red:
+                seen.red_crossings.append((tick, vehicle.type_id, light.id))
+            seen.crossings += not is_red
+        elif is_red and -6.0 < along < 0.0 and side < half_m:
+            seen.stood_at_red += bool(np.hypot(*(nose - before)) < 0.1 * DELTA_S)
 
 
-def vehicle_length(vehicle: Any) -> float:
-    """Returns half the length; ``bounding_box`` is a remote call, so each is asked for once."""
-    if vehicle.id not in LENGTHS_M:
-        LENGTHS_M[vehicle.id] = float(vehicle.bounding_box.extent.x)
-    return LENGTHS_M[vehicle.id]
+def _watch_lanes(seen: Seen, there: list[Any], town: Any) -> None:
+    for actor in there:
+        location = actor.get_transform().location
+        lane = town.get_waypoint(location).transform.location
+        seen.off_lane_m = max(seen.off_lane_m, float(np.hypot(lane.x - location.x, lane.y - location.y)))
 
 
 if __name__ == "__main__":
-    outcome = main(*(int(word) for word in sys.argv[1:]))
+    outcome = main(*(int(word) for word in sys.argv[1:6]), *sys.argv[6:])
     sys.stdout.write(json.dumps(outcome) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the traffic manager's threads do not end in an orderly way, here as with CARLA's server

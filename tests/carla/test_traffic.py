@@ -1,4 +1,4 @@
-"""The client library's traffic manager drives on the server."""
+"""The client library's traffic manager drives on the server, with its defaults and with its options."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("autopilot_drive.py")
+HERE = Path(__file__).parent
 SECOND_TICKS = 20
+NUM_VEHICLES = 20
 
 
 def _free_port() -> int:
@@ -20,18 +22,73 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.mark.usefixtures("world")
-def test_twenty_vehicles_drive_a_minute_and_obey_the_lights(server: Any) -> None:
-    words = [server.port, _free_port(), 20, 60 * SECOND_TICKS, 7]
-    command = [sys.executable, str(SCRIPT), *(str(word) for word in words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def _said(script: str, *words: object, patience_s: float = 300.0) -> dict[str, Any]:
+    """Runs a client script and returns the JSON line that it prints last."""
+    command = [sys.executable, str(HERE / script), *(str(word) for word in words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
     assert done.returncode == 0, f"the client ended with {done.returncode}: {done.stderr[-2000:]}"
-    seen = json.loads(done.stdout.splitlines()[-1])
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def _drive(server: Any, seconds: int, seed: int, names: str = "vehicle.*") -> dict[str, Any]:
+    words = (server.port, _free_port(), NUM_VEHICLES, seconds * SECOND_TICKS, seed, names)
+    return _said("autopilot_drive.py", *words, patience_s=900.0)
+
+
+def _is_good(seen: dict[str, Any], seconds: int) -> None:
+    """Nobody hit anybody, by the sensors and by the boxes; nobody ran a red light or left a lane; all are there."""
     assert seen["hits"] == []
+    assert seen["overlaps"] == []
     assert seen["red_crossings"] == []
-    assert seen["vehicles"] == 20
-    # They drive (8.3 m/s is what the manager is set to), cross at green and wait at red.
-    assert seen["way_m"] > 20 * 60 * 3.0
+    assert seen["vehicles"] == NUM_VEHICLES
+    assert seen["off_lane_m"] < 1.6
+    # The limit is 50 km/h; they wait at lights and signs.
+    assert seen["way_m"] > NUM_VEHICLES * seconds * 5.0
+    assert seen["shortest_way_m"] > seconds * 2.0
+
+
+@pytest.mark.usefixtures("world")
+def test_twenty_random_vehicles_drive_a_minute_and_obey_the_lights(server: Any) -> None:
+    seen = _drive(server, 60, seed=3)
+    _is_good(seen, 60)
+    assert set(seen["kinds"]) >= {"car", "van", "truck", "motorcycle", "bicycle"}
     assert seen["lines"] == 12
     assert seen["crossings"] >= 5
     assert seen["stood_at_red"] > 200
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("seed", range(101, 111))
+def test_whoever_drives_wherever_it_goes_well(server: Any, seed: int) -> None:
+    _is_good(_drive(server, 60, seed), 60)
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("world")
+def test_five_minutes_go_well(server: Any) -> None:
+    seen = _drive(server, 300, seed=21)
+    _is_good(seen, 300)
+    assert seen["crossings"] >= 50
+
+
+@pytest.fixture
+def brings_the_town_back(town_client: Any) -> Iterator[None]:
+    """For scripts that load other maps."""
+    yield
+    town_client.load_world("town")
+
+
+@pytest.mark.usefixtures("world", "brings_the_town_back")
+def test_options_do_what_they_say(server: Any) -> None:
+    said = _said("traffic_options.py", server.port, _free_port(), _free_port())
+    assert said["top_speeds_kmh"] == pytest.approx([40.0, 60.0, 25.0], abs=1.5)
+    assert said["lights"] == {"cars": 6, "waiting": 3, "owned": 3, "driving": 3}
+    assert said["hybrid"]["hero_m"] > 50.0
+    assert said["hybrid"]["shortest_m"] > 50.0
+    assert said["hybrid"]["off_lane_m"] < 0.6
+    highway = said["highway"]
+    assert 12.0 <= highway["gap_m"] < 16.0
+    assert (highway["kept_lane"], highway["left_lane"]) == (-3, -2)
+    assert highway["passed_m"] > 10.0

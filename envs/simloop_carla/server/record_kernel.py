@@ -19,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 VEHICLE, WALKER, PROP = 0, 1, 2
 """Kinds of bodies."""
-LIGHT_AHEAD_M, LIGHT_BEHIND_M = 6.0, 1.5
+LIGHT_AHEAD_M, LIGHT_BEHIND_M = 8.0, 1.5
 """A vehicle is held up by a light whose stop line is as far ahead of its front end, or nearer, or as far behind it."""
 _DEGREES = 180.0 / math.pi
 

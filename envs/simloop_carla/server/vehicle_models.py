@@ -60,8 +60,8 @@ class _Class(NamedTuple):
 _CLASSES = {
     "car": _Class(4.0, 70.0, 0.234, 0.336),
     "van": _Class(3.0, 45.0, 0.28, 0.24),
-    "truck": _Class(2.2, 20.0, 0.30, 0.12),
-    "bus": _Class(2.2, 20.0, 0.28, 0.12),
+    "truck": _Class(2.2, 20.0, 0.30, 0.04),
+    "bus": _Class(2.2, 20.0, 0.28, 0.04),
     "motorcycle": _Class(4.5, 120.0, 0.33, 0.33),
     "bicycle": _Class(1.5, 5.0, 0.30, 0.30),
 }
