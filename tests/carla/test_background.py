@@ -30,7 +30,7 @@ HOLDER = """
 import sys, time
 from simloop.scenario_files import load_family
 from simloop_carla.world.world import CarlaWorld
-world = CarlaWorld(port=int(sys.argv[1]), background_vehicles=3)
+world = CarlaWorld(port=int(sys.argv[1]), background_vehicles=3, weather="HardRainNoon")
 world.reset(load_family("signal_left").scenario(3), 3)
 world.advance(100_000_000)
 print(world._background._link._process.pid, flush=True)
@@ -60,14 +60,18 @@ def carla_world(server: Any) -> Iterator[CarlaWorld]:
     world.close()
 
 
-def _background(server: Any) -> list[Any]:
-    """Returns the vehicles of the background that are on the server."""
+def _everybody(server: Any) -> list[Any]:
+    """Returns the vehicles, people, things and sensors that are on the server."""
     world = server.client().get_world()
     assert _wait_until(
         lambda: world.get_snapshot().frame > 0
     )  # a new client knows of nobody before its first one
-    actors = world.get_actors().filter("vehicle.*")
-    return [actor for actor in actors if actor.attributes.get("role_name") == "background"]
+    return [actor for actor in world.get_actors() if not actor.type_id.startswith(("traffic.", "spectator"))]
+
+
+def _background(server: Any) -> list[Any]:
+    """Returns the vehicles of the background that are on the server."""
+    return [actor for actor in _everybody(server) if actor.attributes.get("role_name") == "background"]
 
 
 def _is_gone(pid: int) -> bool:
@@ -194,10 +198,11 @@ def test_a_manager_that_dies_is_replaced(carla_world: CarlaWorld, server: Any) -
     assert len(_background(server)) == NUM_VEHICLES
 
 
-@pytest.mark.usefixtures("world")  # which clears away the rest of that client's episode
-def test_it_goes_with_a_client_that_is_killed(carla_world: CarlaWorld, server: Any) -> None:
+def test_a_client_that_is_killed_leaves_the_server_as_it_was(carla_world: CarlaWorld, server: Any) -> None:
     carla_world.close()
-    assert _background(server) == []
+    assert _everybody(server) == []
+    found = server.client().get_world()
+    settings, weather = found.get_settings(), found.get_weather()
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(server.port)],
         stdout=subprocess.PIPE,
@@ -210,7 +215,9 @@ def test_it_goes_with_a_client_that_is_killed(carla_world: CarlaWorld, server: A
     holder.wait()
     holder.stdout.close()
     assert _wait_until(lambda: _is_gone(manager))
-    assert _wait_until(lambda: _background(server) == [])
+    assert _wait_until(lambda: _everybody(server) == [])
+    assert _wait_until(lambda: server.client().get_world().get_settings() == settings)
+    assert server.client().get_world().get_weather() == weather
 
 
 def test_a_server_that_dies_takes_the_manager_along() -> None:

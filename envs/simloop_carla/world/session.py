@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from simloop.errors import MissingDependencyError, WorldError
 from simloop_carla.world.call_lane import CallLane
+from simloop_carla.world.caretaker import Caretaker
 
 T = TypeVar("T")
 
@@ -111,8 +112,19 @@ class Session:
         self.client, self.world, self._found = self.call("connecting", _connected, address)
         self._spawned: set[int] = set()
         self._undone_at_end: dict[str, Callable[[], object]] = {}
+        self._caretaker: Caretaker | None = None
+        if obituary is None:  # a server of one's own ends with this process
+            weather = self.call("reading the weather", self.world.get_weather)
+            self._caretaker = Caretaker(address.host, address.port, self._found, weather)
         self._finalizer = weakref.finalize(
-            self, _leave, self._lane, self.client, self._found, self._spawned, self._undone_at_end
+            self,
+            _leave,
+            self._lane,
+            self.client,
+            self._found,
+            self._spawned,
+            self._undone_at_end,
+            self._caretaker,
         )
 
     def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
@@ -175,7 +187,7 @@ class Session:
             WorldError: The server refuses it.
         """
         self.call(f"loading the map {name!r}", self._use_map, name, opendrive)
-        self._spawned.clear()
+        self._forget_spawned()
 
     def _use_map(self, name: str, opendrive: str | None) -> None:
         carla = load_client()
@@ -190,14 +202,21 @@ class Session:
     def spawned(self, actor_id: int) -> None:
         """Notes an actor that is to be destroyed in the end."""
         self._spawned.add(actor_id)
+        if self._caretaker is not None:
+            self._caretaker.spawned(actor_id)
+
+    def _forget_spawned(self) -> None:
+        self._spawned.clear()
+        if self._caretaker is not None:
+            self._caretaker.clear()
 
     def destroy_spawned(self) -> None:
         """Destroys what was spawned."""
         carla = load_client()
         commands = [carla.command.DestroyActor(actor_id) for actor_id in sorted(self._spawned, reverse=True)]
-        self._spawned.clear()
         if commands:
             self.apply("destroying actors", commands)
+        self._forget_spawned()
 
     def close(self) -> None:
         """Destroys what was spawned and restores the settings that were found."""
@@ -240,7 +259,12 @@ def _obituary_of_anothers() -> str:
 
 
 def _leave(
-    lane: CallLane, client: Any, found: Any, spawned: set[int], undone: dict[str, Callable[[], object]]
+    lane: CallLane,
+    client: Any,
+    found: Any,
+    spawned: set[int],
+    undone: dict[str, Callable[[], object]],
+    caretaker: Caretaker | None,
 ) -> None:
     """Leaves a server as it was found; one that is gone needs nothing."""
     carla = load_client()
@@ -255,4 +279,6 @@ def _leave(
         client.set_timeout(GONE_PATIENCE_S if is_gone else LEAVING_PATIENCE_S)
         with contextlib.suppress(RuntimeError):
             undo() if is_gone else lane.run(undo)
+    if caretaker is not None:
+        caretaker.dismiss()
     lane.close()
