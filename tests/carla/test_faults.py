@@ -68,7 +68,7 @@ def test_a_thousand_spawns_leave_the_memory_flat(server: Any, world: Any, town_c
     ]
 
     def cycle() -> None:
-        ids = [reply.actor_id for reply in town_client.apply_batch_sync(spawn, True)]
+        ids = [reply.actor_id for reply in town_client.apply_batch_sync(spawn, False)]
         assert len(set(ids) - {0}) == len(kinds)
         gone = town_client.apply_batch_sync([carla.command.DestroyActor(one) for one in ids], True)
         assert not any(reply.error for reply in gone)
