@@ -72,8 +72,7 @@ def carla_world() -> Iterator[CarlaWorld]:
     world.close()
 
 
-@pytest.mark.parametrize("fixed_delta_ms", [50, 10])
-@pytest.mark.parametrize("family", ["cut_in", "lead_deceleration", "signal_left", "pedestrian_crossing"])
+@pytest.mark.parametrize(("family", "fixed_delta_ms"), [("cut_in", 50), ("pedestrian_crossing", 10)])
 def test_the_course_is_that_of_the_embedded_world(server: Any, family: str, fixed_delta_ms: int) -> None:
     config = {**load_family(family).world_config, "vehicle": "midsize_saloon"}
     wanted, verdict = play(DrivingWorld(**config), family, 3, 200)
@@ -86,7 +85,7 @@ def test_the_course_is_that_of_the_embedded_world(server: Any, family: str, fixe
     assert np.hypot(*(wanted[:count, :2] - got[:count, :2]).T).max() < 0.05
     rows = world.drain()
     assert len(rows["motion"]["t_ns"]) == len(got) * 50 // fixed_delta_ms + 1
-    assert rows["tracking"]["position_error_m"].max() < 0.02
+    assert np.max(rows["tracking"]["position_error_m"]) < 0.02
     world.close()
 
 
@@ -160,6 +159,19 @@ def test_settings_and_actors_are_left_as_they_were_found(server: Any, world: Any
     } == set()
     assert after.get_settings() == settings
     assert before
+
+
+def test_another_blueprint_is_itself_and_is_steered_as_its_physics_want(server: Any) -> None:
+    world = CarlaWorld(port=server.port, vehicle_blueprint="vehicle.tesla.model3")
+    play(world, "roundabout", 3, 300)
+    played = world._connection.episode
+    assert played is not None
+    ego = played.ego.actor
+    assert ego.type_id == "vehicle.tesla.model3"
+    assert world._vehicle.length_m == pytest.approx(2.0 * ego.bounding_box.extent.x, abs=1e-4)
+    # Its wheels turn twice as far as those of the vehicle that foresees it, whose shares would put it 12 mm off.
+    assert np.max(world.drain()["tracking"]["position_error_m"]) < 0.006
+    world.close()
 
 
 def test_unknown_blueprints_are_named(server: Any) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_carla.world.ground import Ground
 from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.steering import Steering
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,11 +32,13 @@ class ServerEgo:
     Args:
         session: The connection.
         blueprint: Its blueprint.
-        vehicle: The embedded world's vehicle that it is to be, where the server has those.
+        vehicle: The embedded world's vehicle that ``DEFAULT_BLUEPRINT`` is to be, where the server has those; any other
+            blueprint is itself.
 
     Attributes:
         actor: The ``carla.Vehicle``.
         is_embedded_vehicle: Whether it is that vehicle.
+        foreseen_steer_rad: Largest road-wheel angle of the vehicle that foresees it, to be set before ``command``.
         size_m: Length, width and height of its bounding box.
 
     Raises:
@@ -54,15 +57,20 @@ class ServerEgo:
                 )
             choice = found[0]
             choice.set_attribute("role_name", "hero")
-            self.is_embedded_vehicle = bool(choice.has_attribute(EMBEDDED_VEHICLE))
+            self.is_embedded_vehicle = blueprint == DEFAULT_BLUEPRINT and choice.has_attribute(
+                EMBEDDED_VEHICLE
+            )
             if self.is_embedded_vehicle:
                 choice.set_attribute(EMBEDDED_VEHICLE, vehicle)
             self.actor = self._spawned(choice, blueprint)
             session.spawned(self.actor.id)
             box = self.actor.bounding_box
+            self._steering = None if self.is_embedded_vehicle else Steering(self.actor.get_physics_control())
         self.size_m = (2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
         self._centre_m = (float(box.location.x), float(box.location.y))
         self.above_ground_m = 0.0
+        self.foreseen_steer_rad = 0.0
+        self._speed_mps = 0.0
 
     def _spawned(self, choice: Any, blueprint: str) -> Any:
         points = self._session.world.get_map().get_spawn_points()
@@ -135,8 +143,10 @@ class ServerEgo:
         )
 
     def command(self, steer: float, throttle: float, brake: float) -> Any:
-        """Returns the command that drives: ``steer`` to the left, all as shares."""
+        """Returns the command that drives: ``steer`` to the left, all as shares of what the foreseen vehicle can do."""
         carla = self._carla
+        if self._steering is not None:
+            steer = self._steering.control(steer * self.foreseen_steer_rad, self._speed_mps)
         return carla.command.ApplyVehicleControl(
             self.actor.id, carla.VehicleControl(throttle=throttle, steer=-steer, brake=brake)
         )
@@ -163,6 +173,7 @@ class ServerEgo:
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
         forward_m, right_m = self._centre_m
         vx, vy = velocity.x, -velocity.y
+        self._speed_mps = math.hypot(vx, vy)
         return np.array(
             [
                 pose.location.x + forward_m * cos + right_m * sin,

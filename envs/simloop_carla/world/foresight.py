@@ -23,7 +23,7 @@ decisions, stop lines and numbers."""
 
 
 def foreseeing_vehicle(ego: ServerEgo, chosen: str | None, vehicle: str) -> VehicleParameters:
-    """Returns the vehicle that foresees the ego's motion, with the ego's own outer size.
+    """Returns the vehicle that foresees the ego's motion, with the ego's own outer size; tells the ego of its steer.
 
     Args:
         ego: The ego on the server.
@@ -32,7 +32,9 @@ def foreseeing_vehicle(ego: ServerEgo, chosen: str | None, vehicle: str) -> Vehi
     """
     name = chosen or (vehicle if ego.is_embedded_vehicle else STOCK_VEHICLE)
     length_m, width_m, height_m = (round(float(side), 4) for side in ego.size_m)
-    return dataclasses.replace(load_vehicle(name), length_m=length_m, width_m=width_m, height_m=height_m)
+    foreseen = load_vehicle(name)
+    ego.foreseen_steer_rad = foreseen.max_steer_rad
+    return dataclasses.replace(foreseen, length_m=length_m, width_m=width_m, height_m=height_m)
 
 
 class Foresight:

@@ -55,13 +55,13 @@ class CarlaWorld(DrivingWorld):
         port: Its port; None starts a ``simloop carla-server`` for this world alone.
         patience_s: How long a call may take.
         fixed_delta_ms: Length of a tick of the server: 50, or 10 for controls in every physics step.
-        vehicle_blueprint: The ego's blueprint; its bounding box is the ego's footprint.
+        vehicle_blueprint: The ego's blueprint; its bounding box is the ego's footprint. The default one is ``vehicle``
+            on servers that have that one.
         recycle_after: Episodes after which a server of this world's own is started anew.
         recycle_above_mb: Resident memory above which it is.
         foreseen_as: Vehicle parameters that foresee the ego's motion and turn accelerations into shares of throttle
             and brake. None takes ``vehicle`` on a server that has it and ``midsize_saloon`` on others.
-        vehicle: The embedded world's vehicle that the ego is, on a server that has those (``simloop carla-server``);
-            on others the ego is what its blueprint makes it.
+        vehicle: The embedded world's vehicle that the ego is on a server that has those (``simloop carla-server``).
         action, camera_supersampling, extra_sensors, camera_size_px: As in ``DrivingWorld``.
         background_vehicles: Number of cars that CARLA's TrafficManager drives beside the scenario's own traffic.
         traffic_manager_port: Port of the TrafficManager; None for a free one.
