@@ -80,15 +80,21 @@ def brings_the_town_back(town_client: Any) -> Iterator[None]:
     town_client.load_world("town")
 
 
-@pytest.mark.usefixtures("world", "brings_the_town_back")
-def test_options_do_what_they_say(server: Any) -> None:
-    said = _said("traffic_options.py", server.port, _free_port(), _free_port())
+@pytest.mark.usefixtures("world")
+def test_speeds_lights_and_hybrid_physics_are_as_the_client_sets_them(server: Any) -> None:
+    said = _said("traffic_options.py", server.port, _free_port(), "town", patience_s=120.0)
     assert said["top_speeds_kmh"] == pytest.approx([40.0, 60.0, 25.0], abs=1.5)
-    assert said["lights"] == {"cars": 6, "waiting": 3, "owned": 3, "driving": 3}
-    assert said["hybrid"]["hero_m"] > 50.0
-    assert said["hybrid"]["shortest_m"] > 50.0
-    assert said["hybrid"]["off_lane_m"] < 0.6
-    highway = said["highway"]
-    assert 12.0 <= highway["gap_m"] < 16.0
-    assert (highway["kept_lane"], highway["left_lane"]) == (-3, -2)
-    assert highway["passed_m"] > 10.0
+    assert said["waiting"] == [False, True] * 3  # every second one ignores the lights
+    assert said["held_by_lights"] == [True] * 3
+    assert said["moved_without_physics"] >= 6
+    assert said["hybrid"]["hero_m"] > 20.0
+    assert said["hybrid"]["shortest_m"] > 30.0
+    assert said["hybrid"]["off_lane_m"] < 1.0
+
+
+@pytest.mark.usefixtures("world", "brings_the_town_back")
+def test_distances_and_lanes_are_as_the_client_sets_them(server: Any) -> None:
+    said = _said("traffic_options.py", server.port, _free_port(), "highway", patience_s=120.0)
+    assert 12.0 <= said["gap_m"] < 16.0
+    assert (said["kept_lane"], said["left_lane"]) == (-3, -2)
+    assert said["passed_m"] > 10.0

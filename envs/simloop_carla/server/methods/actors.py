@@ -107,10 +107,13 @@ def set_turn_rate(simulator: Simulator, actor: ServerActor, rate_degps: Vector3)
 
 
 def set_physics(simulator: Simulator, actor: ServerActor, is_on: bool) -> None:
-    """Lets a vehicle drive, or keeps it where it is put."""
+    """Lets a vehicle drive, or keeps it where it is put, without a speed of its own."""
     if actor.number >= 0 and actor.is_vehicle:
         own = simulator.episode.bodies
         own.commands[actor.number, body_kernel.MODE] = body_kernel.DRIVEN if is_on else body_kernel.STILL
+        if not is_on:
+            own.set_velocity(actor.number, 0.0, 0.0)
+            own.states[actor.number, YAW_RATE_RADPS] = 0.0
 
 
 def walk(simulator: Simulator, actor: ServerActor, control: WalkerControl) -> None:
