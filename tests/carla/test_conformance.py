@@ -216,8 +216,9 @@ def test_worlds_of_a_process_take_turns_on_a_server(server: Any) -> None:
         first.advance(TICK_MS * 1_000_000)
     second.advance(3 * TICK_MS * 1_000_000)  # nothing of the first is in the way
     assert second.outcome().state is OutcomeState.RUNNING
-    client = server.client()  # kept: an actor list of a client that is gone may be empty
-    there = client.get_world().get_actors().filter("vehicle.*")
+    world = server.client().get_world()
+    world.tick()  # brings a new client its first snapshot
+    there = world.get_actors().filter("vehicle.*")
     assert len([actor for actor in there if actor.attributes["role_name"] == "hero"]) == 1
     first.close()
     second.close()
