@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from simloop.errors import WorldError
 from simloop_carla.world.ego import ServerEgo
-from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.session import Session, load_client, server_faults, stop_listening
 from simloop_driving.camera import HORIZONTAL_FOV_RAD, MOUNT_FORWARD_M, MOUNT_HEIGHT_M, PITCH_DOWN_RAD
 
 KEPT_PICTURES = 20
@@ -79,5 +79,4 @@ class ServerCamera:
 
     def close(self) -> None:
         """Stops listening."""
-        if self.actor.is_listening:
-            self.actor.stop()
+        stop_listening(self.actor)

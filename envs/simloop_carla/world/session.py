@@ -78,6 +78,16 @@ def _fault(address: Address, what: str, said: str) -> str:
     return f"The CARLA server at {address} failed at {what}: {said}."
 
 
+def stop_listening(sensor: Any) -> None:
+    """Stops a sensor's messages.
+
+    With a server that has just gone a thread of the library may be closing the same socket at the same time; it then
+    says that the descriptor is bad, which is what was wanted.
+    """
+    with contextlib.suppress(RuntimeError):
+        sensor.stop()
+
+
 class Session:
     """One client in synchronous mode.
 
