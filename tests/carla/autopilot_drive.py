@@ -186,7 +186,8 @@ def _watch_lanes(seen: Seen, there: list[Any], town: Any) -> None:
 
 
 if __name__ == "__main__":
-    outcome = main(*(int(word) for word in sys.argv[1:6]), *sys.argv[6:])
+    numbers = [int(word) for word in sys.argv[1:6]]
+    outcome = main(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], *sys.argv[6:7])
     sys.stdout.write(json.dumps(outcome) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the traffic manager's threads do not end in an orderly way, here as with CARLA's server
