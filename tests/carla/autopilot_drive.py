@@ -110,9 +110,7 @@ def main(
     settings = world.get_settings()
     settings.synchronous_mode, settings.fixed_delta_seconds = True, DELTA_S
     world.apply_settings(settings)
-    world.tick()
-    left = [*world.get_actors().filter("sensor.*"), *world.get_actors().filter("vehicle.*")]
-    client.apply_batch_sync([carla.command.DestroyActor(actor.id) for actor in left], False)
+    world = client.reload_world(False)  # lights begin their cycles, and whatever was there is gone
     world.tick()
     traffic = client.get_trafficmanager(traffic_port)
     traffic.set_synchronous_mode(True)

@@ -37,7 +37,7 @@ def _drive(server: Any, seconds: int, seed: int, names: str = "vehicle.*") -> di
         return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
     except subprocess.TimeoutExpired:
         # Seen once: TrafficManagerLocal::SynchronousTick of the client library waits for ever for a
-        # notification of its own thread. The script starts by destroying what the first one left.
+        # notification of its own thread. The script loads the map anew.
         return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
 
 
