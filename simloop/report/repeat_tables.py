@@ -75,7 +75,9 @@ def repeat_text(repeats: Repeats) -> str:
         f"{repeats.flake_rate}; {to_the_bit} of {len(compared)} repeat to the bit."
     )
     if repeats.flaky:
-        text += f" Two plays of a case disagree with a chance of {100.0 * (repeats.disagreement or 0.0):.2g} %."
+        text += (
+            f" Two plays of a case disagree with a chance of {100.0 * (repeats.disagreement or 0.0):.2g} %."
+        )
     missing = len(repeats.cases) - len(compared)
     return text + (f" {missing} more have fewer than two plays with a verdict." if missing else "")
 
