@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simloop.errors import ConfigurationError, WorldError
+from simloop.errors import WorldError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
 from simloop_carla.world.background_places import AROUND_M
@@ -251,17 +251,3 @@ def test_a_port_in_use_is_named(server: Any) -> None:
         with pytest.raises(WorldError, match=rf"cannot have the port {port} \(world\.traffic_manager_port\)"):
             own.reset(load_family("signal_left").scenario(3), 3)
         own.close()
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"background_vehicles": -1}, "'background_vehicles' is -1; allowed: 0 to 200"),
-        ({"background_vehicles": True}, "'background_vehicles' is True"),
-        ({"background_vehicles": 2.5}, r"'background_vehicles' is 2\.5"),
-        ({"traffic_manager_port": 80}, "'traffic_manager_port' is 80; allowed: 1024 to 65535"),
-    ],
-)
-def test_options_out_of_range_are_refused(options: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ConfigurationError, match=reason):
-        CarlaWorld(**options)

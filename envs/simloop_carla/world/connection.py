@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 
-from simloop.errors import ParameterError
+from simloop_carla.world.options import number_above_0, whole_number, words
 from simloop_carla.world.own_server import OwnServer
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.session import Address, Session
 
+MOST_PATIENCE_S = 600.0
 _HOLDERS: weakref.WeakValueDictionary[Address, Connection] = weakref.WeakValueDictionary()
 """Who of this process plays on a named server, which plays one episode at a time."""
 
@@ -30,7 +31,7 @@ class Connection:
             this process plays on the same server.
 
     Raises:
-        ParameterError: An option is out of range.
+        ParameterError: An option has another type, or is out of range.
     """
 
     def __init__(
@@ -43,24 +44,15 @@ class Connection:
         recycle_after: int,
         recycle_above_mb: float,
     ) -> None:
-        if port is not None and not 1 <= port <= 65535:
-            raise ParameterError(f"World config key 'port' is {port!r}; allowed: 1 to 65535, or null.")
-        if not 0.0 < patience_s <= 600.0:
-            raise ParameterError(
-                f"World config key 'patience_s' is {patience_s!r}; allowed: above 0, to 600 s."
-            )
-        if recycle_after < 1 or recycle_above_mb <= 0.0:
-            raise ParameterError(
-                f"World config keys 'recycle_after' and 'recycle_above_mb' are {recycle_after!r} and "
-                f"{recycle_above_mb!r}; allowed: at least 1 and above 0."
-            )
-        self._address = (
-            None if port is None else Address(host=str(host), port=int(port), patience_s=float(patience_s))
-        )
-        self._patience_s = float(patience_s)
+        host = words("host", host, "127.0.0.1")
+        self._patience_s = number_above_0("patience_s", patience_s, MOST_PATIENCE_S, unit="seconds")
+        self._address = None
+        if port is not None:
+            checked_port = whole_number("port", port, 1, 65535, or_=", or null")
+            self._address = Address(host=host, port=checked_port, patience_s=self._patience_s)
         self._fixed_delta_s = fixed_delta_s
-        self._recycle_after = int(recycle_after)
-        self._recycle_above_mb = float(recycle_above_mb)
+        self._recycle_after = whole_number("recycle_after", recycle_after, 1)
+        self._recycle_above_mb = number_above_0("recycle_above_mb", recycle_above_mb, unit="MiB")
         self.own: OwnServer | None = None
         self.episode: ServerEpisode | None = None
         self._session: Session | None = None

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop import wall_clock
-from simloop.errors import ParameterError, WorldError
+from simloop.errors import WorldError
 from simloop.log import Column, Columns, TableSchema
 from simloop.randomness import generator, stream_key
 from simloop_carla.world.background_vehicles import Vehicle, spawn_vehicles
+from simloop_carla.world.options import whole_number
 from simloop_carla.world.session import Session, load_client, server_faults
 from simloop_carla.world.traffic_link import TrafficLink
 from simloop_driving.collisions.contacts import FIRST_STEP, note_touch
@@ -54,20 +55,16 @@ class BackgroundTraffic:
         traffic_manager_port: Port of the TrafficManager, None for a free one.
 
     Raises:
-        ParameterError: One of them is out of range.
+        ParameterError: One of them is no whole number, or out of range.
     """
 
     def __init__(self, num_vehicles: int, traffic_manager_port: int | None) -> None:
-        if isinstance(num_vehicles, bool) or num_vehicles not in range(MOST_VEHICLES + 1):
-            raise ParameterError(
-                f"World config key 'background_vehicles' is {num_vehicles!r}; allowed: 0 to {MOST_VEHICLES}."
-            )
-        if traffic_manager_port is not None and traffic_manager_port not in range(1024, 65536):
-            raise ParameterError(
-                f"World config key 'traffic_manager_port' is {traffic_manager_port!r}; allowed: 1024 to 65535, or null."
-            )
-        self.num_vehicles = int(num_vehicles)
+        self.num_vehicles = whole_number("background_vehicles", num_vehicles, 0, MOST_VEHICLES)
         self._port = traffic_manager_port
+        if traffic_manager_port is not None:
+            self._port = whole_number(
+                "traffic_manager_port", traffic_manager_port, 1024, 65535, or_=", or null"
+            )
         self._link: TrafficLink | None = None
         self._linked_to: tuple[Session, int] | None = None
         self._vehicles: list[Vehicle] = []

@@ -21,17 +21,21 @@ def check_weather(weather: Weather) -> Any:
 
     Raises:
         UnknownNameError: There is no such preset or parameter.
-        ParameterError: A value is not a finite number.
+        ParameterError: It is neither a name nor a mapping, or a value is not a finite number.
     """
     if weather is None:
         return None
+    if not isinstance(weather, (str, Mapping)):
+        raise ParameterError(
+            f"World config key 'weather' is {weather!r}; allowed: a preset's name, a mapping of parameters, or null."
+        )
     kind = load_client().WeatherParameters
     presets = {name: value for name, value in vars(kind).items() if isinstance(value, kind)}
     names = {name for name, value in vars(kind).items() if isinstance(value, property)}
-    values = {"preset": weather} if isinstance(weather, str) else dict(weather)
-    preset = values.pop("preset", "ClearNoon")
+    values: dict[str, Any] = {"preset": weather} if isinstance(weather, str) else dict(weather)
+    preset = str(values.pop("preset", "ClearNoon"))
     if preset not in presets:
-        raise UnknownNameError("weather preset", str(preset), presets, where="World config key 'weather'")
+        raise UnknownNameError("weather preset", preset, presets, where="World config key 'weather'")
     result = kind(**{name: getattr(presets[preset], name) for name in names})
     for name, value in values.items():
         if name not in names:

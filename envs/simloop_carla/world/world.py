@@ -68,7 +68,7 @@ class CarlaWorld(DrivingWorld):
         weather: Preset of ``carla.WeatherParameters`` by name, or values of its parameters; None for the server's own.
 
     Raises:
-        ConfigurationError: An option is out of range.
+        ConfigurationError: An option has another type, or is out of range.
         MissingDependencyError: The client library is not installed.
     """
 
@@ -92,7 +92,7 @@ class CarlaWorld(DrivingWorld):
         traffic_manager_port: int | None = None,
         weather: Weather = None,
     ) -> None:
-        if fixed_delta_ms not in FIXED_DELTAS_MS:
+        if type(fixed_delta_ms) is not int or fixed_delta_ms not in FIXED_DELTAS_MS:
             raise ParameterError(f"World config key 'fixed_delta_ms' is {fixed_delta_ms!r}; allowed: 10, 50.")
         self._delta_s = fixed_delta_ms * 1e-3
         self._connection = Connection(

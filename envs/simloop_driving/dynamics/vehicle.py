@@ -130,7 +130,7 @@ def load_vehicle(name: str) -> VehicleParameters:
     folder = importlib.resources.files("simloop_driving.dynamics")
     names = [item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")]
     if name not in names:
-        raise UnknownNameError("vehicle", name, names)
+        raise UnknownNameError("vehicle", str(name), names)
     values = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
     known = {item.name for item in fields(VehicleParameters)}
     if set(values) != known:
