@@ -22,10 +22,20 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _said(script: str, *words: object, patience_s: float = 300.0) -> dict[str, Any]:
-    """Runs a client script and returns the JSON line that it prints last."""
+TRIES = 2
+"""``TrafficManagerLocal::SynchronousTick`` of the client library can wait for ever for a thread that waits for it."""
+
+
+def _said(script: str, *words: object, patience_s: float = 60.0) -> dict[str, Any]:
+    """Runs a client script, which loads its map anew, and returns the JSON line that it prints last."""
     command = [sys.executable, str(HERE / script), *(str(word) for word in words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+    for number in range(1, TRIES + 1):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+            break
+        except subprocess.TimeoutExpired:
+            if number == TRIES:
+                raise
     assert done.returncode == 0, f"the client ended with {done.returncode}: {done.stderr[-2000:]}"
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said
@@ -33,12 +43,7 @@ def _said(script: str, *words: object, patience_s: float = 300.0) -> dict[str, A
 
 def _drive(server: Any, seconds: int, seed: int, names: str = "vehicle.*") -> dict[str, Any]:
     words = (server.port, _free_port(), NUM_VEHICLES, seconds * SECOND_TICKS, seed, names)
-    try:
-        return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
-    except subprocess.TimeoutExpired:
-        # Seen once: TrafficManagerLocal::SynchronousTick of the client library waits for ever for a
-        # notification of its own thread. The script loads the map anew.
-        return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
+    return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
 
 
 def _is_good(seen: dict[str, Any], seconds: int) -> None:

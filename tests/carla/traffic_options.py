@@ -22,14 +22,12 @@ class Drive:
 
     Args:
         client: The client.
-        map_name: Map that is loaded unless it is there.
+        map_name: Map that is loaded.
         traffic_port: Port of the traffic manager.
     """
 
     def __init__(self, client: Any, map_name: str, traffic_port: int) -> None:
-        world = client.get_world()
-        if not world.get_map().name.endswith(f"/{map_name}"):
-            world = client.load_world(map_name)
+        world = client.load_world(map_name)
         settings = world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
         world.apply_settings(settings)
