@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from types import TracebackType
 
@@ -19,6 +20,8 @@ from simloop import wall_clock
 from simloop.store.row import Row
 
 _LINES = 10
+_SILENT_START_S = 10.0
+"""A run whose first episode takes longer to end says what it may be waiting for."""
 
 
 class RunProgress:
@@ -37,6 +40,8 @@ class RunProgress:
         self._counts: Counter[str] = Counter()
         self._every = max(1, total // _LINES)
         self._started_s = wall_clock.now_s()
+        self._hint = threading.Timer(_SILENT_START_S, self._speak_of_the_start)
+        self._hint.daemon = True
         self._bar: Progress | None = None
         if console.is_terminal:
             self._bar = Progress(
@@ -52,11 +57,14 @@ class RunProgress:
     def __enter__(self) -> RunProgress:
         if self._bar is not None:
             self._bar.start()
+        if self._num_done < self._total:
+            self._hint.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._hint.cancel()
         if self._bar is not None:
             self._bar.stop()
 
@@ -69,6 +77,7 @@ class RunProgress:
 
     def __call__(self, row: Row) -> None:
         """Takes one finished episode."""
+        self._hint.cancel()
         self._num_done += 1
         self._counts[str(row["status"])] += 1
         counts = ", ".join(f"{n} {status}" for status, n in sorted(self._counts.items()))
@@ -77,3 +86,11 @@ class RunProgress:
         elif self._num_done % self._every == 0 or self._num_done == self._total:
             elapsed_s = wall_clock.now_s() - self._started_s
             self._console.print(f"{self._num_done}/{self._total} episodes after {elapsed_s:.0f} s: {counts}")
+
+    def _speak_of_the_start(self) -> None:
+        self._console.print(
+            f"No episode has ended within {_SILENT_START_S:g} s. Workers and their worlds start first; the first start "
+            "on a machine compiles, which takes minutes.",
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ import msgpack
 import pytest
 
 from simloop.errors import WorldError
+from simloop_carla.server import command, serving
 from simloop_carla.server.rpc_server import SETTLING_S
+from simloop_carla.server.town import Town
+from simloop_carla.world import own_server
 from simloop_carla.world.own_server import OwnServer
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
@@ -49,7 +54,7 @@ def test_a_server_whose_words_nobody_reads_goes_on() -> None:
         assert _version(port) == "0.9.16"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10.0) == 0
-        assert "A client sent bytes that are no MessagePack" in process.stderr.readline()
+        assert "A client sent bytes that are no MessagePack" in process.stderr.read()
     finally:
         process.kill()
         process.wait()
@@ -78,8 +83,42 @@ def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch, 
         OwnServer()
 
 
-def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, world: Any) -> None:
-    """Sooner, the client library ends the process once in a hundred loads: its old stream is not gone yet."""
+def test_a_slow_start_is_spoken_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = tmp_path / "simloop"
+    script.write_text("#!/bin/sh\nsleep 0.3\necho 'on 127.0.0.1:4711, streams on 4712'\nexec cat\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(own_server, "SILENT_START_S", 0.05)
+    own = OwnServer()
+    own.close()
+    assert own.port == 4711
+    assert [message.split(" (")[0] for message in caplog.messages] == ["Starting a CARLA server"]
+
+
+@pytest.mark.parametrize(("ready_after_s", "num_hints"), [(0.3, 1), (0.0, 0)])
+def test_the_command_speaks_of_a_slow_start_only(
+    ready_after_s: float,
+    num_hints: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def serve(town: Town, ports: serving.Ports, *, on_ready: Callable[[str], object], **_: Any) -> None:
+        await asyncio.sleep(ready_after_s)
+        on_ready("ready")
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(serving, "serve", serve)
+    monkeypatch.setattr(command, "SILENT_START_S", 0.1)
+    command.carla_server(port=0, map_="straight_track")
+    assert [message.split(";")[0] for message in caplog.messages] == ["Starting a CARLA server"] * num_hints
+    assert capsys.readouterr().out == "ready\n"
+
+
+def _arrivals_s(port: int) -> dict[int, float]:
+    """Loads an episode and asks on at once; returns when each reply came, by its call's number."""
     unpacker = msgpack.Unpacker(raw=False)
     calls: list[tuple[str, list[Any]]] = [
         ("load_new_episode", ["town", False, 65535]),
@@ -87,7 +126,7 @@ def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, w
         ("get_episode_info", []),
         ("version", []),
     ]
-    with socket.create_connection(("127.0.0.1", server.port), 5.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), 5.0) as connection:
         for number, (name, values) in enumerate(calls):
             connection.sendall(msgpack.packb([0, number, name, [[False], *values]]))
         connection.settimeout(5.0)
@@ -95,7 +134,16 @@ def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, w
         while len(came_s) < len(calls):
             unpacker.feed(connection.recv(1 << 20))
             came_s |= {reply[1]: time.monotonic() for reply in unpacker}
-    assert list(came_s) == [0, 1, 2, 3]
-    assert came_s[2] - came_s[0] > 0.9 * SETTLING_S
-    assert came_s[1] - came_s[0] < came_s[2] - came_s[1]
+    return came_s
+
+
+def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, world: Any) -> None:
+    """Sooner, the client library ends the process once in a hundred loads: its old stream is not gone yet."""
+    is_rest_prompt = False
+    for _ in range(5):  # other replies do not wait, but on a busy machine for the processor
+        came_s = _arrivals_s(server.port)
+        assert list(came_s) == [0, 1, 2, 3]
+        assert came_s[2] - came_s[0] > 0.9 * SETTLING_S
+        is_rest_prompt = is_rest_prompt or came_s[1] - came_s[0] < came_s[2] - came_s[1]
+    assert is_rest_prompt
     assert world.get_map().name == "Carla/Maps/town"

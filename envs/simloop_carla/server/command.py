@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Annotated
 
 import typer
+
+SILENT_START_S = 3.0
+"""A start that takes longer is spoken of."""
 
 
 def carla_server(
@@ -33,10 +37,30 @@ def carla_server(
     from simloop_carla.server.side_log import SideLog
 
     logging.basicConfig(level=logging.WARNING, handlers=[SideLog()])
-    from simloop_carla.server.serving import Ports, serve
-    from simloop_carla.server.town import load_town
+    hint = threading.Timer(SILENT_START_S, _say_that_it_starts)
+    hint.daemon = True
+    if not until_stdin_closes:  # a parent says it itself
+        hint.start()
 
-    wanted = Ports(host=host, rpc=port, stream=stream_port)
-    asyncio.run(
-        serve(load_town(map_), wanted, seed=seed, on_ready=typer.echo, until_stdin_closes=until_stdin_closes)
+    def tell_ready(line: str) -> None:
+        hint.cancel()
+        typer.echo(line)
+
+    try:
+        from simloop_carla.server.serving import Ports, serve
+        from simloop_carla.server.town import load_town
+
+        wanted = Ports(host=host, rpc=port, stream=stream_port)
+        serving = serve(
+            load_town(map_), wanted, seed=seed, on_ready=tell_ready, until_stdin_closes=until_stdin_closes
+        )
+        asyncio.run(serving)
+    finally:
+        hint.cancel()
+
+
+def _say_that_it_starts() -> None:
+    logging.getLogger("simloop.carla").warning(
+        "Starting a CARLA server; the first start on a machine compiles, which takes minutes. A line with its ports "
+        "comes when it is ready."
     )

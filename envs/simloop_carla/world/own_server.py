@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -16,9 +17,12 @@ from typing import IO
 
 from simloop.errors import WorldError
 
+_LOG = logging.getLogger(__name__)
 _READY = re.compile(r"on [^ ]+:(\d+), streams on \d+")
 START_PATIENCE_S = 600.0
 """The first start on a machine compiles."""
+SILENT_START_S = 3.0
+"""A start that takes longer is spoken of."""
 STOP_PATIENCE_S = 5.0
 END_PATIENCE_S = 2.0
 """How long a process takes to be gone once its connections are; its last words come in that time, too."""
@@ -54,6 +58,11 @@ class OwnServer:
         self.num_episodes = 0
 
     def _read_port(self) -> int:
+        if not self._speech.is_ready.wait(SILENT_START_S):
+            _LOG.warning(
+                "Starting a CARLA server (simloop carla-server); the first start on a machine compiles, which takes "
+                "minutes."
+            )
         if self._speech.is_ready.wait(START_PATIENCE_S) and self._speech.port is not None:
             return self._speech.port
         has_ended = self._speech.is_ready.is_set()
