@@ -31,8 +31,17 @@ def register_ids() -> None:
 
 
 def make(family: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """Makes the Gymnasium view of a family; ``options`` are those of ``simloop.gym_env.WorldEnv``."""
+    """Makes the Gymnasium view of a family.
+
+    Args:
+        family: Name of the family.
+        options: Those of ``simloop.gym_env.WorldEnv`` and, beside them, the world's own.
+
+    Raises:
+        UnknownNameError: There is no such option.
+    """
     from simloop.gym_env import WorldEnv  # importing the package must not load numba
+    from simloop.gym_options import env_options
     from simloop_bimanual.world import BimanualWorld
 
-    return WorldEnv(BimanualWorld, family, **options)
+    return WorldEnv(BimanualWorld, family, **env_options(BimanualWorld, options, "gymnasium.make"))

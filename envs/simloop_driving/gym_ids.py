@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -71,8 +70,12 @@ def make_any_scenario_env(family: str, **options: Any) -> gymnasium.Env[Any, Any
 
 
 def _split_options(options: dict[str, Any]) -> tuple[type[World], dict[str, Any]]:
-    """Returns the world's class and the environment's options, with the world's own ones in ``world_config``."""
-    from simloop.gym_env import WorldEnv
+    """Returns the world's class and the environment's options, with the world's own ones in ``world_config``.
+
+    Raises:
+        ConfigurationError: The world does not play driving families, or there is no such option.
+    """
+    from simloop.gym_options import env_options
     from simloop.plugins import world_class
     from simloop_driving.world import DrivingWorld
 
@@ -83,10 +86,4 @@ def _split_options(options: dict[str, Any]) -> tuple[type[World], dict[str, Any]
         raise ConfigurationError(
             f"world is {name!r}, which does not play driving families; allowed: driving, carla."
         )
-    of_env = inspect.signature(WorldEnv).parameters
-    own = {
-        key: rest.pop(key) for key in inspect.signature(world).parameters if key in rest and key not in of_env
-    }
-    if own:
-        rest["world_config"] = {**own, **(rest.get("world_config") or {})}
-    return world, rest
+    return world, env_options(world, rest, f"gymnasium.make(..., world={name!r})")

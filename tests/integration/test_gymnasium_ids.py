@@ -171,3 +171,34 @@ def test_any_scenario_is_played_by_options() -> None:
     assert is_equal(observation, direct.reset(seed=4)[0])
     with pytest.raises(ConfigurationError, match=r"two_arm_lift is for the world 'bimanual'"):
         env.reset(options={"scenario": "two_arm_lift"})
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options", "reason"),
+    [
+        (
+            "simloop/CutIn-v0",
+            {"world": "carla", "prt": 1},
+            r"option 'prt' in gymnasium\.make\(\.\.\., world='carla'\)\. Did you mean 'port'\? .*patience_s.*sensors",
+        ),
+        ("simloop/CutIn-v0", {"port": 5}, r"option 'port' in gymnasium\.make\(\.\.\., world='driving'\).*sensors"),
+        ("simloop/Driving-v0", {"port": 5}, r"option 'port' in gymnasium\.make\(\.\.\., world='driving'\)"),
+        (
+            "simloop/CutIn-v0",
+            {"world_config": {"acton": "waypoints"}},
+            r"option 'acton' in world_config of gymnasium\.make.* Did you mean 'action'\?",
+        ),
+        ("simloop/TwoArmLift-v0", {"world": "carla"}, r"option 'world' in gymnasium\.make.*robots.*sensors"),
+        ("simloop/TwoArmLift-v0", {"sensor": ()}, r"option 'sensor' in gymnasium\.make.* Did you mean 'sensors'\?"),
+    ],
+)  # fmt: skip
+def test_options_that_there_are_not_are_named(env_id: str, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        gymnasium.make(env_id, **options)
+
+
+def test_a_worlds_own_options_may_stand_beside_those_of_the_environment() -> None:
+    env: Any = gymnasium.make(
+        "simloop/TwoArmLift-v0", camera_height_px=64, sensors=("front_camera",)
+    ).unwrapped
+    assert env.observation_space["pixels"]["front_camera"].shape == (64, 128, 3)
