@@ -12,6 +12,7 @@ from simloop.agent import AgentSpec
 from simloop.compose import component, make_agent, make_world, split_overrides, world_component
 from simloop.errors import ConfigurationError, UnknownNameError
 from simloop.plugins import agent_class, world_class
+from simloop.runner.shared_servers import PlaysOnServer
 from simloop.scenario_files import load_family
 from simloop.source_digest import EPISODE_SOURCES, module_digest, source_digest
 from simloop.spec import Component, EpisodeSpec, ScenarioFamily, canonical_json, digest
@@ -87,6 +88,7 @@ class Composer:
         self._components: dict[tuple[str, str], Component] = {}
         self._agents: dict[str, AgentSpec] = {}
         self._worlds: dict[str, tuple[Component, WorldSpec]] = {}
+        self._shared_servers: set[str] = set()
         self._families: dict[str, ScenarioFamily] = {}
 
     def component(self, group: str, name: str) -> Component:
@@ -136,6 +138,8 @@ class Composer:
             chosen = world_component(family.world, family.world_config)
             world = make_world(chosen)
             self._worlds[key] = (chosen, world.spec)
+            if isinstance(world, PlaysOnServer) and world.shared_server is not None:
+                self._shared_servers.add(world.shared_server)
             world.close()
         return self._worlds[key]
 
@@ -148,6 +152,11 @@ class Composer:
     def world_versions(self) -> dict[str, str]:
         """Versions of every world that was composed."""
         return {k: v for _, spec in self._worlds.values() for k, v in spec.versions.items()}
+
+    @property
+    def shared_servers(self) -> tuple[str, ...]:
+        """Servers on which worlds that were composed play one episode at a time."""
+        return tuple(sorted(self._shared_servers))
 
     @property
     def statistical_worlds(self) -> tuple[str, ...]:

@@ -16,13 +16,14 @@ from simloop.compatibility import check_timing, matching_embodiment
 from simloop.compose import component, make_strategy, make_timing, make_world
 from simloop.criteria import parse_criteria
 from simloop.criterion import PreventableCriterion, check_names
-from simloop.errors import ConfigurationError, ParameterError
+from simloop.errors import ConfigurationError, ParameterError, SimloopError
 from simloop.metrics.evaluate import metric_versions
 from simloop.plugins import load_metrics
 from simloop.runner.composing import AXES, Composer, Words, plays, sort_words
 from simloop.runner.config import RunnerConfig
 from simloop.runner.measured_runs import is_measured, runner_for
 from simloop.runner.run_manifest import run_manifest
+from simloop.runner.shared_servers import one_worker_for
 from simloop.runner.worker import RunFacts, Task
 from simloop.scenario_files import load_family
 from simloop.spec import Component, EpisodeSpec
@@ -165,7 +166,7 @@ def make_plan(
         raise ConfigurationError(f"Suite {suite.name!r} has no episodes.")
     _check_scenes(tasks)
     timings = [task.spec.timing for task in tasks]
-    runner = runner_for(runner, timings, words)
+    runner = one_worker_for(runner_for(runner, timings, words), composer.shared_servers, words)
     manifest = run_manifest(
         run_id,
         suite,
@@ -201,12 +202,14 @@ def _check_scenes(tasks: Sequence[Task]) -> None:
             world: World | None = None
             for family, task in of_world.items():
                 world = world or made.enter_context(contextlib.closing(make_world(task.world)))
+                case = task.spec.case
                 try:
-                    world.reset(task.spec.case.scenario, task.spec.case.seed)
+                    world.reset(case.scenario, case.seed)
                 except ConfigurationError:
                     raise
-                except Exception:  # noqa: BLE001 - the episodes record it
-                    _LOG.warning("%s breaks at seed %d", family, task.spec.case.seed, exc_info=True)
+                except Exception as error:  # noqa: BLE001 - the episodes record it
+                    trace = None if isinstance(error, SimloopError) else error  # which says what to do itself
+                    _LOG.warning("%s breaks at seed %d: %s", family, case.seed, error, exc_info=trace)
                     world = None
 
 

@@ -31,6 +31,9 @@ from simloop.runner.worker import EpisodeWorker, RunFacts, Task, TaskResult, los
 from simloop.store.row import EpisodeStatus
 
 _POLL_S = 0.5
+_CLOSING_S = 10.0
+"""How long idle workers may take to close their worlds and agents before they are killed."""
+_LOG = logging.getLogger(__name__)
 _MAX_RESULTS = 256
 _RESULTS_EVERY_S = 0.5
 _LEASE_FILLS = 8
@@ -62,6 +65,10 @@ class _RayWorker:
                 since_s = wall_clock.monotonic_s()
         if results:
             yield _with_effort(results)
+
+    def close(self) -> None:
+        """Frees every world and agent, so that servers which others use are left as they were found."""
+        self._worker.close()
 
 
 def _with_effort(results: list[TaskResult]) -> list[TaskResult]:
@@ -121,8 +128,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Ends the workers, and Ray if this executor started it."""
-        for seat in self._seats:
-            ray.kill(seat.actor, no_restart=True)
+        _end_workers(self._seats)
         self._seats.clear()
         if self._owns_ray:
             ray.shutdown()
@@ -141,7 +147,7 @@ class RayExecutor:
         return _Seat(name=name, announcement=announcement, actor=actor)
 
     def _dismiss(self, seat: _Seat) -> None:
-        ray.kill(seat.actor, no_restart=True)
+        _end_workers([seat])
         self._seats.remove(seat)
 
     def _hand_out(self, leases: deque[list[Task]]) -> None:
@@ -178,6 +184,7 @@ class RayExecutor:
             )
             return
         except RayError as error:
+            seat.stream = None
             yield from self._lost(
                 seat, leases, EpisodeStatus.INFRA_ERROR, f"the worker failed ({_first_line(error)})"
             )
@@ -226,6 +233,26 @@ class RayExecutor:
                 reason=f"{reason}, in call {said.call!r}" if status is EpisodeStatus.INFRA_ERROR else reason,
                 worker=seat.name,
             )
+
+
+def _end_workers(seats: Sequence[_Seat]) -> None:
+    """Closes the workers that are idle, and kills all: one that is busy or lost does not answer."""
+    closing = {seat.actor.close.remote(): seat.name for seat in seats if seat.stream is None}
+    try:
+        if closing:
+            closed, late = ray.wait(
+                list(closing), num_returns=len(closing), timeout=_CLOSING_S, fetch_local=False
+            )
+            for one in closed:
+                try:
+                    ray.get(one)
+                except RayError as error:
+                    _LOG.warning("Worker %s could not close: %s.", closing[one], _first_line(error))
+            for one in late:
+                _LOG.warning("Worker %s did not close within %g s and is killed.", closing[one], _CLOSING_S)
+    finally:
+        for seat in seats:
+            ray.kill(seat.actor, no_restart=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """Leaves a server as it was found when the world's process ends without doing so: killed, crashed or out of memory.
 
 A small process waits on a pipe. Where the pipe ends before the word that all is done, it connects to the server,
-destroys what was spawned, and restores settings, weather and the lights' own cycles.
+destroys what was spawned, and restores settings, weather and the lights' own cycles. It is nobody's child, because
+Ray kills the children of a worker that it ends.
 ``python -m simloop_carla.world.caretaker`` is that process.
 """
 
@@ -9,9 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import selectors
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from simloop import wall_clock
@@ -36,18 +40,14 @@ class Caretaker:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "simloop_carla.world.caretaker"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # ends when the process does
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
         )
+        self._address = host, port
         found = {"settings": _plain(settings), "weather": _plain(weather)}
         self._tell(json.dumps({"host": host, "port": port, **found}))
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
 
     def spawned(self, actor_id: int) -> None:
         """Notes an actor that is to be destroyed."""
@@ -57,18 +57,32 @@ class Caretaker:
         """Forgets all actors: they are gone."""
         self._tell(_CLEAR)
 
-    def dismiss(self) -> None:
-        """Ends the process, which then leaves the server alone."""
-        self._tell(_DONE)
+    def dismiss(self, *, is_done: bool) -> None:
+        """Ends the process.
+
+        Args:
+            is_done: It leaves the server alone; otherwise it restores the server, while this process goes on.
+        """
+        if is_done:
+            self._tell(_DONE)
+        else:
+            _RESTORING[self._address] = self
         pipe = self._process.stdin
         with contextlib.suppress(OSError):
             if pipe is not None:
                 pipe.close()
-        try:
+        if is_done:
+            self.await_end(STOP_PATIENCE_S)
+
+    def await_end(self, patience_s: float) -> None:
+        """Waits until the process, which has been dismissed, has ended."""
+        pipe = self._process.stdout
+        if pipe is not None and not pipe.closed:
+            with pipe, selectors.DefaultSelector() as selector:
+                selector.register(pipe, selectors.EVENT_READ)
+                selector.select(patience_s)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def _tell(self, line: str) -> None:
         pipe = self._process.stdin
@@ -84,20 +98,35 @@ def _plain(values: Any) -> dict[str, Any]:
     return {name: getattr(values, name) for name in names}
 
 
-def _restore(found: dict[str, Any], actors: Iterable[int]) -> None:
+_RESTORING: dict[tuple[str, int], Caretaker] = {}
+"""By server: the one of an earlier session of this process that could not do it itself."""
+
+
+def await_restoring(host: str, port: int) -> None:
+    """Waits for what an earlier session of this process left to its caretaker: the next one finds it undisturbed."""
+    earlier = _RESTORING.pop((host, port), None)
+    if earlier is not None:
+        earlier.await_end(len(_STEPS) * PATIENCE_S)
+
+
+def _settings(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
+    world = client.get_world()
+    world.apply_settings(_filled(world.get_settings(), found["settings"]))
+
+
+def _actors(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
     import carla
 
-    client = carla.Client(found["host"], found["port"])
-    client.set_timeout(PATIENCE_S)
-    commands = [carla.command.DestroyActor(number) for number in sorted(actors, reverse=True)]
-    client.apply_batch_sync(commands, False)
+    client.apply_batch_sync([carla.command.DestroyActor(one) for one in sorted(actors, reverse=True)], False)
+
+
+def _weather(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
     world = client.get_world()
-    settings, weather = world.get_settings(), world.get_weather()
-    for target, values in ((settings, found["settings"]), (weather, found["weather"])):
-        for name, value in values.items():
-            setattr(target, name, value)
-    world.set_weather(weather)
-    world.apply_settings(settings)
+    world.set_weather(_filled(world.get_weather(), found["weather"]))
+
+
+def _lights(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
+    world = client.get_world()
     until_s = wall_clock.monotonic_s() + PATIENCE_S
     while world.get_snapshot().frame == 0 and wall_clock.monotonic_s() < until_s:
         wall_clock.sleep_s(0.01)  # a new client knows of no light before its first snapshot
@@ -106,8 +135,39 @@ def _restore(found: dict[str, Any], actors: Iterable[int]) -> None:
         lights[0].freeze(False)  # all of them
 
 
+_STEPS: tuple[Callable[[Any, dict[str, Any], Iterable[int]], None], ...] = (
+    _settings,
+    _actors,
+    _weather,
+    _lights,
+)
+"""What is restored, most important first; one that fails does not keep the others."""
+
+
+def _filled(target: Any, values: dict[str, Any]) -> Any:
+    for name, value in values.items():
+        setattr(target, name, value)
+    return target
+
+
+def _restore(found: dict[str, Any], actors: Iterable[int]) -> None:
+    import carla
+
+    client = carla.Client(found["host"], found["port"])
+    client.set_timeout(PATIENCE_S)
+    for step in _STEPS:
+        try:
+            socket.create_connection((found["host"], found["port"]), PATIENCE_S).close()
+        except OSError:  # the server is gone as well
+            return
+        with contextlib.suppress(RuntimeError):  # it is slow or refuses this one; the others matter as well
+            step(client, found, actors)
+
+
 def main() -> None:
     """Waits until the standard input ends."""
+    if hasattr(os, "fork") and os.fork():
+        os._exit(0)
     lines = iter(sys.stdin)
     found = json.loads(next(lines))
     actors: set[int] = set()
@@ -119,8 +179,7 @@ def main() -> None:
             actors.clear()
         else:
             actors.add(int(word))
-    with contextlib.suppress(RuntimeError):  # the server is gone as well
-        _restore(found, actors)
+    _restore(found, actors)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import weakref
 
 from simloop_carla.world.options import number_above_0, whole_number, words
@@ -10,8 +12,8 @@ from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.session import Address, Session
 
 MOST_PATIENCE_S = 600.0
-_HOLDERS: weakref.WeakValueDictionary[Address, Connection] = weakref.WeakValueDictionary()
-"""Who of this process plays on a named server, which plays one episode at a time."""
+_HOLDERS: weakref.WeakValueDictionary[tuple[str, int], Connection] = weakref.WeakValueDictionary()
+"""By numeric address and port: who of this process plays on a named server, which plays one episode at a time."""
 
 
 class Connection:
@@ -70,10 +72,11 @@ class Connection:
             self.close()
         address = self._address
         if address is not None:
-            holder = _HOLDERS.get(address)
+            server = _numeric(address.host), address.port
+            holder = _HOLDERS.get(server)
             if holder is not None and holder is not self:
                 holder.drop()
-            _HOLDERS[address] = self
+            _HOLDERS[server] = self
         if self._session is None:
             if address is None:
                 if self.own is None:
@@ -111,3 +114,10 @@ class Connection:
         if self.own is not None:
             self.own.close()
             self.own = None
+
+
+def _numeric(host: str) -> str:
+    """Returns the address that a name stands for, as the client library looks it up; the name where there is none."""
+    with contextlib.suppress(OSError, UnicodeError):  # the session says that it cannot be reached
+        return socket.gethostbyname(host)
+    return host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import weakref
 from collections.abc import Callable, Iterator
@@ -10,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from simloop.errors import MissingDependencyError, WorldError
+from simloop_carla.world.batch import TIME_OUT, apply_batch
 from simloop_carla.world.call_lane import CallLane
-from simloop_carla.world.caretaker import Caretaker
+from simloop_carla.world.caretaker import Caretaker, await_restoring
+from simloop_carla.world.leaving import leave
 
 T = TypeVar("T")
 
 SUPPORTED_VERSION = "0.9.16"
-LEAVING_PATIENCE_S = 2.0
-GONE_PATIENCE_S = 0.05
-BATCH_PATIENCE_S = 1.0
+CONNECTING = "connecting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +71,23 @@ def server_faults(address: Address, what: str) -> Iterator[None]:
 
 def _fault(address: Address, what: str, said: str) -> str:
     said = said.strip().rstrip(".")
-    if said.startswith("time-out of"):
+    if said.startswith(TIME_OUT):
         said = (
-            f"it did not answer within {address.patience_s:g} s. See whether it runs; for one that is slow raise "
-            "world.patience_s"
+            f"it did not answer within {_allowed_s(said, address):g} s. See whether it runs; for one that is slow "
+            "raise world.patience_s"
         )
+        if what == CONNECTING:
+            said += (
+                ". The port may belong to another program, or be the one of CARLA's streams, which is the next one "
+                "after the port of its calls"
+            )
     return f"The CARLA server at {address} failed at {what}: {said}."
+
+
+def _allowed_s(said: str, address: Address) -> float:
+    """Returns the time that a call was given, as the library's error says it."""
+    found = re.match(rf"{TIME_OUT} (\d+)ms", said)
+    return address.patience_s if found is None else int(found[1]) / 1e3
 
 
 def stop_listening(sensor: Any) -> None:
@@ -118,19 +130,26 @@ class Session:
                 f"-carla-rpc-port={address.port}, or 'simloop carla-server --port {address.port}'), or leave "
                 "world.port out for a server of simloop's own."
             ) from error
+        await_restoring(address.host, address.port)
         self._lane = CallLane(watched)
-        self.client, self.world, self._found = self.call("connecting", _connected, address)
         self._spawned: set[int] = set()
         self._undone_at_end: dict[str, Callable[[], object]] = {}
         self._caretaker: Caretaker | None = None
-        if obituary is None:  # a server of one's own ends with this process
-            weather = self.call("reading the weather", self.world.get_weather)
-            self._caretaker = Caretaker(address.host, address.port, self._found, weather)
+        self._frame: int | None = None
+        try:
+            self.client, self.world, self._found = self.call(CONNECTING, _connected, address)
+            if obituary is None:  # a server of one's own ends with this process
+                weather = self.call("reading the weather", self.world.get_weather)
+                self._caretaker = Caretaker(address.host, address.port, self._found, weather)
+        except BaseException:
+            self._lane.close()
+            raise
         self._finalizer = weakref.finalize(
             self,
-            _leave,
+            leave,
             self._lane,
             self.client,
+            address.patience_s,
             self._found,
             self._spawned,
             self._undone_at_end,
@@ -154,17 +173,38 @@ class Session:
             said = f"it {self._obituary()}" if self._lane.is_gone() else str(error)
             raise WorldError(_fault(self.address, what, said)) from error
 
-    def apply(self, what: str, commands: list[Any]) -> None:
+    def apply(self, what: str, commands: list[Any], num_needed: int = 0) -> None:
         """Sends a batch of commands, without a tick.
 
         Args:
             what: What it is for, for the error message.
-            commands: The commands; what comes of each is not asked for.
+            commands: The commands.
+            num_needed: How many of them, from the first on, must not fail; what comes of the others is not asked for.
 
         Raises:
-            WorldError: As ``call``.
+            WorldError: As ``call``, or one of the needed commands failed.
         """
-        self.call(what, _applied, self._lane, self.client, commands, self.address.patience_s)
+        self.call(what, apply_batch, self._lane, self.client, commands, self.address.patience_s, num_needed)
+
+    def tick(self, what: str, play: Callable[[], int] | None = None) -> int:
+        """Plays a tick and returns its frame.
+
+        Args:
+            what: What it is for, for the error message.
+            play: Ticks the server and returns the frame; the session's own client does by default.
+
+        Raises:
+            WorldError: As ``call``, or somebody else has ticked the server as well.
+        """
+        frame = int(self.call(what, play or self.world.tick))
+        before, self._frame = self._frame, frame
+        if before is not None and frame != before + 1:
+            raise WorldError(
+                f"Another client ticks the CARLA server at {self.address} as well, or has set it to run by itself: "
+                f"at {what} frame {frame} came after frame {before}. One client at a time can play on a server; end "
+                "the other one, or leave world.port out for a server of simloop's own."
+            )
+        return frame
 
     def at_end(self, what: str, undo: Callable[[], object]) -> None:
         """Has something called when the session ends, however it ends; the last one first.
@@ -177,6 +217,7 @@ class Session:
 
     def synchronise(self) -> None:
         """Puts the present episode into synchronous mode with the fixed step."""
+        self._frame = None
         settings = self.call("reading its settings", self.world.get_settings)
         settings.synchronous_mode = True
         settings.fixed_delta_seconds = self._fixed_delta_s
@@ -251,44 +292,5 @@ def _connected(address: Address) -> tuple[Any, Any, Any]:
     return client, world, world.get_settings()
 
 
-def _applied(lane: CallLane, client: Any, commands: list[Any], patience_s: float) -> None:
-    """Sends a batch; this one call keeps the interpreter's lock, so that nobody sees a server end while it waits."""
-    client.set_timeout(min(BATCH_PATIENCE_S, patience_s))
-    try:
-        client.apply_batch_sync(commands, False)
-    except RuntimeError:
-        if lane.is_gone():
-            raise
-        # It has the batch and is slow: the next call comes after it and is waited for with the whole patience.
-    finally:
-        client.set_timeout(patience_s)
-
-
 def _obituary_of_anothers() -> str:
     return "closed its connections: its process has ended. See its own log for the reason, and start it again"
-
-
-def _leave(
-    lane: CallLane,
-    client: Any,
-    found: Any,
-    spawned: set[int],
-    undone: dict[str, Callable[[], object]],
-    caretaker: Caretaker | None,
-) -> None:
-    """Leaves a server as it was found; one that is gone needs nothing."""
-    carla = load_client()
-
-    def restore() -> None:
-        commands = [carla.command.DestroyActor(actor_id) for actor_id in sorted(spawned, reverse=True)]
-        client.apply_batch_sync(commands, False)
-        client.get_world().apply_settings(found)
-
-    for undo in (*reversed(undone.values()), restore):
-        is_gone = lane.is_gone()  # what ends another process is undone even then
-        client.set_timeout(GONE_PATIENCE_S if is_gone else LEAVING_PATIENCE_S)
-        with contextlib.suppress(RuntimeError):
-            undo() if is_gone else lane.run(undo)
-    if caretaker is not None:
-        caretaker.dismiss()
-    lane.close()

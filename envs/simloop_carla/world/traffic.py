@@ -156,8 +156,8 @@ class BackgroundTraffic:
             WorldError: The server or the TrafficManager fails.
         """
         try:
-            session.apply("a tick", commands)
-            frame = session.call("a tick", self._asked, "tick")
+            session.apply("a tick", commands, num_needed=1)
+            frame = session.tick("a tick", lambda: int(self._asked("tick")))
         except WorldError:
             if self._link is not None:
                 self._link.kill()
