@@ -22,11 +22,11 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-TRIES = 2
+TRIES = 4
 """``TrafficManagerLocal::SynchronousTick`` of the client library can wait for ever for a thread that waits for it."""
 
 
-def _said(script: str, *words: object, patience_s: float = 60.0) -> dict[str, Any]:
+def _said(script: str, *words: object, patience_s: float = 30.0) -> dict[str, Any]:
     """Runs a client script, which loads its map anew, and returns the JSON line that it prints last."""
     command = [sys.executable, str(HERE / script), *(str(word) for word in words)]
     for number in range(1, TRIES + 1):
@@ -43,7 +43,7 @@ def _said(script: str, *words: object, patience_s: float = 60.0) -> dict[str, An
 
 def _drive(server: Any, seconds: int, seed: int, names: str = "vehicle.*") -> dict[str, Any]:
     words = (server.port, _free_port(), NUM_VEHICLES, seconds * SECOND_TICKS, seed, names)
-    return _said("autopilot_drive.py", *words, patience_s=60.0 + 4.0 * seconds)
+    return _said("autopilot_drive.py", *words, patience_s=30.0 + 2.0 * seconds)
 
 
 def _is_good(seen: dict[str, Any], seconds: int) -> None:
@@ -92,7 +92,7 @@ def brings_the_town_back(town_client: Any) -> Iterator[None]:
 
 @pytest.mark.usefixtures("world")
 def test_speeds_lights_and_hybrid_physics_are_as_the_client_sets_them(server: Any) -> None:
-    said = _said("traffic_options.py", server.port, _free_port(), "town", patience_s=120.0)
+    said = _said("traffic_options.py", server.port, _free_port(), "town")
     assert said["top_speeds_kmh"] == pytest.approx([40.0, 60.0, 25.0], abs=1.5)
     assert said["waiting"] == [False, True] * 3  # every second one ignores the lights
     assert said["held_by_lights"] == [True] * 3
@@ -104,7 +104,7 @@ def test_speeds_lights_and_hybrid_physics_are_as_the_client_sets_them(server: An
 
 @pytest.mark.usefixtures("world", "brings_the_town_back")
 def test_distances_and_lanes_are_as_the_client_sets_them(server: Any) -> None:
-    said = _said("traffic_options.py", server.port, _free_port(), "highway", patience_s=120.0)
+    said = _said("traffic_options.py", server.port, _free_port(), "highway")
     assert 12.0 <= said["gap_m"] < 16.0
     assert (said["kept_lane"], said["left_lane"]) == (-3, -2)
     assert said["passed_m"] > 10.0
