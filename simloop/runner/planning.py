@@ -263,11 +263,8 @@ def _reference_names(text: str) -> tuple[str, ...]:
 def check_criteria(suite: Suite, metrics: Sequence[str], *, is_changed: bool) -> None:
     """Checks the names in the criteria; those of an axis that the command line replaced are for the verdict to see."""
     criteria = parse_criteria(suite.criteria, suite.where)
-    if (
-        suite.reference is None
-        and not is_changed
-        and any(isinstance(c, PreventableCriterion) for c in criteria)
-    ):
+    has_no_judges = suite.reference is None and not is_changed
+    if has_no_judges and any(isinstance(c, PreventableCriterion) for c in criteria):
         raise ConfigurationError(
             f"{suite.where}: a criterion counts preventable_fails, and the suite has no reference_agents; add them."
         )

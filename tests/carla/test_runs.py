@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
+import re
+import socket
 import subprocess
 import sys
 import threading
@@ -138,10 +141,10 @@ def _server_of_version(version: str) -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def _run(port: int, folder: Path) -> tuple[int, str]:
-    words = ["suite=smoke", "world=carla", f"world.port={port}", "runner=in_process", "runner.max_tries=1"]
+def _run(folder: Path, *own: str, scenario: str = "cut_in") -> tuple[int, str]:
+    words = ["suite=smoke", "world=carla", *own, "runner=in_process", "runner.max_tries=1"]
     words += [
-        "scenario=cut_in",
+        f"scenario={scenario}",
         "agent=expert",
         "timing=zero",
         "strategy=blocking",
@@ -156,7 +159,7 @@ def _run(port: int, folder: Path) -> tuple[int, str]:
 
 def test_another_version_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
     with _server_of_version("0.9.15") as port:
-        code, said = _run(port, tmp_path)
+        code, said = _run(tmp_path, f"world.port={port}")
     assert code == 4
     assert f"The CARLA server at 127.0.0.1:{port} is version 0.9.15; this world speaks 0.9.16." in said
     assert "Start CARLA 0.9.16, or 'simloop carla-server'" in said
@@ -165,7 +168,65 @@ def test_another_version_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
 def test_no_server_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])
-    code, said = _run(port, tmp_path)
+    code, said = _run(tmp_path, f"world.port={port}")
     assert code == 4
     assert f"No CARLA server listens at 127.0.0.1:{port}" in said
     assert f"'simloop carla-server --port {port}'" in said
+
+
+A_VEHICLE_THAT_IS_NONE = "world.vehicle_blueprint=vehicle.nobody.nothing"
+
+
+def _is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_an_ego_that_cannot_spawn_ends_with_4_and_leaves_no_server(tmp_path: Path) -> None:
+    code, said = _run(tmp_path, A_VEHICLE_THAT_IS_NONE)
+    assert code == 4
+    assert "has no blueprint 'vehicle.nobody.nothing' of a vehicle for the ego" in said
+    assert "world.vehicle_blueprint takes the whole id of one of its" in said
+    assert "Traceback" not in said
+    ports = {int(found) for found in re.findall(r"The CARLA server at 127\.0\.0\.1:(\d+)", said)}
+    assert ports
+    assert not any(_is_listening(port) for port in ports)
+
+
+def _left_in(town: str, folder: Path) -> str:
+    """Writes a scenario on a town of the server and returns its file's name."""
+    family = (importlib.resources.files("simloop_scenarios") / "driving" / "signal_left.yaml").read_text(
+        "utf-8"
+    )
+    own = family.replace("family: signal_left", "family: left_in_town")
+    own = own.replace("map: town", f"map: {{server: {town}}}")
+    assert own.count(f"map: {{server: {town}}}") == 1
+    (folder / "left_in_town.yaml").write_text(own)
+    return "left_in_town.yaml"
+
+
+@pytest.mark.parametrize(
+    ("has_town", "own", "expected"),
+    [
+        (True, [A_VEHICLE_THAT_IS_NONE], "has no blueprint 'vehicle.nobody.nothing'"),
+        (False, [], "map.server is 'nowhere_town'; the CARLA server at"),
+    ],
+)
+def test_a_refused_run_leaves_a_server_of_others_as_it_was(
+    server: Any, world: Any, tmp_path: Path, has_town: bool, own: list[str], expected: str
+) -> None:
+    def there() -> set[tuple[int, str]]:
+        return {(actor.id, actor.type_id) for actor in world.get_actors()}
+
+    before, settings = there(), world.get_settings()
+    scenario = _left_in("town" if has_town else "nowhere_town", tmp_path)
+    code, said = _run(tmp_path, f"world.port={server.port}", *own, scenario=scenario)
+    assert code == 4
+    assert expected in said
+    assert "Traceback" not in said
+    world.tick()
+    assert there() == before
+    assert world.get_settings() == settings

@@ -311,15 +311,23 @@ def test_a_scene_that_the_world_refuses_is_known_before_the_start(walls: Any) ->
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize(("error", "has_trace"), [(WorldError("no wall"), False), (OSError("no wall"), True)])
 def test_what_breaks_at_reset_is_left_to_the_episodes(
-    walls: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    walls: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    has_trace: bool,
 ) -> None:
+    """An error of simloop's own says what to do; only a foreign one is shown with where it came from."""
+
     def broken(*_: Any) -> None:
-        raise WorldError("no wall")
+        raise error
 
     monkeypatch.setattr(FaultyWall, "reset", broken)
     assert len(plan_run([f"suite={walls.folder / 'walls.yaml'}"]).tasks) == 32
-    assert "wall breaks at seed 0" in caplog.text
+    assert "wall breaks at seed 0: no wall" in caplog.text
+    assert ("Traceback" in caplog.text) is has_trace
 
 
 def test_a_sweep_has_no_reference_agents(grid: Path) -> None:
