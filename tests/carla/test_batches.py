@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.spatial import KDTree
 
 from simloop_carla.server import body_kernel
-from simloop_carla.server.lane_limits import look_up, nearest_sample
-from simloop_carla.server.methods import batches
+from simloop_carla.server.methods import METHODS, batches
 from simloop_carla.server.methods.actors import set_physics
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.server.town import Town, load_town
 from simloop_carla.wire.streams import ACTOR_RECORD, VEHICLE_RECORD
 from simloop_carla.wire.structs import IDENTITY, ActorDescription, Rotation, Transform, Vector3
-from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES
 
 CAR, WALKER, CONE = "vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.trafficcone01"
 NUM_CARS = 6
@@ -114,6 +111,8 @@ def cases(ids: list[int]) -> dict[str, list[Command]]:
         "whole numbers": [drive(car, 1, 0, 0, False, False, False, 1) for car in cars],
         "not a number in the middle": [*controls[:3], drive(cars[3], *control(math.nan)), *controls[4:]],
         "an infinite pose": [*poses[:3], put(cars[3], [math.inf, 0.0, 0.0], 0.0), *poses[4:]],
+        "an enormous pose": [*poses[:3], put(cars[3], [1e39, 0.0, 0.0], 0.0), *poses[4:]],
+        "an enormous control": [*controls[:3], drive(cars[3], *control(-1e39)), *controls[4:]],
         "numbers for flags": [*controls[:3], drive(cars[3], 0.5, 0.0, 0.0, 1, 0, 0, 0), *controls[4:]],
         "too few numbers": [*controls[:3], drive(cars[3], 0.5), *controls[4:]],
         "a gear that is none": [*controls[:3], drive(cars[3], 0.5, 0.0, 0.0, False, False, True, 2**40)],
@@ -191,6 +190,41 @@ def test_a_response_is_the_id_or_the_reason(town: Town) -> None:
     assert responses == [*([[1, car]] for car in cars[:3]), missing, *([[1, car]] for car in cars[3:])]
 
 
+@pytest.mark.parametrize("wrong", [5, [[99, [0, 0.0]]], [[8, [0, [1e39, 0.0, 0.0]]]], [[21, [0]]]])
+def test_a_spawn_with_a_malformed_follow_up_leaves_nobody(town: Town, wrong: Any) -> None:
+    played = Played(town)
+    roster = played.simulator.episode.roster
+    there = dict(roster.by_id)
+
+    def born(y_m: float, *following: Any) -> Command:
+        return [[0, [[0, CAR, []], [[0.0, y_m, 0.0], [0.0, 0.0, 0.0]], [False], 0, "", list(following)]]]
+
+    in_turn = born(300.0, born(400.0), [[8, [0, [1.0, 0.0, 0.0]]]], born(500.0, wrong))
+    assert played.run([in_turn]) == [MALFORMED]
+    assert roster.by_id == there
+    assert len(played.simulator.episode.bodies.states) == NUM_CARS + 2
+    assert played.run([born(300.0, born(400.0))]) == [[[1, max(there) + 4]]]
+    assert len(roster.by_id) == len(there) + 2
+
+
+def test_a_batch_turns_lights_as_a_call_does(town: Town) -> None:
+    shown = []
+    for is_batch in (True, False):
+        played = Played(town)
+        actor, states = played.simulator.episode.roster.of_kind("light")[0][0], []
+        light = actor.light
+        assert light is not None
+        for state in (2, 200, 0):
+            played.simulator.tick()
+            if is_batch:
+                batches.run_batch(played.simulator, [[[21, [actor.id, state]]]])
+            else:
+                METHODS["set_traffic_light_state"].call(played.simulator, actor.id, state)
+            states.append((light.state, light.elapsed_s))
+        shown.append(states)
+    assert shown[0] == shown[1] == [(2, 0.0), (4, 0.0), (0, 0.0)]
+
+
 def test_controls_are_cut_and_shown_as_they_were_sent(town: Town) -> None:
     played = Played(town)
     played.run(cases(played.ids)["beyond their range"])
@@ -200,10 +234,8 @@ def test_controls_are_cut_and_shown_as_they_were_sent(town: Town) -> None:
     assert command[columns].tolist() == [1.0, 1.0, 0.0, 1.0]  # steer is to the right on the wire
     assert command[body_kernel.REVERSE] == 1.0  # by its gear
     assert own.control(0) == (1.7, -3.0, -0.5, True, False, True, -1)
-    own_part = played.simulator.episode.roster.records.view(VEHICLE_RECORD)
-    shown = own_part[
-        played.simulator.episode.roster.row(played.simulator.episode.roster.by_id[played.ids[0]])
-    ]
+    roster = played.simulator.episode.roster
+    shown = roster.records.view(VEHICLE_RECORD)[roster.row(roster.by_id[played.ids[0]])]
     assert (shown["steer"], shown["gear"], shown["hand_brake"]) == (-3.0, -1, 1)
 
 
@@ -247,11 +279,8 @@ def test_a_car_before_a_light_is_told_its_colour(town: Town) -> None:
     own = episode.roster.records.view(VEHICLE_RECORD)
     row = episode.roster.row(episode.roster.by_id[played.ids[0]])
     owner = next(actor for actor in episode.roster.by_id.values() if actor.light is light)
-    assert (own["has_light"][row], own["light_state"][row], own["light_id"][row]) == (
-        1,
-        light.state,
-        owner.id,
-    )
+    shown = (own["has_light"][row], own["light_state"][row], own["light_id"][row])
+    assert shown == (1, light.state, owner.id)
     played.run([put(played.ids[0], [at_m[0], -at_m[1], 0.0], 180.0 - math.degrees(yaw_rad))])  # looks away
     assert own["has_light"][row] == 0
     assert own["light_id"][row] == 0
@@ -267,21 +296,3 @@ def test_destroying_keeps_the_others_records(town: Town) -> None:
     assert [played.record(number)["location"].tolist() for number in range(NUM_CARS - 1)] == before
     assert episode.roster.records.dtype == ACTOR_RECORD
     assert [episode.roster.by_id[one].number for one in played.ids[:-1]] == list(range(NUM_CARS + 1))
-
-
-def test_speed_limits_are_those_of_the_nearest_driving_lane(town: Town) -> None:
-    limits = town.limits
-    places = np.stack([limits.x_m, limits.y_m], axis=1)
-    draws = np.random.default_rng(3)
-    asked = draws.uniform(places.min(axis=0) - 60.0, places.max(axis=0) + 60.0, (500, 2))
-    far_m, nearest = KDTree(places).query(asked)
-    found = np.array([nearest_sample(x_m, y_m, limits) for x_m, y_m in asked])
-    np.testing.assert_allclose(np.hypot(*(places[found] - asked).T), far_m, rtol=1e-12)
-    states, limits_kmh = np.zeros((500, NUM_EGO_ENTRIES)), np.zeros(500)
-    states[:, :2] = asked
-    looked_up_m = np.full((500, 2), np.inf)
-    look_up(states, looked_up_m, limits_kmh, limits)
-    np.testing.assert_allclose(limits_kmh, 3.6 * limits.limit_mps[nearest])
-    states[:, 0] += 1.5  # not far enough to look again
-    look_up(states, looked_up_m, limits_kmh, limits)
-    np.testing.assert_array_equal(looked_up_m, asked)

@@ -1,4 +1,4 @@
-"""Pushes, telemetry and attached actors of the server, in process."""
+"""Pushes, telemetry, attached actors and speed limits of the server, in process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from simloop_carla.server.actors import ServerActor
+from simloop_carla.server.lane_limits import look_up, nearest_sample
 from simloop_carla.server.methods import METHODS
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.server.town import load_town
@@ -20,7 +22,7 @@ from simloop_carla.wire.structs import (
     Vector3,
     VehicleControl,
 )
-from simloop_driving.dynamics.single_track import VX_MPS, VY_MPS, YAW_RATE_RADPS
+from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, VX_MPS, VY_MPS, YAW_RATE_RADPS
 
 CAR = "vehicle.lincoln.mkz_2020"
 NORTH = Transform(Vector3(0.0, 0.0, 0.0), Rotation(0.0, 0.0, 0.0))
@@ -127,3 +129,21 @@ def test_what_is_attached_moves_and_what_is_not_stays(simulator: Simulator, car:
     episode.destroy(car)
     simulator.tick()
     assert episode.roster.pose(sensor).location == pytest.approx((50.0, 21.5, 2.0))
+
+
+def test_speed_limits_are_those_of_the_nearest_driving_lane() -> None:
+    limits = load_town("town").limits
+    places = np.stack([limits.x_m, limits.y_m], axis=1)
+    draws = np.random.default_rng(3)
+    asked = draws.uniform(places.min(axis=0) - 60.0, places.max(axis=0) + 60.0, (500, 2))
+    far_m, nearest = KDTree(places).query(asked)
+    found = np.array([nearest_sample(x_m, y_m, limits) for x_m, y_m in asked])
+    np.testing.assert_allclose(np.hypot(*(places[found] - asked).T), far_m, rtol=1e-12)
+    states, limits_kmh = np.zeros((500, NUM_EGO_ENTRIES)), np.zeros(500)
+    states[:, :2] = asked
+    looked_up_m = np.full((500, 2), np.inf)
+    look_up(states, looked_up_m, limits_kmh, limits)
+    np.testing.assert_allclose(limits_kmh, 3.6 * limits.limit_mps[nearest])
+    states[:, 0] += 1.5  # not far enough to look again
+    look_up(states, looked_up_m, limits_kmh, limits)
+    np.testing.assert_array_equal(looked_up_m, asked)

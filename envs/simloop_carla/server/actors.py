@@ -52,6 +52,8 @@ class ServerActor:
         tags: Semantic tags.
         is_written: Whether its record has its pose, if it does not move by itself.
         sent_ns: When a sensor sent last, None before.
+        is_broken: Whether a sensor has failed to measure; it sends nothing more.
+        num_draws: How often a sensor has drawn its noise.
         memory: What a sensor keeps from one of its messages to the next.
     """
 
@@ -72,6 +74,8 @@ class ServerActor:
     tags: bytes = b""
     is_written: bool = True
     sent_ns: int | None = None
+    is_broken: bool = False
+    num_draws: int = 0
     memory: Any = None
 
     @property

@@ -21,6 +21,7 @@ from simloop_carla.server.body_kernel import (
     WIDTH_M,
 )
 from simloop_carla.server.record_kernel import VEHICLE
+from simloop_carla.wire.decoding import LARGEST_FLOAT
 from simloop_driving.collisions.footprints import footprints_overlap
 from simloop_driving.dynamics.single_track import X_M, Y_M, YAW_RAD
 
@@ -38,10 +39,10 @@ SAME_LEVEL_M = 3.0
 
 @numba.njit(cache=True)
 def are_controls(values: FloatArray) -> bool:
-    """Whether all of (n, 7) controls are finite and their gears fit on the wire."""
+    """Whether all of (n, 7) controls are numbers of single precision and their gears fit on the wire."""
     for row in range(values.shape[0]):
         for column in range(NUM_CONTROLS):
-            if not math.isfinite(values[row, column]):
+            if not abs(values[row, column]) <= LARGEST_FLOAT:
                 return False
         if not -_LARGEST_GEAR - 1.0 <= values[row, GEAR] <= _LARGEST_GEAR:
             return False

@@ -208,9 +208,9 @@ class Episode:
         """Lets one tick pass and writes the records of the snapshot."""
         delta_s = settings.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
         num_steps = 1
-        if settings.substepping and settings.max_substep_delta_time > 0.0:
-            num_steps = math.ceil(delta_s / settings.max_substep_delta_time - 1e-6)
-            num_steps = min(max(num_steps, 1), max(settings.max_substeps, 1))
+        if settings.substepping:
+            most = settings.max_substeps
+            num_steps = math.ceil(min(max(delta_s / settings.max_substep_delta_time - 1e-6, 1.0), most))
         self._hit_rows = self.bodies.step(num_steps, delta_s / num_steps)
         self._who_was_there, _ = self.roster.of_kind("body")
         self.lights.advance(delta_s)

@@ -28,6 +28,8 @@ MAX_ARRAY_LENGTH = 1 << 17
 MAX_WAITING = 4096
 """Requests of one connection that may wait; then the connection is not read until they are done."""
 MAX_UNSENT_BYTES = 64 << 20
+MAX_CONNECTIONS = 1024
+"""Clients at once; one more is disconnected."""
 SETTLING_S = 0.05
 """How long after a load a client that asks for the new episode waits.
 
@@ -142,8 +144,12 @@ class RpcConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Prepares the socket."""
+        """Prepares the socket; a client too many is cut off."""
         self.transport = cast("asyncio.Transport", transport)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            LOG.warning("There are %d clients; one more is disconnected.", MAX_CONNECTIONS)
+            self.transport.abort()
+            return
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(self)
 
@@ -160,7 +166,7 @@ class RpcConnection(asyncio.Protocol):
         try:
             self._unpacker.feed(data)
             self._waiting.extend(self._unpacker)
-        except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             self._refuse(f"bytes that are no MessagePack ({type(error).__name__}: {error})")
             return
         self._go_on()
@@ -172,6 +178,8 @@ class RpcConnection(asyncio.Protocol):
                 self._task = asyncio.get_running_loop().create_task(self._wait())
                 break
             self._waiting.popleft()
+            if self._is_early(message):
+                continue
             if not self._answer(message):
                 return
         if self.transport is not None and not self.transport.is_closing():
@@ -181,21 +189,24 @@ class RpcConnection(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def _has_to_wait(self, message: Any) -> bool:
-        if not isinstance(message, list) or len(message) < 3 or not isinstance(message[2], str):
-            return False
-        method = self._methods.get(message[2])
-        if method is None:
-            return False
-        return (method.ticks and not self._subscribers.is_ready()) or (
-            method.is_of_episode and self._settles_in_s() > 0.0
-        )
+        method = self._method_of(message)
+        return method is not None and method.ticks and not self._subscribers.is_ready()
 
-    def _settles_in_s(self) -> float:
-        return self._loading.settled_at_s - asyncio.get_running_loop().time()
+    def _method_of(self, message: Any) -> Method | None:
+        if not isinstance(message, list) or len(message) < 3 or not isinstance(message[2], str):
+            return None
+        return self._methods.get(message[2])
+
+    def _is_early(self, message: Any) -> bool:
+        """Puts off what asks for an episode that is not settled; other threads of the client go on meanwhile."""
+        method = self._method_of(message)
+        loop = asyncio.get_running_loop()
+        if method is None or not method.is_of_episode or loop.time() >= self._loading.settled_at_s:
+            return False
+        loop.call_at(self._loading.settled_at_s, self._answer, message)
+        return True
 
     async def _wait(self) -> None:
-        if (wait_s := self._settles_in_s()) > 0.0:
-            await asyncio.sleep(wait_s)
         await self._subscribers.ready()
         self._task = None
         self._go_on()

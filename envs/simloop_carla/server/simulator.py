@@ -46,7 +46,7 @@ class Simulator:
         weather: Kept and returned.
         episode: Present episode.
         frame: Number of the last tick; never falls.
-        clients_of_traffic_managers: Port and host of each traffic manager that registered.
+        traffic_managers: Host of each traffic manager that registered, by its port.
         pending_opendrive: Document for the next load of ``OpenDriveMap``.
     """
 
@@ -82,22 +82,29 @@ class Simulator:
 
     def _measure(self, *, drops: bool) -> None:
         sensors, _ = self.episode.roster.of_kind("sensor")
-        view = None
+        view = View(self.episode, self.frame, self.seed)
         for sensor in sensors:
-            if not sensor.stream or not self.streams.sessions(sensor.stream):
+            if sensor.is_broken or not sensor.stream or not self.streams.sessions(sensor.stream):
                 continue
-            kind, measure = MEASURES[sensor.type_id]
             if self.settings.no_rendering_mode and sensor.type_id.startswith("sensor.camera."):
                 continue
-            if not self._is_due(sensor):
+            try:
+                messages = self._messages(view, sensor) if self._is_due(sensor) else []
+            except Exception:  # one sensor must not stop the time of everybody
+                LOG.exception("%s %d cannot measure and sends nothing more.", sensor.type_id, sensor.id)
+                sensor.is_broken = True
                 continue
-            view = view or View(self.episode, self.frame, self.seed)
-            for body in measure(view, sensor):
-                pose = self.episode.pose(sensor)
-                head = streams.header(
-                    kind, self.frame, self.episode.elapsed_s, (*pose.location, *pose.rotation)
-                )
-                self.streams.send(sensor.stream, head + body, drops=drops)
+            for message in messages:
+                self.streams.send(sensor.stream, message, drops=drops)
+
+    def _messages(self, view: View, sensor: ServerActor) -> list[bytes]:
+        kind, measure = MEASURES[sensor.type_id]
+        pose = self.episode.pose(sensor)
+        place = (*pose.location, *pose.rotation)
+        return [
+            streams.header(kind, self.frame, self.episode.elapsed_s, place) + body
+            for body in measure(view, sensor)
+        ]
 
     def _is_due(self, sensor: ServerActor) -> bool:
         period_ns = round(float(sensor.description.value("sensor_tick", "0")) * 1e9)
@@ -115,13 +122,15 @@ class Simulator:
             session.is_first = False
 
     def run_free(self) -> None:
-        """Ticks by the wall clock while no client does; called once the servers listen."""
+        """Ticks by the wall clock while no client does, whatever becomes of a tick; called once the servers listen."""
         loop = asyncio.get_running_loop()
         period_s = self.settings.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
         due_s = self._timer.when() if self._timer is not None else loop.time()
-        if not self.settings.synchronous_mode:
-            self.tick()
-        self._timer = loop.call_at(max(due_s + period_s, loop.time()), self.run_free)
+        try:
+            if not self.settings.synchronous_mode:
+                self.tick()
+        finally:
+            self._timer = loop.call_at(max(due_s + period_s, loop.time()), self.run_free)
 
     def warm_up(self) -> None:
         """Builds the scene and compiles what a tick and each sensor call, on an episode that nobody sees."""

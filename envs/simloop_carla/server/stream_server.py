@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 from simloop_carla.wire.streams import framed
 
@@ -22,6 +23,7 @@ EXPECTED_FOR_S = 2.0
 BEHIND_FOR_S = 10.0
 """How long a tick waits for a session that does not read; then the session is closed."""
 MAX_SESSIONS = 4096
+"""Subscribers at once, and subscribers that a tick waits for at once; one more is cut off, or not waited for."""
 
 
 class StreamSession(asyncio.Protocol):
@@ -34,12 +36,13 @@ class StreamSession(asyncio.Protocol):
     def __init__(self, server: StreamServer) -> None:
         self._server = server
         self._hello = b""
+        self._is_counted = False
         self.stream = 0
         self.is_first = True
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Prepares the socket."""
+        """Prepares the socket; a session too many is cut off."""
         self.transport = cast("asyncio.Transport", transport)
         own = transport.get_extra_info("socket")
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -48,6 +51,7 @@ class StreamSession(asyncio.Protocol):
             self.transport.abort()
             return
         self._server.num_sessions += 1
+        self._is_counted = True
 
     def data_received(self, data: bytes) -> None:
         """Takes the hello; a client that says more is not one of CARLA's and is cut off."""
@@ -61,7 +65,7 @@ class StreamSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the session."""
-        self._server.num_sessions -= 1
+        self._server.num_sessions -= self._is_counted
         self._server.unsubscribe(self)
 
     def pause_writing(self) -> None:
@@ -72,6 +76,14 @@ class StreamSession(asyncio.Protocol):
         """Notes that it has caught up."""
         self._server.behind.discard(self)
         self._server.wake()
+
+
+class Expected(NamedTuple):
+    """A subscriber that is about to come: its stream, the client that asked for the token, and for how long."""
+
+    stream: int
+    asking: object
+    until_s: float
 
 
 class StreamServer:
@@ -89,34 +101,41 @@ class StreamServer:
     def __init__(self, greet: Callable[[StreamSession], None]) -> None:
         self._greet = greet
         self._sessions: dict[int, list[StreamSession]] = {}
-        self._expected: dict[int, list[tuple[object, float]]] = {}
+        self._expected: deque[Expected] = deque()
         self._waiting: list[asyncio.Future[None]] = []
         self.asking: object = None
         self.behind: set[StreamSession] = set()
         self.num_sessions = 0
 
+    @property
+    def num_expected(self) -> int:
+        """How many subscribers are about to come."""
+        return len(self._expected)
+
     def expect(self, stream: int) -> None:
         """Notes that a client has asked for a stream's token and is about to subscribe."""
-        until_s = asyncio.get_running_loop().time() + EXPECTED_FOR_S
-        self._expected.setdefault(stream, []).append((self.asking, until_s))
+        now_s = self._without_the_late()
+        if len(self._expected) < MAX_SESSIONS:
+            self._expected.append(Expected(stream, self.asking, now_s + EXPECTED_FOR_S))
 
     def forget(self, client: object) -> None:
         """Expects nothing more of a client that has gone."""
-        self._keep(lambda asking, until_s: asking is not client)
+        self._expected = deque(one for one in self._expected if one.asking is not client)
         self.wake()
 
-    def _keep(self, is_kept: Callable[[object, float], bool]) -> None:
-        kept = {stream: [one for one in ones if is_kept(*one)] for stream, ones in self._expected.items()}
-        self._expected = {stream: ones for stream, ones in kept.items() if ones}
+    def _without_the_late(self) -> float:
+        """Expects no longer who should have come by now, and returns the time; the first who asked is late first."""
+        now_s = asyncio.get_running_loop().time()
+        while self._expected and self._expected[0].until_s <= now_s:
+            self._expected.popleft()
+        return now_s
 
     def subscribe(self, session: StreamSession) -> None:
         """Adds a session to its stream; one that does not exist stays silent, as clients reconnect at once."""
         self._sessions.setdefault(session.stream, []).append(session)
-        expected = self._expected.get(session.stream)
-        if expected is not None:
-            del expected[0]
-            if not expected:
-                del self._expected[session.stream]
+        come = next((one for one in self._expected if one.stream == session.stream), None)
+        if come is not None:
+            self._expected.remove(come)
         self._greet(session)
         self.wake()
 
@@ -163,8 +182,7 @@ class StreamServer:
     def is_ready(self) -> bool:
         """Whether a tick can go on: nobody is about to subscribe, nobody is behind."""
         if self._expected:
-            now_s = asyncio.get_running_loop().time()
-            self._keep(lambda asking, until_s: until_s > now_s)
+            self._without_the_late()
         return not self._expected and not self.behind
 
     async def ready(self) -> None:
@@ -180,8 +198,9 @@ class StreamServer:
                 continue
             future: asyncio.Future[None] = loop.create_future()
             self._waiting.append(future)
-            deadlines = [until_s for ones in self._expected.values() for _, until_s in ones]
-            wait_s = min([*(until_s - loop.time() for until_s in deadlines), BEHIND_FOR_S])
+            wait_s = BEHIND_FOR_S
+            if self._expected:
+                wait_s = min(self._expected[0].until_s - loop.time(), BEHIND_FOR_S)
             await asyncio.wait([future], timeout=max(wait_s, 0.01))
 
     def close(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
 import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
 Decoder = Callable[[Any], Any]
+
+LARGEST_FLOAT = (2.0 - 2.0**-23) * 2.0**127
+"""Largest number of single precision, which is what CARLA's structs keep and the streams send."""
 
 
 class MalformedMessageError(ValueError):
@@ -63,8 +65,9 @@ def _anything(value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise MalformedMessageError(f"got {_shown(value)}, expected a finite number")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+        raise MalformedMessageError(f"got {_shown(value)}, expected a finite number of single precision")
     return float(value)
 
 

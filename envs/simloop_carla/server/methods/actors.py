@@ -1,4 +1,4 @@
-"""Actors: spawning, destroying, moving, and batches of commands."""
+"""Actors: spawning, destroying and moving."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from simloop_carla.wire.structs import (
 from simloop_driving.dynamics.single_track import YAW_RAD, YAW_RATE_RADPS
 
 MAX_ACTORS = 20_000
-MAX_NESTED = 8
 
 
 def found(simulator: Simulator, actor_id: int) -> ServerActor | None:

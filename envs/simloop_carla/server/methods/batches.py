@@ -12,10 +12,10 @@ import numpy.typing as npt
 from simloop_carla.server.actors import ServerActor
 from simloop_carla.server.control_kernel import NUM_CONTROLS, are_controls
 from simloop_carla.server.descriptions import SpawnError
-from simloop_carla.server.methods import actors, vehicles
+from simloop_carla.server.methods import actors, lights, vehicles
 from simloop_carla.server.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
-from simloop_carla.wire.decoding import MalformedMessageError, decoder
+from simloop_carla.wire.decoding import LARGEST_FLOAT, MalformedMessageError, decoder
 from simloop_carla.wire.replies import failure
 from simloop_carla.wire.structs import (
     U8,
@@ -31,6 +31,12 @@ from simloop_carla.wire.structs import (
 
 MAX_NESTED = 8
 Apply = Callable[[Simulator, ServerActor, Any], None]
+
+
+def _set_light(simulator: Simulator, actor: ServerActor, state: int) -> None:
+    if actor.light is not None:
+        lights.set_state(simulator, actor.light, state)
+
 
 _COMMANDS: dict[int, tuple[Any, Apply]] = {
     2: (VehicleControl, vehicles.drive),
@@ -50,9 +56,10 @@ _COMMANDS: dict[int, tuple[Any, Apply]] = {
     17: (bool, actors.ignore),
     18: (U32, vehicles.set_lamps),
     19: (Vector3, actors.move),
+    21: (U8, _set_light),
 }
 """Type of the value and effect of each command on one actor, by its number on the wire."""
-_SPAWN, _DESTROY, _DRIVE, _PUT, _WALK_FROM, _CONSOLE, _LIGHT_STATE = 0, 1, 2, 6, 7, 20, 21
+_SPAWN, _DESTROY, _DRIVE, _PUT, _WALK_FROM, _CONSOLE = 0, 1, 2, 6, 7, 20
 _DECODERS = {number: (decoder(kind), apply) for number, (kind, apply) in _COMMANDS.items()}
 _ID = decoder(U32)
 _SPEED = decoder(float)
@@ -133,7 +140,7 @@ def _poses(fields: list[Any]) -> npt.NDArray[np.float64] | None:
     if set(map(len, fields)) != {2} or set(map(len, vectors)) != {3} or set(map(type, flat)) != {float}:
         return None
     values = np.fromiter(flat, np.float64, len(flat)).reshape(-1, _POSE_NUMBERS)
-    return values if np.isfinite(values).all() else None
+    return values if (np.abs(values) <= LARGEST_FLOAT).all() else None
 
 
 def _not_found(actor_id: int) -> list[Any]:
@@ -165,8 +172,13 @@ def run_command(simulator: Simulator, command: Any, own_id: int | None = None, d
             actor = actors.spawn(simulator, _DESCRIPTION(fields[0]), _POSE(fields[1]), _PARENT(fields[2]))
         except SpawnError as error:
             return failure(str(error))[0]
-        for following in fields[5]:
-            run_command(simulator, following, own_id=actor.id, depth=depth + 1)
+        try:
+            for following in fields[5]:
+                run_command(simulator, following, own_id=actor.id, depth=depth + 1)
+        except MalformedMessageError:
+            for one in [one for one in simulator.episode.roster.by_id if one >= actor.id]:
+                actors.destroy(simulator, one)  # what it spawned in turn, too: ids only grow
+            raise
         return [1, actor.id]
     if number == _CONSOLE:
         return [1, 0]
@@ -180,10 +192,6 @@ def run_command(simulator: Simulator, command: Any, own_id: int | None = None, d
     target = actors.found(simulator, actor_id)
     if target is None:
         return _not_found(actor_id)
-    if number == _LIGHT_STATE:
-        if target.light is not None:
-            target.light.state = decoder(U8)(fields[1])
-        return [1, actor_id]
     if number == _WALK_FROM and len(fields) == 3:
         actors.walk_from(simulator, target, _POSE(fields[1]), _SPEED(fields[2]))
         return [1, actor_id]

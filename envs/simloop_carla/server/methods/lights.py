@@ -14,6 +14,11 @@ from simloop_carla.wire.structs import U8, U32
 _LAST_STATE = 4
 
 
+def set_state(simulator: Simulator, one: Light, state: int) -> None:
+    """Turns a light to a state of CARLA's enumeration, from which its time runs on; beyond the last one is the last."""
+    one.state, one.elapsed_s = min(state, _LAST_STATE), 0.0
+
+
 def register(table: MethodTable) -> None:
     """Adds the methods of this module."""
 
@@ -30,9 +35,6 @@ def register(table: MethodTable) -> None:
             return DONE
 
         return call
-
-    def set_state(simulator: Simulator, one: Light, state: int) -> None:
-        one.state, one.elapsed_s = min(state, _LAST_STATE), 0.0
 
     def set_time(name: str) -> Callable[..., None]:
         def apply(simulator: Simulator, one: Light, duration_s: float) -> None:

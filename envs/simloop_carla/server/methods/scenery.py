@@ -63,7 +63,8 @@ def surfaces(
     left = np.cross(beside, direction)
     left /= np.linalg.norm(left)
     axes = np.stack([direction, left, np.cross(direction, left)], axis=1)
-    ground_m = -start[2] / direction[2] if direction[2] * start[2] < 0.0 else np.inf
+    meets_ground = direction[2] * start[2] < 0.0 and abs(start[2]) <= length_m * abs(direction[2])
+    ground_m = -start[2] / direction[2] if meets_ground else np.inf
     out: list[tuple[float, int]] = []
     gone_m = 0.0
     while len(out) < count and gone_m < length_m:

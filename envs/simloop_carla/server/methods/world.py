@@ -13,6 +13,8 @@ from simloop_carla.wire.replies import DONE, VERSION, failure, refused, success
 from simloop_carla.wire.structs import U16, U32, EpisodeSettings, OpendriveGeneration, Weather
 
 LARGEST_STEP_S = 10.0
+MOST_SUBSTEPS = 16
+"""Most sub-steps of physics in a tick, as with CARLA's engine."""
 
 
 class _Where(NamedTuple):
@@ -48,6 +50,12 @@ def register(table: MethodTable) -> None:
         delta_s = settings.fixed_delta_seconds
         if delta_s is not None and not 0.0 <= delta_s <= LARGEST_STEP_S:
             return failure(f"fixed_delta_seconds is {delta_s:g}; allowed: 0 (variable) to {LARGEST_STEP_S:g}")
+        if settings.substepping and not 1 <= settings.max_substeps <= MOST_SUBSTEPS:
+            return failure(f"max_substeps is {settings.max_substeps}; allowed: 1 to {MOST_SUBSTEPS}")
+        if settings.substepping and settings.max_substep_delta_time <= 0.0:
+            return failure(
+                f"max_substep_delta_time is {settings.max_substep_delta_time:g}; allowed: more than 0 s"
+            )
         if delta_s == 0.0:
             settings = settings._replace(fixed_delta_seconds=None)
         simulator.set_settings(settings)
