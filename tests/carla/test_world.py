@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
+import re
 import signal
 import socket
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -20,6 +23,8 @@ from simloop.compose import component, make_agent
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState, World
+from simloop_carla.world.maps import LOADING_PATIENCE_S, use_map
+from simloop_carla.world.session import Address
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.world import DrivingWorld
 
@@ -160,11 +165,92 @@ def test_another_blueprint_is_itself_and_is_steered_as_its_physics_want(server: 
     world.close()
 
 
-def test_unknown_blueprints_are_named(server: Any) -> None:
-    own = CarlaWorld(port=server.port, vehicle_blueprint="vehicle.nobody.nothing")
-    with pytest.raises(WorldError, match=r"no blueprint 'vehicle\.nobody\.nothing' for the ego"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vehicle.nobody.nothing",
+        "vehicle.*",
+        "*",
+        "",
+        "walker.pedestrian.0001",
+        "sensor.camera.rgb",
+        "static.prop.trafficcone01",
+    ],
+)
+def test_blueprints_of_no_vehicle_are_named(server: Any, name: str) -> None:
+    own = CarlaWorld(port=server.port, vehicle_blueprint=name)
+    said = rf"no blueprint '{re.escape(name)}' of a vehicle for the ego.* such as vehicle\..*, vehicle\."
+    with pytest.raises(WorldError, match=said):
         own.reset(load_family("cut_in").scenario(0), 0)
     own.close()
+
+
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_lights_show_again_what_they_showed(server: Any, is_frozen: bool) -> None:
+    scenario = load_family("signal_left").scenario(3)
+    own = CarlaWorld(port=server.port)
+    own.reset(scenario, 3)
+    own.close()  # the map stays
+    there = server.client().get_world()
+    settings = there.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    there.apply_settings(settings)
+    there.tick()
+    lights = there.get_actors().filter("traffic.traffic_light*")
+    assert len(lights) > 1
+    off = type(lights[0].get_state()).Off
+    for light in lights:
+        light.set_state(off)
+    lights[0].freeze(is_frozen)
+    own = CarlaWorld(port=server.port)
+    for _ in range(2):  # the second one finds what the first one shows
+        own.reset(scenario, 3)
+        own.advance(TICK_NS)
+    there.get_snapshot()
+    assert all(light.is_frozen() for light in lights)
+    assert any(light.get_state() != off for light in lights)
+    own.close()
+    there.tick()
+    assert {light.is_frozen() for light in lights} == {is_frozen}
+    assert {light.get_state() for light in lights} == {off}
+    lights[0].freeze(False)
+    there.reset_all_traffic_lights()
+    settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+    there.apply_settings(settings)
+
+
+def test_weather_that_a_new_map_brings_is_not_taken_for_what_was_found(server: Any) -> None:
+    there = server.client().get_world()
+    before = there.get_weather()
+    found = type(before).HardRainSunset
+    there.set_weather(found)
+    own = CarlaWorld(port=server.port, weather="ClearNoon")
+    for family in ("cut_in", "cyclist_crossing"):  # on two maps
+        own.reset(load_family(family).scenario(0), 0)
+    own.close()
+    there = server.client().get_world()
+    assert there.get_weather() == found
+    there.set_weather(before)
+
+
+@pytest.mark.parametrize("is_town", [True, False])
+def test_maps_have_the_time_that_a_large_one_takes(is_town: bool) -> None:
+    allowed_s: list[float] = []
+    document = (importlib.resources.files("simloop_scenarios") / "maps" / "straight_track.xodr").read_text()
+    client = SimpleNamespace(set_timeout=allowed_s.append, get_available_maps=lambda: ["/Game/Maps/here"])
+    during_s: list[float] = []
+    session: Any = SimpleNamespace(
+        client=client,
+        address=Address(host="localhost", port=2000, patience_s=5.0),
+        use_map=lambda name, opendrive: during_s.append(allowed_s[-1]),
+        world=SimpleNamespace(get_map=lambda: SimpleNamespace(to_opendrive=lambda: document)),
+    )
+    scene: Any = SimpleNamespace(
+        is_map_of_server=is_town, map_name="here" if is_town else "straight_track", where="here.yaml: scene"
+    )
+    assert (use_map(session, scene) is not None) == is_town
+    assert during_s == [LOADING_PATIENCE_S]
+    assert allowed_s == [LOADING_PATIENCE_S, 5.0]
 
 
 def test_the_gymnasium_view_is_sound(server: Any) -> None:

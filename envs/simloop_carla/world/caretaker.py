@@ -22,6 +22,7 @@ from simloop import wall_clock
 
 _DONE = "done"
 _CLEAR = "clear"
+_LIGHTS = "lights "
 PATIENCE_S = 10.0
 STOP_PATIENCE_S = 5.0
 
@@ -52,6 +53,14 @@ class Caretaker:
     def spawned(self, actor_id: int) -> None:
         """Notes an actor that is to be destroyed."""
         self._tell(str(actor_id))
+
+    def lights(self, found: dict[str, Any]) -> None:
+        """Notes lights that are to be restored.
+
+        Args:
+            found: ``world``, the number of the world that has them; their ``states`` by actor; ``is_frozen``.
+        """
+        self._tell(_LIGHTS + json.dumps(found))
 
     def clear(self) -> None:
         """Forgets all actors: they are gone."""
@@ -126,13 +135,21 @@ def _weather(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
 
 
 def _lights(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
+    import carla
+
     world = client.get_world()
     until_s = wall_clock.monotonic_s() + PATIENCE_S
     while world.get_snapshot().frame == 0 and wall_clock.monotonic_s() < until_s:
         wall_clock.sleep_s(0.01)  # a new client knows of no light before its first snapshot
     lights: Any = world.get_actors().filter("traffic.traffic_light*")
+    noted = found.get("lights", {})
+    of_this_world = noted if noted.get("world") == world.id else {}
+    states = of_this_world.get("states", {})
+    for light in lights:
+        if str(light.id) in states:
+            light.set_state(carla.TrafficLightState.values[states[str(light.id)]])
     if len(lights):
-        lights[0].freeze(False)  # all of them
+        lights[0].freeze(of_this_world.get("is_frozen", False))  # all of them
 
 
 _STEPS: tuple[Callable[[Any, dict[str, Any], Iterable[int]], None], ...] = (
@@ -177,6 +194,8 @@ def main() -> None:
             return
         if word == _CLEAR:
             actors.clear()
+        elif word.startswith(_LIGHTS):
+            found["lights"] = json.loads(word.removeprefix(_LIGHTS))
         else:
             actors.add(int(word))
     _restore(found, actors)

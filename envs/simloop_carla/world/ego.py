@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ SETTLING_S = 2.0
 BRAKED_S = 0.5
 """How long of that one which starts from rest is braked; the brake is released again when the episode begins."""
 NUM_MEASURED = 6
+NAMED = 5
+"""How many blueprints an error names."""
 
 
 class ServerEgo:
@@ -49,13 +52,7 @@ class ServerEgo:
         self._carla = load_client()
         self._session = session
         with server_faults(session.address, f"spawning the ego ({blueprint})"):
-            found = session.world.get_blueprint_library().filter(blueprint)
-            if not len(found):
-                raise WorldError(
-                    f"The CARLA server at {session.address} has no blueprint {blueprint!r} for the ego; choose another "
-                    "one with world.vehicle_blueprint."
-                )
-            choice = found[0]
+            choice = self._blueprint(blueprint)
             choice.set_attribute("role_name", "hero")
             self.is_embedded_vehicle = blueprint == DEFAULT_BLUEPRINT and choice.has_attribute(
                 EMBEDDED_VEHICLE
@@ -71,6 +68,17 @@ class ServerEgo:
         self.above_ground_m = 0.0
         self.foreseen_steer_rad = 0.0
         self._speed_mps = 0.0
+
+    def _blueprint(self, wanted: str) -> Any:
+        library = self._session.world.get_blueprint_library()
+        vehicles = sorted(one.id for one in library.filter("vehicle.*"))
+        if wanted not in vehicles:
+            near = difflib.get_close_matches(wanted, vehicles, NAMED, 0.0)
+            raise WorldError(
+                f"The CARLA server at {self._session.address} has no blueprint {wanted!r} of a vehicle for the ego. "
+                f"world.vehicle_blueprint takes the whole id of one of its {len(vehicles)}, such as {', '.join(near)}."
+            )
+        return library.find(wanted)
 
     def _spawned(self, choice: Any, blueprint: str) -> Any:
         points = self._session.world.get_map().get_spawn_points()
@@ -108,7 +116,7 @@ class ServerEgo:
         what = "bringing the ego to its start"
 
         def tick() -> None:
-            session.call(what, session.world.tick)
+            session.tick(what)
 
         speed_mps = float(start[3])
         back = start.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,37 @@ from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.signals import AMBER, GREEN, RED, fill_states
 
 _UNSEEN = -2
+_NOTED: weakref.WeakKeyDictionary[Session, int] = weakref.WeakKeyDictionary()
+"""The present world of the server whose lights have been noted, by session."""
+
+
+def note_lights(session: Session) -> None:
+    """Notes what all lights show, before the first episode on a map changes it: they show it again in the end.
+
+    Args:
+        session: The connection; it has seen a tick of the present map.
+
+    Raises:
+        WorldError: The server fails.
+    """
+    with server_faults(session.address, "reading the traffic lights"):
+        number = int(session.world.id)
+        if _NOTED.get(session) == number:
+            return
+        lights: list[Any] = list(session.world.get_actors().filter("traffic.traffic_light*"))
+        shown = [light.get_state() for light in lights]
+        is_frozen = any(light.is_frozen() for light in lights)  # all are, or none
+
+    def restore() -> None:
+        for light, state in zip(lights, shown, strict=True):
+            light.set_state(state)
+        if lights:
+            lights[0].freeze(is_frozen)
+
+    session.at_end("lights", restore)
+    states = {int(light.id): int(state) for light, state in zip(lights, shown, strict=True)}
+    session.lights_found({"world": number, "states": states, "is_frozen": is_frozen})
+    _NOTED[session] = number
 
 
 class ServerLights:
@@ -45,9 +77,7 @@ class ServerLights:
                 if signal is not None:
                     self._lights[signal] = light
             if self._lights:
-                first = next(iter(self._lights.values()))
-                first.freeze(True)  # all of them
-                session.at_end("lights", lambda: first.freeze(False))
+                next(iter(self._lights.values())).freeze(True)  # all of them
 
     def show(self, time_s: float) -> None:
         """Sets the lights whose colour has changed.

@@ -13,7 +13,7 @@ from simloop_driving.roads.road_map import RoadMap, shipped_maps
 from simloop_driving.scenario.scene import Scene
 
 LOADING_PATIENCE_S = 180.0
-"""How long a server may take to load a town; a large one takes a CARLA server a minute and more."""
+"""How long a server may take to load or build a map; a large one takes a CARLA server a minute and more."""
 
 
 def use_map(session: Session, scene: Scene) -> RoadMap | None:
@@ -32,7 +32,7 @@ def use_map(session: Session, scene: Scene) -> RoadMap | None:
             town's roads.
     """
     if not scene.is_map_of_server:
-        session.use_map(scene.map_name, _document(scene.map_name))
+        _load(session, scene.map_name, _document(scene.map_name))
         return None
     with server_faults(session.address, "listing its towns"):
         towns = sorted({_plain(path) for path in session.client.get_available_maps()})
@@ -41,14 +41,18 @@ def use_map(session: Session, scene: Scene) -> RoadMap | None:
             f"{scene.where}.map.server is {scene.map_name!r}; the CARLA server at {session.address} has "
             f"{', '.join(towns) or 'no towns'}. Name one of these, or install the town on the server."
         )
-    session.client.set_timeout(max(session.address.patience_s, LOADING_PATIENCE_S))
-    try:
-        session.use_map(scene.map_name, None)
-    finally:
-        session.client.set_timeout(session.address.patience_s)
+    _load(session, scene.map_name, None)
     with server_faults(session.address, f"reading the roads of {scene.map_name}"):
         document = session.world.get_map().to_opendrive()
     return map_of_document(scene.map_name, document.encode())
+
+
+def _load(session: Session, name: str, opendrive: str | None) -> None:
+    session.client.set_timeout(max(session.address.patience_s, LOADING_PATIENCE_S))
+    try:
+        session.use_map(name, opendrive)
+    finally:
+        session.client.set_timeout(session.address.patience_s)
 
 
 def _plain(path: str) -> str:

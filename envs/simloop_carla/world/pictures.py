@@ -13,17 +13,19 @@ from simloop.errors import WorldError
 from simloop_carla.world.ego import ServerEgo
 from simloop_carla.world.session import Session, load_client, server_faults, stop_listening
 from simloop_driving.camera import HORIZONTAL_FOV_RAD, MOUNT_FORWARD_M, MOUNT_HEIGHT_M, PITCH_DOWN_RAD
+from simloop_driving.periods import STEPS_PER_TICK
 
-KEPT_PICTURES = 20
-"""How many of an episode are kept: enough for a camera that shows the past."""
+CAMERAS = ("front_camera", "front_camera_past")
+"""Sensors whose pictures are the server's."""
+KEPT_STEPS = 20 * STEPS_PER_TICK
+"""How long pictures are kept: enough for a camera that shows the past."""
 
 
 def keep_picture(images: dict[int, npt.NDArray[np.uint8]], step: int, picture: npt.NDArray[np.uint8]) -> None:
-    """Adds the picture of a physics step to an episode's; the first and the last ones stay."""
+    """Adds the picture of a physics step to an episode's; the first and the latest ones stay."""
     images[step] = picture
-    for old in sorted(images)[:-KEPT_PICTURES]:
-        if old > 0:
-            del images[old]
+    for old in [known for known in images if 0 < known < step - KEPT_STEPS]:
+        del images[old]
 
 
 class ServerCamera:

@@ -12,7 +12,7 @@ from simloop.errors import WorldError
 from simloop_carla.world.actors import ServerActors
 from simloop_carla.world.ego import ServerEgo
 from simloop_carla.world.ground import ground_of
-from simloop_carla.world.lights import ServerLights
+from simloop_carla.world.lights import ServerLights, note_lights
 from simloop_carla.world.pictures import ServerCamera
 from simloop_carla.world.server_log import CollisionSensor
 from simloop_carla.world.session import Session, server_faults
@@ -70,7 +70,7 @@ class ServerEpisode:
         camera_px: tuple[int, int] | None,
         paints: npt.NDArray[np.int64],
     ) -> Any:
-        """Brings everybody to the start, spawned where they are not yet, and returns the snapshot there.
+        """Spawns the scenario's actors, brings everybody to the start, once, and returns the snapshot there.
 
         Args:
             state: Start of the scenario.
@@ -91,13 +91,13 @@ class ServerEpisode:
         height_m = ground.lane_height_m(road_id, lane_id, float(start[0]), float(start[1]))
 
         def prepare() -> None:
+            note_lights(session)
             if background is not None:
                 background.drive()  # which starts the lights anew
-            if self._actors is None:
-                self._actors = ServerActors(session, scripted, ground, height_m, paints)
-                self._collision_sensor = CollisionSensor(session, ego)
-                self._lights = ServerLights(session, state)
-            if camera_px is not None and self._camera is None:
+            self._actors = ServerActors(session, scripted, ground, height_m, paints)
+            self._collision_sensor = CollisionSensor(session, ego)
+            self._lights = ServerLights(session, state)
+            if camera_px is not None:
                 self._camera = ServerCamera(session, ego, camera_px)
             session.apply(
                 "bringing actors to their start", self._actors.commands(scripted, ego.above_ground_m)
@@ -108,6 +108,11 @@ class ServerEpisode:
         self.take_hits()  # what was touched on the way to the start
         with server_faults(session.address, "reading the start"):
             return session.world.get_snapshot()
+
+    @property
+    def has_camera(self) -> bool:
+        """Whether there is a front camera."""
+        return self._camera is not None
 
     @property
     def scripted_ids(self) -> list[int]:
@@ -130,8 +135,10 @@ class ServerEpisode:
             commands += self._actors.commands(_scripted(actors), self.ego.above_ground_m)
         if self._background is not None:
             return self._background.tick(session, commands)
-        session.apply("a tick", commands)
-        return session.call("a tick", _ticked, session)
+        session.apply("a tick", commands, num_needed=1)
+        session.tick("a tick")
+        with server_faults(session.address, "a tick"):
+            return session.world.get_snapshot()
 
     def show_lights(self, time_s: float) -> None:
         """Lets the traffic lights show what they show at that instant of the episode."""
@@ -161,8 +168,3 @@ class ServerEpisode:
 def _scripted(actors: FloatArray) -> FloatArray:
     """Returns the columns of the ego and the scenario's own actors."""
     return actors[:, actors[PATH] != ELSEWHERE]
-
-
-def _ticked(session: Session) -> Any:
-    session.world.tick()
-    return session.world.get_snapshot()

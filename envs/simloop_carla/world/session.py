@@ -256,6 +256,11 @@ class Session:
         if self._caretaker is not None:
             self._caretaker.spawned(actor_id)
 
+    def lights_found(self, found: dict[str, Any]) -> None:
+        """Notes what the lights of a map are to show in the end, where this process cannot see to it itself."""
+        if self._caretaker is not None:
+            self._caretaker.lights(found)
+
     def _forget_spawned(self) -> None:
         self._spawned.clear()
         if self._caretaker is not None:

@@ -50,7 +50,7 @@ def check_weather(weather: Weather) -> Any:
 
 
 class WeatherOption:
-    """The weather that a world asks for: set on its server, and given back when a session ends.
+    """The weather that a world asks for: set on its server; what was there before is given back when a session ends.
 
     Args:
         weather: As in ``check_weather``.
@@ -63,6 +63,19 @@ class WeatherOption:
         self._wanted = check_weather(weather)
         self._session: Session | None = None
 
+    def note(self, session: Session) -> None:
+        """Notes the weather of a new session, before it loads a map, which may bring a weather of its own.
+
+        Raises:
+            WorldError: The server fails.
+        """
+        if session is self._session:
+            return
+        client = session.client
+        found = session.call("reading the weather", session.world.get_weather)
+        self._session = session
+        session.at_end("weather", lambda: client.get_world().set_weather(found))
+
     def show(self, session: Session) -> None:
         """Sets the weather, unless the present episode of the server has it already.
 
@@ -72,9 +85,5 @@ class WeatherOption:
         if self._wanted is None:
             return
         with server_faults(session.address, "setting the weather"):
-            found = session.world.get_weather()
-            if session is not self._session:
-                self._session, client = session, session.client
-                session.at_end("weather", lambda: client.get_world().set_weather(found))
-            if found != self._wanted:
+            if session.world.get_weather() != self._wanted:
                 session.world.set_weather(self._wanted)

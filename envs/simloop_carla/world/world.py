@@ -12,20 +12,19 @@ import numpy.typing as npt
 
 from simloop.errors import ParameterError, WorldError
 from simloop.log import Columns
-from simloop.source_digest import source_digest
 from simloop.spec import Scenario
-from simloop.world import Determinism, Frame
 from simloop_carla.world.connection import Connection
 from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED
 from simloop_carla.world.ego_plan import blend_to, plan_tick
 from simloop_carla.world.foresight import STOCK_VEHICLE, Foresight, foreseeing_vehicle
 from simloop_carla.world.maps import use_map
-from simloop_carla.world.pictures import keep_picture
+from simloop_carla.world.pictured_world import PicturedWorld
 from simloop_carla.world.server_episode import ServerEpisode
-from simloop_carla.world.server_log import SERVER_COLLISIONS, TRACKING, ServerLog
-from simloop_carla.world.session import SUPPORTED_VERSION, load_client
-from simloop_carla.world.traffic import BACKGROUND, BackgroundTraffic
+from simloop_carla.world.server_log import ServerLog
+from simloop_carla.world.session import load_client
+from simloop_carla.world.traffic import BackgroundTraffic
 from simloop_carla.world.weather import Weather, WeatherOption
+from simloop_carla.world.world_spec import spec_on_server
 from simloop_driving import recording, step_kernel
 from simloop_driving.camera import HEIGHT_PX, WIDTH_PX
 from simloop_driving.dynamics.single_track import DRIVE_MPS2, VX_MPS, YAW_RAD
@@ -35,15 +34,13 @@ from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.scenario.criteria import COLLISION, RUNNING, VERDICT
 from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.scene import Scene, read_scene
-from simloop_driving.world import DrivingWorld
 
 FloatArray = npt.NDArray[np.float64]
 
 FIXED_DELTAS_MS = (10, 50)
-CAMERAS = ("front_camera", "front_camera_past")
 
 
-class CarlaWorld(DrivingWorld):
+class CarlaWorld(PicturedWorld):
     """The driving world with its ego on a CARLA server, in synchronous mode.
 
     Scenario, traffic, signals, verdict and metrics are those of ``DrivingWorld``; every tick one batch puts the actors
@@ -103,6 +100,7 @@ class CarlaWorld(DrivingWorld):
             recycle_after=recycle_after,
             recycle_above_mb=recycle_above_mb,
         )
+        self.shared_server: str | None = None if port is None else f"{host}:{port}"
         load_client()
         if foreseen_as is not None:
             load_vehicle(foreseen_as)
@@ -119,25 +117,14 @@ class CarlaWorld(DrivingWorld):
         self._size_px = (int(camera_size_px[0]), int(camera_size_px[1]))
         background = BackgroundTraffic(background_vehicles, traffic_manager_port)
         self._background = background if background.num_vehicles else None
-        # A server of simloop's own, which nobody else uses, repeats itself; TrafficManager's threads do not.
-        is_exact = port is None and self._background is None
-        tables = {**self._spec.tables, "server_collisions": SERVER_COLLISIONS, "tracking": TRACKING}
         self._keep_states_of_ticks(self._steps_per_delta)
-        self._spec = dataclasses.replace(
+        self._spec = spec_on_server(
             self._spec,
-            name="carla",
-            physics_period_ns=fixed_delta_ms * 1_000_000,
-            tables=tables if self._background is None else {**tables, "background": BACKGROUND},
-            max_interleaved=1,
-            determinism=Determinism.BIT_EXACT if is_exact else Determinism.STATISTICAL,
-            versions={
-                **self._spec.versions,
-                "carla": SUPPORTED_VERSION,
-                "simloop_carla": source_digest("simloop_carla"),
-            },
+            tick_ns=fixed_delta_ms * 1_000_000,
+            is_server_of_its_own=port is None,
+            has_background=self._background is not None,
         )
         self._foresight = Foresight()
-        self._wants_pictures = False
         self._server_log = ServerLog()
         self._weather = WeatherOption(weather)
         self._town: RoadMap | None = None
@@ -155,11 +142,17 @@ class CarlaWorld(DrivingWorld):
             ConfigurationError: As ``DrivingWorld.reset``.
             WorldError: The server fails; the next reset connects anew.
         """
+        self._begun = dataclasses.replace(scenario, world=self._spec.name), seed
+        self._begin()
+        self._connection.count_episode()
+
+    def _begin(self) -> None:
+        scenario, seed = self._begun
         scene = read_scene(scenario)
-        scenario = dataclasses.replace(scenario, world=self._spec.name)
         self._server_log.clear()
         try:
             session = self._connection.cleared()
+            self._weather.note(session)
             self._town = use_map(session, scene)
             session.synchronise()
             self._weather.show(session)
@@ -172,7 +165,6 @@ class CarlaWorld(DrivingWorld):
         except WorldError:
             self._connection.drop()
             raise
-        self._connection.count_episode()
 
     def advance(self, until_ns: int) -> None:
         """Moves the state to ``until_ns``, a multiple of the server's tick and not in the past, else ValueError.
@@ -185,15 +177,6 @@ class CarlaWorld(DrivingWorld):
                 f"advance({until_ns}): allowed are multiples of {self._spec.physics_period_ns} ns, the server's tick."
             )
         super().advance(until_ns)
-
-    def capture(self, sensor: str, index: int) -> Frame:
-        """Freezes the present state; pictures of the front camera are the server's."""
-        if sensor in CAMERAS and not self._wants_pictures:
-            self._wants_pictures = True
-            played = self._connection.episode
-            if self._step == 0 and played is not None:
-                self._bring_to_start(played)  # again, with a camera
-        return super().capture(sensor, index)
 
     def drain(self) -> Mapping[str, Columns]:
         """Returns and forgets the rows since the last drain; ``motion`` has one row a tick of the server."""
@@ -234,16 +217,20 @@ class CarlaWorld(DrivingWorld):
         snapshot = played.bring_to_start(self._started(), start, throttle, camera_px, paints)
         self._ego[:NUM_MEASURED] = played.ego.measured(snapshot, float(self._ego[YAW_RAD]))
         step_kernel.record_motion(self._motion_record[0], self._ego)
-        self._snapshot = None
-        self._keep_picture(played, int(snapshot.frame))
+        self._snapshot, self._frame = None, int(snapshot.frame)
+        self._keep_picture(played)
 
-    def _run(self, num_steps: int, state: InitialState) -> None:
+    def _playing(self) -> ServerEpisode:
         played = self._connection.episode
         if played is None:
             raise WorldError(
                 "The connection to the CARLA server is gone: it was lost, or another world of this process plays on "
                 "that server now. Call reset first."
             )
+        return played
+
+    def _run(self, num_steps: int, state: InitialState) -> None:
+        played = self._playing()
         try:
             for _ in range(num_steps // self._steps_per_delta):
                 self._tick(state, played)
@@ -270,7 +257,7 @@ class CarlaWorld(DrivingWorld):
             foreseen = np.hstack([foreseen, background.moved(snapshot, count, self._delta_s, state.actors)])
         self._run_kernel(count, foreseen)
         self._step += count
-        self._snapshot = None
+        self._snapshot, self._frame = None, int(snapshot.frame)
         for event in played.take_hits():  # one with anything beside the scenario's actors ends the episode
             is_of_scenario = self._server_log.add_collision(end_ns, event, played.scripted_ids)
             if not is_of_scenario and state.criteria[VERDICT] == RUNNING:
@@ -281,7 +268,7 @@ class CarlaWorld(DrivingWorld):
             played.show_lights(self._step * STEP_S)
             if background is not None:
                 background.keep_rows(snapshot, end_ns)
-            self._keep_picture(played, int(snapshot.frame))
+            self._keep_picture(played)
 
     def _foreseen_actors(self, states: FloatArray, count: int) -> FloatArray:
         return self._foresight.actors(
@@ -293,8 +280,3 @@ class CarlaWorld(DrivingWorld):
             (self._motion_record, self._actor_record),
             states,
         )
-
-    def _keep_picture(self, played: ServerEpisode, frame: int) -> None:
-        picture = played.picture(frame)
-        if picture is not None:
-            keep_picture(self._episode.images, self._step, picture)

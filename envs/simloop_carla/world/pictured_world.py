@@ -1,0 +1,68 @@
+"""The part of the world on a server that looks through the server's front camera."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from simloop.errors import WorldError
+from simloop.world import Frame
+from simloop_carla.world.pictures import CAMERAS, keep_picture
+from simloop_carla.world.server_episode import ServerEpisode
+from simloop_driving.periods import STEP_S
+from simloop_driving.world import DrivingWorld
+
+
+class PicturedWorld(DrivingWorld):
+    """A driving world whose front camera is on a server, from the first time on that somebody looks through it.
+
+    A camera costs a server more than all else, so that there is none before. It is asked for in the first capture,
+    when the episode has begun without it; the episode then begins anew, from nothing as every episode does. So it has
+    the same course with a camera, without one, and when it is played again.
+    """
+
+    _wants_pictures = False
+    _frame = 0
+    """The server's frame of the present state."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Puts everyone at the start on a server with nothing of an earlier episode; with a camera if it is wanted."""
+
+    @abstractmethod
+    def _playing(self) -> ServerEpisode:
+        """Returns what is played on the server; WorldError without a connection."""
+
+    def capture(self, sensor: str, index: int) -> Frame:
+        """Freezes the present state; pictures of the front camera are the server's.
+
+        Raises:
+            WorldError: The server fails, or an episode was under way when its front camera was first looked at.
+        """
+        if sensor not in CAMERAS:
+            return super().capture(sensor, index)
+        if self._step not in self._episode.images:
+            self._look()
+        frame = super().capture(sensor, index)
+        _ = frame.array  # now: the server's pictures are not kept for ever, and cannot be drawn again
+        return frame
+
+    def _look(self) -> None:
+        self._wants_pictures = True
+        played = self._playing()
+        if played.has_camera:
+            self._keep_picture(played)
+        elif self._step == 0:
+            control = self._control
+            self._begin()
+            self._control[:] = control
+        else:
+            raise WorldError(
+                f"The front camera was first looked at {self._step * STEP_S:g} s into an episode that has none on the "
+                "server. Capture it once right after reset; from the next reset on it is there from the start."
+            )
+
+    def _keep_picture(self, played: ServerEpisode) -> None:
+        """Keeps the server's picture of the present state, if there is a camera."""
+        picture = played.picture(self._frame)
+        if picture is not None:
+            keep_picture(self._episode.images, self._step, picture)
