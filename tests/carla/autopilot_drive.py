@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 DELTA_S = 0.05
+STALLED_AFTER_S = 20
+"""A call that takes so long waits for ever: SIGALRM ends the process then, and the test tries once more."""
 LEFT_OUT = (
     "vehicle.carlamotors.european_hgv",
     "vehicle.carlamotors.firetruck",
@@ -93,6 +96,7 @@ def spawn_vehicles(
         blueprint = library[int(draws.integers(len(library)))]
         spawn = carla.command.SpawnActor(blueprint, points[place])
         batch.append(spawn.then(carla.command.SetAutopilot(carla.command.FutureActor, True, traffic_port)))
+    signal.alarm(STALLED_AFTER_S)
     answers = client.apply_batch_sync(batch, True)
     refused = [answer.error for answer in answers if answer.has_error()]
     if refused:
@@ -126,6 +130,7 @@ def main(
     lines, town = stop_lines(world), world.get_map()
     noses: dict[int, FloatArray] = {}
     for tick in range(num_ticks):
+        signal.alarm(STALLED_AFTER_S)
         world.tick()
         snapshot = world.get_snapshot()
         there = [actor for actor in (snapshot.find(number) for number in riders) if actor is not None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -15,6 +16,8 @@ import carla
 import numpy as np
 
 CAR = "vehicle.tesla.model3"
+STALLED_AFTER_S = 20
+"""A call that takes so long waits for ever: SIGALRM ends the process then, and the test tries once more."""
 
 
 class Drive:
@@ -42,7 +45,7 @@ class Drive:
         blueprint = self.world.get_blueprint_library().find(CAR)
         blueprint.set_attribute("role_name", role)
         riders = [self.world.spawn_actor(blueprint, self.points[place]) for place in places]
-        self.world.tick()
+        self.tick(1)
         for rider in riders:
             rider.set_autopilot(True, self.port)
         return riders
@@ -50,6 +53,7 @@ class Drive:
     def tick(self, number: int) -> None:
         """Ticks."""
         for _ in range(number):
+            signal.alarm(STALLED_AFTER_S)
             self.world.tick()
 
     def lane(self, rider: Any) -> int:
