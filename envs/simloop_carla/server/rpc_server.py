@@ -35,7 +35,7 @@ SETTLING_S = 0.05
 
 The client library (0.9.16) lets its old stream go from another thread, some milliseconds after the reply to a load. If
 the new one is there by then, one takes the other's place in its tables and the process ends (``bad_weak_ptr``, a closed
-descriptor or a segmentation fault; without the pause after 100 loads or so, none in 1,900 with it). CARLA's server does
+descriptor or a segmentation fault; without the pause after some 100 loads, not in 1,148 with it). CARLA's server does
 not answer before the map is loaded, which takes longer.
 """
 REQUEST, NOTIFICATION = 0, 2
