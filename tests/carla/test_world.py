@@ -185,8 +185,8 @@ def test_blueprints_of_no_vehicle_are_named(server: Any, name: str) -> None:
     own.close()
 
 
-@pytest.mark.parametrize("is_frozen", [True, False])
-def test_lights_show_again_what_they_showed(server: Any, is_frozen: bool) -> None:
+@pytest.mark.parametrize(("is_frozen", "is_killed"), [(True, False), (False, False), (True, True)])
+def test_lights_show_again_what_they_showed(server: Any, is_frozen: bool, is_killed: bool) -> None:
     scenario = load_family("signal_left").scenario(3)
     own = CarlaWorld(port=server.port)
     own.reset(scenario, 3)
@@ -206,13 +206,19 @@ def test_lights_show_again_what_they_showed(server: Any, is_frozen: bool) -> Non
     for _ in range(2):  # the second one finds what the first one shows
         own.reset(scenario, 3)
         own.advance(TICK_NS)
-    there.get_snapshot()
     assert all(light.is_frozen() for light in lights)
     assert any(light.get_state() != off for light in lights)
-    own.close()
+    if is_killed:  # its caretaker is left alone
+        session = own._connection._session
+        assert session is not None and session._caretaker is not None
+        session._caretaker.dismiss(is_done=False)
+        session._caretaker.await_end(60.0)
+    else:
+        own.close()
     there.tick()
     assert {light.is_frozen() for light in lights} == {is_frozen}
     assert {light.get_state() for light in lights} == {off}
+    own.close()
     lights[0].freeze(False)
     there.reset_all_traffic_lights()
     settings.synchronous_mode, settings.fixed_delta_seconds = False, None
