@@ -242,3 +242,17 @@ def test_a_sensor_has_the_attributes_that_carla_documents(world: Any, name: str)
     blueprint = world.get_blueprint_library().find(name)
     assert [one for one in DOCUMENTED[name].split() if not blueprint.has_attribute(one)] == []
     assert all(attribute.is_modifiable for attribute in blueprint)
+
+
+def test_two_clients_listen_to_one_sensor(world: Any, spawn: Callable[..., Any], server: Any) -> None:
+    sensor = spawn("sensor.other.gnss")
+    other = server.client()
+    theirs = other.get_world().get_actor(sensor.id)
+    heard: list[queue.Queue[int]] = [queue.Queue(), queue.Queue()]
+    sensor.listen(lambda fix: heard[0].put(fix.frame))
+    theirs.listen(lambda fix: heard[1].put(fix.frame))
+    frames = [world.tick() for _ in range(20)]
+    for one in heard:
+        assert [one.get(timeout=PATIENCE_S) for _ in range(20)] == frames
+    theirs.stop()
+    sensor.stop()

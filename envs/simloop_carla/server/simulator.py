@@ -82,7 +82,7 @@ class Simulator:
 
     def _measure(self, *, drops: bool) -> None:
         sensors, _ = self.episode.roster.of_kind("sensor")
-        view = View(self.episode, self.frame, self.seed)
+        view = View(self.episode, self.seed)
         for sensor in sensors:
             if sensor.is_broken or not sensor.stream or not self.streams.sessions(sensor.stream):
                 continue
@@ -148,7 +148,7 @@ class Simulator:
         for name, (_, measure) in MEASURES.items():
             above = Transform(Vector3(0.0, 0.0, 2.0), Rotation(0.0, 0.0, 0.0))
             sensor = trial.spawn(ActorDescription(0, name, []), above, cars[0] if cars else None)
-            measure(View(trial, 0, self.seed), sensor)
+            measure(View(trial, self.seed), sensor)
 
     def stop(self) -> None:
         """Stops ticking and closes the streams."""

@@ -58,7 +58,7 @@ def surfaces(
         length_m: How far the ray reaches.
         count: How many surfaces to look for.
     """
-    scene = View(simulator.episode, simulator.frame, simulator.seed).scene_of_all()
+    scene = View(simulator.episode, simulator.seed).scene_of_all()
     beside = np.array([0.0, 0.0, 1.0]) if abs(direction[2]) < 0.9 else np.array([1.0, 0.0, 0.0])
     left = np.cross(beside, direction)
     left /= np.linalg.norm(left)

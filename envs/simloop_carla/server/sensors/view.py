@@ -33,20 +33,23 @@ class View:
 
     Args:
         episode: The episode.
-        frame: Number of the tick.
         seed: Seed of everything random.
     """
 
-    def __init__(self, episode: Episode, frame: int, seed: int) -> None:
+    def __init__(self, episode: Episode, seed: int) -> None:
         self.episode = episode
-        self.frame = frame
         self._seed = seed
         self._placed_without: int | None = None
 
     def draws(self, sensor: ServerActor) -> np.random.Generator:
-        """Returns the generator of a sensor's noise at this tick: its seed, then its ``noise_seed``."""
+        """Returns the generator of a sensor's next noise; sensors of a type and ``noise_seed`` have it in common.
+
+        It depends on how often the sensor has drawn since it was spawned, not on its id nor on the server's frame, so
+        that the same script has the same noise again.
+        """
         own = sensor.description.value("noise_seed", "0")
-        return generator(stream_key("carla.sensor", self._seed, own, sensor.type_id, sensor.id), self.frame)
+        sensor.num_draws += 1
+        return generator(stream_key("carla.sensor", self._seed, own, sensor.type_id), sensor.num_draws)
 
     def number(self, sensor: ServerActor, name: str) -> float:
         """Returns a numeric attribute of a sensor."""
