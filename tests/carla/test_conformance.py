@@ -62,7 +62,8 @@ def test_every_sensor_shows_what_it_shows_on_the_embedded_world(server: Any) -> 
         if name in CAMERAS:  # the server's own pictures: its renderer takes one sample a pixel
             assert np.abs(array - there).mean() < 3.0, name
         else:
-            np.testing.assert_allclose(array, there, atol=1e-4, err_msg=f"{name} at tick {tick}")
+            # Accelerations are differences over 10 ms of velocities in 32 bits, which resolve 1e-6 m/s at 10 m/s.
+            np.testing.assert_allclose(array, there, atol=2e-4, err_msg=f"{name} at tick {tick}")
 
 
 def test_a_sensor_whose_age_is_no_multiple_of_the_tick_shows_the_tick_before(server: Any) -> None:
