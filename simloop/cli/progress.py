@@ -90,7 +90,7 @@ class RunProgress:
     def _speak_of_the_start(self) -> None:
         self._console.print(
             f"No episode has ended within {_SILENT_START_S:g} s. Workers and their worlds start first; the first start "
-            "on a machine compiles, which takes minutes.",
+            "on a machine compiles, which can take minutes.",
             soft_wrap=True,
             highlight=False,
         )

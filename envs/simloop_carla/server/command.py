@@ -61,6 +61,6 @@ def carla_server(
 
 def _say_that_it_starts() -> None:
     logging.getLogger("simloop.carla").warning(
-        "Starting a CARLA server; the first start on a machine compiles, which takes minutes. A line with its ports "
-        "comes when it is ready."
+        "Starting a CARLA server; the first start on a machine compiles, which can take minutes. A line with its "
+        "ports comes when it is ready."
     )

@@ -60,7 +60,7 @@ class OwnServer:
     def _read_port(self) -> int:
         if not self._speech.is_ready.wait(SILENT_START_S):
             _LOG.warning(
-                "Starting a CARLA server (simloop carla-server); the first start on a machine compiles, which takes "
+                "Starting a CARLA server (simloop carla-server); the first start on a machine compiles, which can take "
                 "minutes."
             )
         if self._speech.is_ready.wait(START_PATIENCE_S) and self._speech.port is not None:
