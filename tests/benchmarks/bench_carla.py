@@ -37,8 +37,12 @@ BARS = {
     "closed loop at 10 ms": (5.0, "x real time"),
     "RGB 320 x 240": (60.0, "frames/s"),
 }
-LEAST_SHARE = 0.5
-"""Of a bar that is asserted; the rest is room for what else the machine does."""
+LEAST_SHARES = {"closed loop at 50 ms": 0.5, "closed loop at 10 ms": 0.5}
+"""Of a bar that is asserted, the whole of it unless named here.
+
+A closed loop computes in this process as much as in the server's (scenario, agent, log), and passes from one to the
+other a dozen times a tick, so that a busy machine slows it twice; it has twice the bar where nothing else runs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,12 @@ def cost_so_far(server: OwnServer) -> Cost:
 
 
 def report(name: str, measured: float, cost: str) -> None:
-    """Prints a figure beside its bar; one far below it fails."""
+    """Prints a figure beside its bar; one below what must be reached of it fails."""
     bar, unit = BARS[name]
-    said = "met" if measured >= bar else "MISSED"
+    share = LEAST_SHARES.get(name, 1.0)
+    said = "met" if measured >= bar else f"missed, {share:.0%} of it must be reached"
     print(f"\n{name}: {measured:,.1f} {unit} (bar {bar:,.0f}): {said}; {cost}")
-    assert measured >= LEAST_SHARE * bar
+    assert measured >= share * bar
 
 
 def rate(server: OwnServer, act: Callable[[], object], count: int) -> tuple[float, str]:
