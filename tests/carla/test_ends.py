@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -14,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import carla
 import pytest
 
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
+from simloop_carla.world.batch import apply_batch
+from simloop_carla.world.call_lane import CallLane
 from simloop_carla.world.world import CarlaWorld
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
@@ -138,71 +139,103 @@ def test_a_server_that_hangs_fails_after_the_patience_and_is_used_again(mortal_s
     world.reset(load_family("cut_in").scenario(0), 0)
     world.advance(TICK_NS)
     world.close()
+    assert _is_as_found(mortal_server)
 
 
-TICKING_CLIENT = """
-import sys, carla
-client = carla.Client("127.0.0.1", int(sys.argv[1]))
-client.set_timeout(30.0)
-world = client.get_world()
-settings = world.get_settings()
-settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
-world.apply_settings(settings)
-library, pose = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
-car = world.spawn_actor(library.find("vehicle.tesla.model3"), pose)
-world.tick()
-sensors = [world.spawn_actor(library.find(name), carla.Transform(), attach_to=car) for name in (
-    "sensor.camera.rgb", "sensor.camera.depth", "sensor.lidar.ray_cast", "sensor.other.imu")]
-for sensor in sensors:
-    sensor.listen(lambda message: None)
-while True:
-    world.tick()
-    print("ticked", flush=True)
+def _is_as_found(server: Any) -> bool:
+    """Whether a server that nobody plays on runs by itself, with nobody on it."""
+    world = server.client().get_world()
+    if world.get_settings().synchronous_mode:
+        return False
+    world.wait_for_tick()  # a new client knows of nobody before
+    there = [one.type_id for one in world.get_actors()]
+    return all(name.startswith(("traffic.", "spectator")) for name in there)
+
+
+def test_who_else_ticks_a_server_is_noticed(mortal_server: Any) -> None:
+    scenario = load_family("cut_in").scenario(0)
+    world = CarlaWorld(port=mortal_server.port)
+    world.reset(scenario, 0)
+    world.advance(TICK_NS)
+    mortal_server.client().get_world().tick()
+    with pytest.raises(
+        WorldError, match=r"Another client ticks the CARLA server at 127\.0\.0\.1:\d+ as well"
+    ):
+        world.advance(2 * TICK_NS)
+    assert _is_as_found(mortal_server)
+    world.reset(scenario, 0)
+    world.advance(TICK_NS)
+    played = world._connection.episode
+    assert played is not None
+    destroying = carla.command.DestroyActor(played.ego.actor.id)
+    assert not mortal_server.client().apply_batch_sync([destroying], False)[0].has_error()
+    with pytest.raises(WorldError, match=rf"failed at a tick: .*{played.ego.actor.id}"):
+        world.advance(2 * TICK_NS)
+    world.reset(scenario, 0)
+    other = CarlaWorld(host="localhost", port=mortal_server.port, patience_s=15.0)
+    other.reset(scenario, 0)
+    with pytest.raises(WorldError, match="another world of this process plays on that server now"):
+        world.advance(TICK_NS)
+    other.advance(TICK_NS)
+    world.close()
+    other.close()
+    assert _is_as_found(mortal_server)
+
+
+KILLED_WORKER = """
+import os, signal, sys
+from pathlib import Path
+from simloop.scenario_files import load_family
+from simloop_carla.world.world import CarlaWorld
+
+world = CarlaWorld(port=int(sys.argv[1]))
+world.reset(load_family("cut_in").scenario(0), 0)
+for status in Path("/proc").glob("[0-9]*/stat"):
+    if int(status.read_text().rsplit(")", 1)[1].split()[1]) == os.getpid():
+        os.kill(int(status.parent.name), signal.SIGKILL)
+print("plays", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
 """
-GOES_ON_WITHIN_S = 1.0
 
 
-def test_a_client_that_is_killed_within_a_tick_does_not_hold_up_the_next_one(mortal_server: Any) -> None:
-    """Its cameras make a tick last long enough to be hit; it is stopped with messages for it on the way."""
-    victim = subprocess.Popen(
-        [sys.executable, "-c", TICKING_CLIENT, str(mortal_server.port)], stdout=subprocess.PIPE, text=True
-    )
-    assert victim.stdout is not None
-    for _ in range(5):
-        assert victim.stdout.readline() == "ticked\n"
-    victim.send_signal(signal.SIGSTOP)
-    other = mortal_server.client()
-    world = other.get_world()
-    for _ in range(3):  # what is sent now is never read
-        world.tick()
-    victim.kill()
-    begun_s = time.monotonic()
-    first = world.tick()
-    assert world.tick() == first + 1
-    assert time.monotonic() - begun_s < GOES_ON_WITHIN_S
-    victim.wait(10.0)
-    victim.stdout.close()
-    assert len(world.get_actors().filter("vehicle.*")) == 1  # what it spawned stays, as on CARLA's server
+def test_a_world_that_is_killed_with_its_children_leaves_a_server_as_it_was_found(mortal_server: Any) -> None:
+    """As Ray ends its workers."""
+    words = [sys.executable, "-c", KILLED_WORKER, str(mortal_server.port)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120.0, check=False)
+    assert (done.stdout, done.returncode) == ("plays\n", -signal.SIGKILL)
+    assert _wait_until(lambda: _is_as_found(mortal_server), 20.0)
 
 
-def test_a_client_that_goes_within_a_message_does_not_hold_up_the_next_one(mortal_server: Any) -> None:
-    world = mortal_server.client().get_world()
-    settings = world.get_settings()
-    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
-    world.apply_settings(settings)
-    calls: list[tuple[str, list[Any]]] = [
-        ("get_sensor_token", [1]),
-        ("apply_batch", [[], False]),
-        ("tick_cue", []),
-    ]
-    for kept in (1, 7, 30):
-        with socket.create_connection(("127.0.0.1", mortal_server.port), 5.0) as connection:
-            for number, (name, values) in enumerate(calls):  # whose token it does not use
-                connection.sendall(msgpack.packb([0, number, name, [[False], *values]]))
-            connection.sendall(msgpack.packb([0, 9, "set_weather_parameters", [[False], [1.0] * 14]])[:kept])
-        with socket.create_connection(("127.0.0.1", mortal_server.stream_port), 5.0) as connection:
-            connection.sendall(struct.pack("<I", 1)[:2])
-    begun_s = time.monotonic()
-    first = world.tick()
-    assert world.tick() == first + 1
-    assert time.monotonic() - begun_s < GOES_ON_WITHIN_S
+def test_a_port_that_does_not_answer_may_be_anothers() -> None:
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        world = CarlaWorld(port=int(mute.getsockname()[1]), patience_s=0.5)
+        with pytest.raises(WorldError, match=r"did not answer within 0\.5 s.* may belong to another program"):
+            world.reset(load_family("cut_in").scenario(0), 0)
+
+    assert _wait_until(lambda: set(threading.enumerate()) <= before, 5.0)
+
+
+class _Client:
+    """A client whose batches end with an error."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+
+    def set_timeout(self, seconds: float) -> None:
+        """Nothing waits here."""
+
+    def apply_batch_sync(self, commands: list[Any], do_tick: bool) -> list[Any]:
+        """Fails."""
+        raise RuntimeError(self._said)
+
+
+def test_a_batch_may_only_be_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lane = CallLane(socket.create_connection(server.getsockname()))
+        connection, _ = server.accept()
+        with connection:
+            apply_batch(lane, _Client("time-out of 1000ms while waiting for the simulator"), [], 1.0, 0)
+            with pytest.raises(RuntimeError, match="bad_cast"):
+                apply_batch(lane, _Client("bad_cast"), [], 1.0, 0)
+        lane.close()

@@ -18,11 +18,14 @@ import msgpack
 import pytest
 
 from simloop.errors import WorldError
+from simloop.scenario_files import load_family
+from simloop.spec import Scenario
 from simloop_carla.server import command, serving
 from simloop_carla.server.rpc_server import SETTLING_S
 from simloop_carla.server.town import Town
 from simloop_carla.world import own_server
 from simloop_carla.world.own_server import OwnServer
+from simloop_carla.world.world import CarlaWorld
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
 NOISE_BYTES = 200_000
@@ -147,3 +150,24 @@ def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, w
         is_rest_prompt = is_rest_prompt or came_s[3] - came_s[0] < came_s[2] - came_s[3]
     assert is_rest_prompt
     assert world.get_map().name == "Carla/Maps/town"
+
+
+@pytest.mark.parametrize("limit", [{"recycle_after": 1}, {"recycle_above_mb": 1.0}])
+def test_a_server_that_is_used_up_is_started_anew(limit: dict[str, Any]) -> None:
+    world = CarlaWorld(**limit)
+    scenario = load_family("cut_in").scenario(0)
+    first = _server_of(world, scenario)
+    second = _server_of(world, scenario)
+    assert first.pid != second.pid
+    assert not first.is_alive
+    assert second.is_alive
+    world.close()
+    assert not second.is_alive
+
+
+def _server_of(world: CarlaWorld, scenario: Scenario) -> OwnServer:
+    """Returns the server that a world's episode is played on."""
+    world.reset(scenario, 0)
+    own = world._connection.own
+    assert own is not None
+    return own
