@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -30,17 +31,24 @@ class RunningServer:
         process: The process.
         port: Port of remote calls.
         stream_port: Port of streams.
+        said: Where its log goes.
     """
 
     process: subprocess.Popen[str]
     port: int
     stream_port: int
+    said: IO[str]
 
     def client(self) -> Any:
         """Returns a new client."""
         client = carla.Client("127.0.0.1", self.port)
         client.set_timeout(CLIENT_PATIENCE_S)
         return client
+
+    def log(self) -> str:
+        """Returns what the server has logged so far; reads without moving the place where it writes."""
+        size = os.fstat(self.said.fileno()).st_size
+        return os.pread(self.said.fileno(), size, 0).decode("utf-8", "replace")
 
 
 @contextmanager
@@ -63,7 +71,7 @@ def running_server(*options: str) -> Iterator[RunningServer]:
                 process.wait(10.0)
                 said.seek(0)
                 pytest.fail(f"The server did not start: {said.read()}")
-            yield RunningServer(process, int(found[1]), int(found[2]))
+            yield RunningServer(process, int(found[1]), int(found[2]), said)
         finally:
             process.terminate()
             try:
