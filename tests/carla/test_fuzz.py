@@ -103,12 +103,10 @@ def _spawn_calls(sensor: str, parent: int) -> list[bytes]:
     """Returns calls that spawn a sensor on a car and on its own, with every attribute that it has."""
     small = {"image_size_x": "8", "image_size_y": "6", "points_per_second": "500"}
     attributes = [[name, kind, small.get(name, value)] for name, (kind, value) in SENSORS[sensor].items()]
-    description = [0, sensor, attributes]
+    own = [[False], [0, sensor, attributes], AT_ZERO]
     return [
-        bytes(msgpack.packb([0, 1, "spawn_actor", [[False], description, AT_ZERO]])),
-        bytes(
-            msgpack.packb([0, 1, "spawn_actor_with_parent", [[False], description, AT_ZERO, parent, 0, ""]])
-        ),
+        bytes(msgpack.packb([0, 1, "spawn_actor", own])),
+        bytes(msgpack.packb([0, 1, "spawn_actor_with_parent", [*own, parent, 0, ""]])),
     ]
 
 

@@ -28,8 +28,8 @@ MAX_ARRAY_LENGTH = 1 << 17
 MAX_WAITING = 4096
 """Requests of one connection that may wait; then the connection is not read until they are done."""
 MAX_UNSENT_BYTES = 64 << 20
-MAX_CONNECTIONS = 1024
-"""Clients at once; one more is disconnected."""
+MAX_CONNECTIONS = 4096
+"""Clients at once; one more is disconnected. Hundreds that have gone already may be among them for a moment."""
 SETTLING_S = 0.05
 """How long after a load a client that asks for the new episode waits.
 
