@@ -129,7 +129,8 @@ def ray_cluster() -> Iterator[None]:
     """One Ray for all tests of a session; executors leave a Ray alone that they did not start."""
     import ray
 
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets anything else on the machine starve its workers
+    # Ray's own 15 lets anything else on the machine starve its workers.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
