@@ -37,7 +37,7 @@ def main() -> None:
         blueprint.set_attribute("image_size_x", str(SIZE_PX[0]))
         blueprint.set_attribute("image_size_y", str(SIZE_PX[1]))
         inbox: queue.Queue[Any] = queue.Queue()
-        camera = world.spawn_actor(blueprint, behind, attach_to=spawned[0])
+        camera: Any = world.spawn_actor(blueprint, behind, attach_to=spawned[0])
         camera.listen(inbox.put)
         cameras.append(camera)
         inboxes.append(inbox)
