@@ -59,6 +59,11 @@ def _wait_until(condition: Callable[[], bool], patience_s: float) -> bool:
     return True
 
 
+def _heed_sigint() -> None:
+    """Interrupts as at a console, also where the tests run in a shell's background, which ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("number", "runner", "code"),
     [
@@ -78,6 +83,7 @@ def test_servers_end_with_their_run(number: signal.Signals, runner: str, code: i
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_heed_sigint,
     )
 
     try:
