@@ -22,7 +22,9 @@ from simloop_carla.world.background_places import AROUND_M
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.scenario.actor_state import ELSEWHERE, IS_ABSENT, PATH
 
-carla: Any = pytest.importorskip("carla")
+carla: Any = pytest.importorskip(
+    "carla", reason="needs the carla client, which has no wheel for this platform"
+)
 
 TICK_NS = 50_000_000
 NUM_VEHICLES = 6

@@ -25,7 +25,9 @@ from simloop_driving.world import DrivingWorld
 from .conftest import running_server
 from .stock_document import document
 
-carla: Any = pytest.importorskip("carla")
+carla: Any = pytest.importorskip(
+    "carla", reason="needs the carla client, which has no wheel for this platform"
+)
 
 TICK_NS = 50_000_000
 
