@@ -14,6 +14,7 @@ from rich.markup import escape
 from simloop.cli.compare import compare
 from simloop.cli.doctor import doctor
 from simloop.cli.exit_code import ExitCode
+from simloop.cli.interrupts import kept_interrupts
 from simloop.cli.list_names import list_names
 from simloop.cli.probe import probe
 from simloop.cli.replay import replay
@@ -79,7 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     console = Console(stderr=True, soft_wrap=True)
     try:
-        code = int(build_app(words[0] if words else None)(args=words, standalone_mode=False) or 0)
+        with kept_interrupts():
+            code = int(build_app(words[0] if words else None)(args=words, standalone_mode=False) or 0)
     except SimloopError as error:
         console.print(f"[bold red]error:[/] {escape(str(error))}")
         return int(ExitCode.INCOMPLETE)

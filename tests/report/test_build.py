@@ -208,8 +208,14 @@ def test_it_opens_from_disk_without_error_or_request(
         assert ('id="e-log" hidden' in document) == (page == "no log")
 
 
+# The test draws the frames: how many a browser draws in a second is the machine's business.
 _USE_IT = """
-<script>addEventListener("load", async () => {
+<script>
+const frames = []; let clock_ms = 1000;
+performance.now = () => clock_ms;
+window.requestAnimationFrame = (draw) => frames.push(draw);
+const drawFrame = () => { clock_ms += 50; frames.splice(0).forEach((draw) => draw(clock_ms)); };
+addEventListener("load", async () => {
   const $ = (id) => document.getElementById(id), seen = {};
   const set = (id, value) => { $(id).value = value; $(id).dispatchEvent(new Event("input")); };
   const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
@@ -227,10 +233,8 @@ _USE_IT = """
   key("ArrowRight"); seen.step = $("clock").textContent; key("End"); seen.end = $("clock").textContent;
   seen.moved = painted("view") !== first; seen.now = $("now").textContent; const whole = painted("timeline");
   key("+"); seen.zoomed = painted("timeline") !== whole;
-  key("Home"); key(" ");
-  for (let i = 0; i < 100 && parseFloat($("clock").textContent) < 0.15; i++) await next();
-  key(" ");
-  seen.played = $("clock").textContent;
+  key("Home"); key(" "); drawFrame(); drawFrame(); seen.played = $("clock").textContent;
+  key(" "); drawFrame(); seen.paused = $("clock").textContent;
   const light = getComputedStyle(document.body).backgroundColor; $("theme").click();
   seen.themes = getComputedStyle(document.body).backgroundColor !== light;
   key("Escape"); await next(); seen.back = !$("overview").hidden;
@@ -257,7 +261,7 @@ def test_it_filters_plays_and_obeys_the_keyboard(report: ReportFiles, browser: s
     )
     assert seen["moved"] and seen["zoomed"] and seen["themes"] and seen["back"]
     assert "It was computed from what was seen at" in seen["now"]
-    assert 0.0 < float(seen["played"].split()[0]) <= 4.5  # a busy machine draws few frames
+    assert seen["played"] == seen["paused"] == "0.10 / 4.50 s"
 
 
 def test_a_scene_draws_who_is_there_in_the_size_of_the_moment() -> None:
