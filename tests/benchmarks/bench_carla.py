@@ -20,7 +20,7 @@ import pytest
 from simloop.compose import make_agent, make_strategy, make_timing, make_world
 from simloop.loop import ClosedLoop
 from simloop.runner.planning import plan_run
-from simloop_carla.world.own_server import OwnServer
+from simloop_carla.world.link.own_server import OwnServer
 
 pytestmark = pytest.mark.bench
 

@@ -18,7 +18,7 @@ import pytest
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState
-from simloop_carla.world.background_places import AROUND_M
+from simloop_carla.world.background.places import AROUND_M
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.scenario.actor_state import ELSEWHERE, IS_ABSENT, PATH
 

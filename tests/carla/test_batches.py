@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simloop_carla.server import body_kernel
+from simloop_carla.server.bodies import body_kernel
 from simloop_carla.server.methods import METHODS, batches
 from simloop_carla.server.methods.actors import set_physics
 from simloop_carla.server.simulator import Simulator
-from simloop_carla.server.town import Town, load_town
+from simloop_carla.server.towns.town import Town, load_town
 from simloop_carla.wire.streams import ACTOR_RECORD, VEHICLE_RECORD
 from simloop_carla.wire.structs import IDENTITY, ActorDescription, Rotation, Transform, Vector3
 

@@ -10,10 +10,10 @@ import pytest
 from scipy.spatial import KDTree
 
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.lane_limits import look_up, nearest_sample
 from simloop_carla.server.methods import METHODS
 from simloop_carla.server.simulator import Simulator
-from simloop_carla.server.town import load_town
+from simloop_carla.server.towns.lane_limits import look_up, nearest_sample
+from simloop_carla.server.towns.town import load_town
 from simloop_carla.wire.structs import (
     AckermannSettings,
     ActorDescription,

@@ -18,8 +18,8 @@ import pytest
 
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
-from simloop_carla.world.batch import apply_batch
-from simloop_carla.world.call_lane import CallLane
+from simloop_carla.world.link.batch import apply_batch
+from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.world import CarlaWorld
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))

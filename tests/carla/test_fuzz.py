@@ -16,7 +16,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from simloop_carla.server.sensor_blueprints import SENSORS
+from simloop_carla.server.library.sensor_blueprints import SENSORS
 from tests.carla.raw_client import Subscribers, asked
 from tests.carla.recorded_calls import recorded_calls
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from simloop_carla.server import rpc_server, stream_server
-from simloop_carla.server.descriptions import SpawnError
+from simloop_carla.server.library.descriptions import SpawnError
 from simloop_carla.server.methods import METHODS
-from simloop_carla.server.rpc_server import Loading, RpcConnection
+from simloop_carla.server.net import rpc_server, stream_server
+from simloop_carla.server.net.rpc_server import Loading, RpcConnection
+from simloop_carla.server.net.stream_server import StreamServer, StreamSession
 from simloop_carla.server.sensors import MEASURES
 from simloop_carla.server.simulator import Simulator
-from simloop_carla.server.stream_server import StreamServer, StreamSession
-from simloop_carla.server.town import Town, load_town
+from simloop_carla.server.towns.town import Town, load_town
 from simloop_carla.wire.decoding import LARGEST_FLOAT, MalformedMessageError, decoder
 from simloop_carla.wire.structs import DEFAULT_SETTINGS, IDENTITY, ActorDescription, AttributeValue, Vector3
 

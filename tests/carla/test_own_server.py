@@ -20,11 +20,12 @@ import pytest
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
 from simloop.spec import Scenario
-from simloop_carla.server import command, serving
-from simloop_carla.server.rpc_server import SETTLING_S
-from simloop_carla.server.town import Town
-from simloop_carla.world import own_server
-from simloop_carla.world.own_server import OwnServer
+from simloop_carla.server import command
+from simloop_carla.server.net import serving
+from simloop_carla.server.net.rpc_server import SETTLING_S
+from simloop_carla.server.towns.town import Town
+from simloop_carla.world.link import own_server
+from simloop_carla.world.link.own_server import OwnServer
 from simloop_carla.world.world import CarlaWorld
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))

@@ -17,8 +17,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from simloop_carla.server import stream_server
-from simloop_carla.server.stream_server import BUFFER_LIMIT_BYTES, StreamServer, StreamSession
+from simloop_carla.server.net import stream_server
+from simloop_carla.server.net.stream_server import BUFFER_LIMIT_BYTES, StreamServer, StreamSession
 
 TICKING_CLIENT = """
 import sys, carla

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simloop_carla.server.town import load_town
-from simloop_carla.server.turning_loops import with_turning_loops
+from simloop_carla.server.towns.town import load_town
+from simloop_carla.server.towns.turning_loops import with_turning_loops
 
 carla: Any = pytest.importorskip(
     "carla", reason="needs the carla client, which has no wheel for this platform"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.blueprints import Body
+from simloop_carla.server.library.blueprints import Body
 from simloop_carla.server.lights import Light
 from simloop_carla.wire.streams import ACTOR_RECORD
 from simloop_carla.wire.structs import (

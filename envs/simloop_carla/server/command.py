@@ -34,7 +34,7 @@ def carla_server(
     ] = False,
 ) -> None:
     """Serves CARLA 0.9.16's protocol on a CPU; prints one line once clients can connect."""
-    from simloop_carla.server.side_log import SideLog
+    from simloop_carla.server.net.side_log import SideLog
 
     logging.basicConfig(level=logging.WARNING, handlers=[SideLog()])
     hint = threading.Timer(SILENT_START_S, _say_that_it_starts)
@@ -47,8 +47,8 @@ def carla_server(
         typer.echo(line)
 
     try:
-        from simloop_carla.server.serving import Ports, serve
-        from simloop_carla.server.town import load_town
+        from simloop_carla.server.net.serving import Ports, serve
+        from simloop_carla.server.towns.town import load_town
 
         wanted = Ports(host=host, rpc=port, stream=stream_port)
         serving = serve(

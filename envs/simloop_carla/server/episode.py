@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simloop_carla.server import bodies, lights
+from simloop_carla.server import lights
 from simloop_carla.server.actors import Roster, ServerActor
-from simloop_carla.server.blueprints import BODIES, SENSOR_PREFIX, definitions
-from simloop_carla.server.descriptions import SpawnError, completed
+from simloop_carla.server.bodies import bodies
+from simloop_carla.server.bodies.record_kernel import PROP, VEHICLE, WALKER
+from simloop_carla.server.bodies.records import RecordWriter
+from simloop_carla.server.library.blueprints import BODIES, SENSOR_PREFIX, definitions
+from simloop_carla.server.library.descriptions import SpawnError, completed
+from simloop_carla.server.library.vehicle_models import body_of, parameters_of
 from simloop_carla.server.poses import compose, to_embedded
-from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
-from simloop_carla.server.records import RecordWriter
-from simloop_carla.server.stop_lines import StopLines
-from simloop_carla.server.town import Town
-from simloop_carla.server.vehicle_models import body_of, parameters_of
+from simloop_carla.server.towns.stop_lines import StopLines
+from simloop_carla.server.towns.town import Town
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import (
     ActorDescription,

@@ -9,12 +9,12 @@ import numpy as np
 
 from simloop.errors import UnknownNameError
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.control_kernel import NUM_CONTROLS, are_controls
+from simloop_carla.server.bodies.control_kernel import NUM_CONTROLS, are_controls
 from simloop_carla.server.episode import ASYNCHRONOUS_STEP_S, Episode
+from simloop_carla.server.net.stream_server import StreamServer, StreamSession
 from simloop_carla.server.sensors import MEASURES
 from simloop_carla.server.sensors.view import View
-from simloop_carla.server.stream_server import StreamServer, StreamSession
-from simloop_carla.server.town import Town, load_town, town_of
+from simloop_carla.server.towns.town import Town, load_town, town_of
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import (
     DEFAULT_SETTINGS,

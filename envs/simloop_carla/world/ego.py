@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simloop.errors import WorldError
 from simloop_carla.world.ground import Ground
-from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_carla.world.steering import Steering
 
 FloatArray = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ import functools
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.link.session import Session, load_client, server_faults
 
 _COEFFICIENTS = ("a", "b", "c", "d")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_driving.roads.road_map import TRAFFIC_LIGHT
 from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.signals import AMBER, GREEN, RED, fill_states

@@ -7,7 +7,7 @@ import importlib.resources
 from pathlib import Path
 
 from simloop.errors import ConfigurationError
-from simloop_carla.world.session import Session, server_faults
+from simloop_carla.world.link.session import Session, server_faults
 from simloop_driving.roads.map_files import map_of_document
 from simloop_driving.roads.road_map import RoadMap, shipped_maps
 from simloop_driving.scenario.scene import Scene

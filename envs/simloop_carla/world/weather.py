@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simloop.errors import ParameterError, UnknownNameError
-from simloop_carla.world.session import Session, load_client, server_faults
+from simloop_carla.world.link.session import Session, load_client, server_faults
 
 Weather = str | Mapping[str, str | float] | None
 

@@ -13,16 +13,16 @@ import numpy.typing as npt
 from simloop.errors import ParameterError, WorldError
 from simloop.log import Columns
 from simloop.spec import Scenario
-from simloop_carla.world.connection import Connection
+from simloop_carla.world.background.traffic import BackgroundTraffic
 from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED
 from simloop_carla.world.ego_plan import blend_to, plan_tick
 from simloop_carla.world.foresight import STOCK_VEHICLE, Foresight, foreseeing_vehicle
+from simloop_carla.world.link.connection import Connection
+from simloop_carla.world.link.session import load_client
 from simloop_carla.world.maps import use_map
 from simloop_carla.world.pictured_world import PicturedWorld
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.server_log import ServerLog
-from simloop_carla.world.session import load_client
-from simloop_carla.world.traffic import BackgroundTraffic
 from simloop_carla.world.weather import Weather, WeatherOption
 from simloop_carla.world.world_spec import spec_on_server
 from simloop_driving import recording, step_kernel

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from simloop_carla.server import body_kernel
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.descriptions import SpawnError
+from simloop_carla.server.bodies import body_kernel
 from simloop_carla.server.episode import ASYNCHRONOUS_STEP_S
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.library.descriptions import SpawnError
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.replies import DONE, failure, success
 from simloop_carla.wire.structs import (

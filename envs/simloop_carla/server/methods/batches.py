@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.control_kernel import NUM_CONTROLS, are_controls
-from simloop_carla.server.descriptions import SpawnError
+from simloop_carla.server.bodies.control_kernel import NUM_CONTROLS, are_controls
+from simloop_carla.server.library.descriptions import SpawnError
 from simloop_carla.server.methods import actors, lights, vehicles
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.decoding import LARGEST_FLOAT, MalformedMessageError, decoder
 from simloop_carla.wire.replies import failure

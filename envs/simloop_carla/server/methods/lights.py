@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simloop_carla.server.lights import Light
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.replies import DONE, failure, success
 from simloop_carla.wire.structs import U8, U32

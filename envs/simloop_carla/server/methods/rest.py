@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.replies import DONE, failure, refused, success
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop_carla.server.lights import TAG_POLE
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.poses import rotation_matrix
-from simloop_carla.server.rpc_server import MethodTable
 from simloop_carla.server.sensors.cameras import TAG_OF_CLASS
 from simloop_carla.server.sensors.view import View
 from simloop_carla.server.simulator import Simulator

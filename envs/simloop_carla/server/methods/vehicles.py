@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server import body_kernel, vehicle_models
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.bodies import body_kernel
+from simloop_carla.server.library import vehicle_models
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire.replies import DONE, failure, success
 from simloop_carla.wire.structs import (

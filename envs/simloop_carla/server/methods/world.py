@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from simloop.errors import SimloopError
-from simloop_carla.server.blueprints import definitions
-from simloop_carla.server.rpc_server import MethodTable
+from simloop_carla.server.library.blueprints import definitions
+from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire import streams
 from simloop_carla.wire.replies import DONE, VERSION, failure, refused, success

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.body_kernel import LENGTH_M, WIDTH_M
+from simloop_carla.server.bodies.body_kernel import LENGTH_M, WIDTH_M
 from simloop_carla.server.sensors.view import View
 from simloop_carla.wire import streams
 from simloop_carla.wire.structs import Vector3

@@ -11,7 +11,7 @@ from simloop.randomness import generator, stream_key
 from simloop.rendering import Scene
 from simloop_carla.server import lights
 from simloop_carla.server.actors import ServerActor
-from simloop_carla.server.body_kernel import BRAKE
+from simloop_carla.server.bodies.body_kernel import BRAKE
 from simloop_carla.server.episode import Episode
 from simloop_carla.server.poses import rotation_matrix
 from simloop_carla.wire.structs import Transform

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import ConfigurationError
-from simloop_carla.server.lane_limits import LaneLimits, lane_limits
-from simloop_carla.server.navigation import file_name, navigation_mesh
 from simloop_carla.server.poses import from_embedded
-from simloop_carla.server.turning_loops import with_turning_loops
+from simloop_carla.server.towns.lane_limits import LaneLimits, lane_limits
+from simloop_carla.server.towns.navigation import file_name, navigation_mesh
+from simloop_carla.server.towns.turning_loops import with_turning_loops
 from simloop_carla.wire.structs import Transform
 from simloop_driving.camera import CameraScene
 from simloop_driving.roads.geodesy import geographic_position

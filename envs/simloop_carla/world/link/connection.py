@@ -6,10 +6,10 @@ import contextlib
 import socket
 import weakref
 
+from simloop_carla.world.link.own_server import OwnServer
+from simloop_carla.world.link.session import Address, Session
 from simloop_carla.world.options import number_above_0, whole_number, words
-from simloop_carla.world.own_server import OwnServer
 from simloop_carla.world.server_episode import ServerEpisode
-from simloop_carla.world.session import Address, Session
 
 MOST_PATIENCE_S = 600.0
 _HOLDERS: weakref.WeakValueDictionary[tuple[str, int], Connection] = weakref.WeakValueDictionary()

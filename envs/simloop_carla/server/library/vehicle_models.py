@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import SimloopError
-from simloop_carla.server.blueprints import EMBEDDED_VEHICLE, OUTER_SIZE, Body
-from simloop_carla.server.descriptions import SpawnError
+from simloop_carla.server.library.blueprints import EMBEDDED_VEHICLE, OUTER_SIZE, Body
+from simloop_carla.server.library.descriptions import SpawnError
 from simloop_carla.wire.structs import ActorDescription
 from simloop_driving.dynamics.vehicle import VehicleParameters, load_vehicle
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simloop_carla.world.call_lane import CallLane
+from simloop_carla.world.link.call_lane import CallLane
 
 TIME_OUT = "time-out of"
 """How the library begins when an answer does not come."""

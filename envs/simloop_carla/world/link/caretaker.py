@@ -3,7 +3,7 @@
 A small process waits on a pipe. Where the pipe ends before the word that all is done, it connects to the server,
 destroys what was spawned, and restores settings, weather and the lights' own cycles. It is nobody's child, because
 Ray kills the children of a worker that it ends.
-``python -m simloop_carla.world.caretaker`` is that process.
+``python -m simloop_carla.world.link.caretaker`` is that process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Caretaker:
 
     def __init__(self, host: str, port: int, settings: Any, weather: Any) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "simloop_carla.world.caretaker"],
+            [sys.executable, "-P", "-m", "simloop_carla.world.link.caretaker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,  # ends when the process does
             stderr=subprocess.DEVNULL,

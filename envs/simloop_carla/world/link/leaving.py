@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simloop_carla.world.call_lane import CallLane
-from simloop_carla.world.caretaker import Caretaker
+from simloop_carla.world.link.call_lane import CallLane
+from simloop_carla.world.link.caretaker import Caretaker
 
 LEAVING_PATIENCE_S = 2.0
 SETTINGS_PATIENCE_S = 10.0

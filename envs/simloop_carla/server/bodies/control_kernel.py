@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import (
+from simloop_carla.server.bodies.body_kernel import (
     ACKERMANN,
     BRAKE,
     DRIVEN,
@@ -20,7 +20,7 @@ from simloop_carla.server.body_kernel import (
     THROTTLE,
     WIDTH_M,
 )
-from simloop_carla.server.record_kernel import VEHICLE
+from simloop_carla.server.bodies.record_kernel import VEHICLE
 from simloop_carla.wire.decoding import LARGEST_FLOAT
 from simloop_driving.collisions.footprints import footprints_overlap
 from simloop_driving.dynamics.single_track import X_M, Y_M, YAW_RAD

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server import lights, record_kernel
+from simloop_carla.server import lights
 from simloop_carla.server.actors import Roster
-from simloop_carla.server.bodies import Bodies
-from simloop_carla.server.lane_limits import look_up
-from simloop_carla.server.stop_lines import StopLines
-from simloop_carla.server.town import Town
+from simloop_carla.server.bodies import record_kernel
+from simloop_carla.server.bodies.bodies import Bodies
+from simloop_carla.server.towns.lane_limits import look_up
+from simloop_carla.server.towns.stop_lines import StopLines
+from simloop_carla.server.towns.town import Town
 from simloop_carla.wire import streams
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from simloop.errors import SimloopError
 from simloop_carla.server.methods import METHODS
-from simloop_carla.server.rpc_server import Loading, RpcConnection
+from simloop_carla.server.net.rpc_server import Loading, RpcConnection
+from simloop_carla.server.net.stream_server import StreamSession
 from simloop_carla.server.simulator import Simulator
-from simloop_carla.server.stream_server import StreamSession
-from simloop_carla.server.town import Town
+from simloop_carla.server.towns.town import Town
 from simloop_carla.wire.replies import VERSION
 
 

@@ -13,7 +13,7 @@ import weakref
 from typing import IO, Any
 
 from simloop.errors import WorldError
-from simloop_carla.world.session import Address
+from simloop_carla.world.link.session import Address
 
 START_PATIENCE_S = 120.0
 """The manager reads the whole map when it starts."""
@@ -41,7 +41,7 @@ class TrafficLink:
         words = [address.host, str(address.port), str(self.port), str(address.patience_s)]
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "simloop_carla.world.traffic_process", *words],
+            [sys.executable, "-P", "-m", "simloop_carla.world.background.traffic_process", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -14,7 +14,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import (
+from simloop_carla.server.bodies.body_kernel import (
     DRIVEN,
     HELD,
     MODE,
@@ -23,8 +23,8 @@ from simloop_carla.server.body_kernel import (
     STILL,
     step_all,
 )
-from simloop_carla.server.control_kernel import NUM_CONTROLS, drive_all, is_taken, place_all
-from simloop_carla.server.record_kernel import PROP, VEHICLE, WALKER
+from simloop_carla.server.bodies.control_kernel import NUM_CONTROLS, drive_all, is_taken, place_all
+from simloop_carla.server.bodies.record_kernel import PROP, VEHICLE, WALKER
 from simloop_carla.wire.structs import VehicleControl
 from simloop_driving.dynamics.single_track import NUM_EGO_ENTRIES, VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD
 from simloop_driving.dynamics.vehicle import NUM_ENTRIES, VehicleParameters

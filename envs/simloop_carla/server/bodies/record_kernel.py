@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simloop_carla.server.body_kernel import LENGTH_M, MODE, STILL
+from simloop_carla.server.bodies.body_kernel import LENGTH_M, MODE, STILL
 from simloop_carla.wire.streams import ACTOR_RECORD, VEHICLE_RECORD
 from simloop_driving.dynamics.single_track import VX_MPS, VY_MPS, X_M, Y_M, YAW_RAD, YAW_RATE_RADPS
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop_carla.server import lights
-from simloop_carla.server.town import Town
+from simloop_carla.server.towns.town import Town
 
 
 class StopLines:

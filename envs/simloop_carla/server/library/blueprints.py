@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from simloop_carla.server.sensor_blueprints import fixed, free, sensor_attributes
+from simloop_carla.server.library.sensor_blueprints import fixed, free, sensor_attributes
 from simloop_carla.wire.structs import BOOL, FLOAT, INT, RGB_COLOUR, STRING, ActorAttribute, ActorDefinition
 from simloop_driving.scenario.actor_state import ACTOR_DIMENSIONS_M
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from simloop.errors import MissingDependencyError, WorldError
-from simloop_carla.world.batch import TIME_OUT, apply_batch
-from simloop_carla.world.call_lane import CallLane
-from simloop_carla.world.caretaker import Caretaker, await_restoring
-from simloop_carla.world.leaving import leave
+from simloop_carla.world.link.batch import TIME_OUT, apply_batch
+from simloop_carla.world.link.call_lane import CallLane
+from simloop_carla.world.link.caretaker import Caretaker, await_restoring
+from simloop_carla.world.link.leaving import leave
 
 T = TypeVar("T")
 

@@ -1,10 +1,10 @@
-"""The client library's TrafficManager in a process of its own, which ticks the server: run by ``world.traffic``.
+"""The client library's TrafficManager in a process of its own, which ticks the server: run by ``background.traffic``.
 
 The manager's threads end the whole process when a call of theirs fails, as when a server dies, and in synchronous mode
 it moves its vehicles in the process that ticks. Requests come as lines of JSON on the standard input, answers go as
 lines to the standard output; when the input ends, so do the manager and the process.
 
-``python -m simloop_carla.world.traffic_process HOST PORT TRAFFIC_MANAGER_PORT PATIENCE_S``
+``python -m simloop_carla.world.background.traffic_process HOST PORT TRAFFIC_MANAGER_PORT PATIENCE_S``
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simloop_carla.server.blueprints import definitions
+from simloop_carla.server.library.blueprints import definitions
 from simloop_carla.wire.decoding import LARGEST_FLOAT
 from simloop_carla.wire.structs import FLOAT, INT, ActorDescription, AttributeValue
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgpack
 
 from simloop.errors import SimloopError
-from simloop_carla.server.stream_server import StreamServer
+from simloop_carla.server.net.stream_server import StreamServer
 from simloop_carla.wire.decoding import Decoder, MalformedMessageError, decoder
 from simloop_carla.wire.replies import unknown_method
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simloop.errors import WorldError
-from simloop_carla.world.background_places import free_places
-from simloop_carla.world.session import Session, load_client
+from simloop_carla.world.background.places import free_places
+from simloop_carla.world.link.session import Session, load_client
 from simloop_driving.scenario.initial_state import InitialState
 
 

@@ -18,10 +18,10 @@ from simloop import wall_clock
 from simloop.errors import WorldError
 from simloop.log import Column, Columns, TableSchema
 from simloop.randomness import generator, stream_key
-from simloop_carla.world.background_vehicles import Vehicle, spawn_vehicles
+from simloop_carla.world.background.traffic_link import TrafficLink
+from simloop_carla.world.background.vehicles import Vehicle, spawn_vehicles
+from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_carla.world.options import whole_number
-from simloop_carla.world.session import Session, load_client, server_faults
-from simloop_carla.world.traffic_link import TrafficLink
 from simloop_driving.collisions.contacts import FIRST_STEP, note_touch
 from simloop_driving.dynamics.single_track import X_M, Y_M
 from simloop_driving.scenario import actor_state

@@ -1,0 +1,1 @@
+"""Background traffic: vehicles that CARLA's TrafficManager drives, in a process of its own."""
