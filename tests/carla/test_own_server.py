@@ -147,7 +147,9 @@ def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(server: Any, w
     for _ in range(5):  # other replies do not wait, those to other threads of the client among them
         came_s = _arrivals_s(server.port)
         assert list(came_s) == [0, 1, 3, 2]
-        waits_s.append(came_s[2] - came_s[0])  # too short where this process got its share of the machine late
+        waits_s.append(
+            came_s[2] - came_s[0]
+        )  # too short where this process got its share of the machine late
         is_rest_prompt = is_rest_prompt or came_s[3] - came_s[0] < came_s[2] - came_s[3]
     assert max(waits_s) > 0.9 * SETTLING_S and is_rest_prompt
     assert world.get_map().name == "Carla/Maps/town"
