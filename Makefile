@@ -8,6 +8,7 @@
 # PYTHON=python3.12         the interpreter for a new .venv; the default is the first of the right version
 # TORCH_FLAGS="--index-url https://download.pytorch.org/whl/cpu"    the CPU build of torch
 # ARGS="runner.workers=4"   more arguments for `simloop run`         PYTEST_FLAGS="-x -k clock"
+# TEST_PROCESSES=4          processes of `make test`, 4 GB each
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -22,6 +23,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 TORCH_FLAGS ?=
 ARGS ?=
 PYTEST_FLAGS ?=
+TEST_PROCESSES ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_PIN := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
@@ -52,8 +54,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --editable ".[dev]" -c constraints.txt
 	@touch $@
 
+# A file's tests stay in one process: they share servers and models.
 test: dev
-	$(BIN)/python -m pytest -m "not nightly and not wheel and not bench" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not nightly and not wheel and not bench" -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_FLAGS)
 
 check: dev
 	$(BIN)/ruff check .
