@@ -85,7 +85,7 @@ class DrivingWorld(World):
         extra_sensors: Sequence[str] | Mapping[str, Mapping[str, Any] | None] = (),
         camera_size_px: Sequence[int] = (HEIGHT_PX, WIDTH_PX),
     ) -> None:
-        if camera_supersampling not in (1, 2, 3, 4):
+        if isinstance(camera_supersampling, bool) or camera_supersampling not in (1, 2, 3, 4):
             raise ConfigurationError(
                 f"camera_supersampling is {camera_supersampling!r}; allowed: 1, 2, 3, 4."
             )

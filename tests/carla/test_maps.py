@@ -255,6 +255,7 @@ def test_a_preset_is_the_librarys() -> None:
         ({"preset": "Sunny"}, "weather preset 'Sunny'"),
         ({"rain": 3.0}, "weather parameter 'rain'.*precipitation"),
         ({"wetness": "very"}, r"'weather\.wetness' is 'very'; allowed: a finite number"),
+        ({"wetness": 10**400}, r"'weather\.wetness' is 10+; allowed: a finite number"),
         ({"wetness": float("nan")}, r"'weather\.wetness' is nan"),
     ],
 )

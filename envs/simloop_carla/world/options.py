@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from simloop.errors import ParameterError
@@ -40,13 +41,19 @@ def number_above_0(key: str, value: Any, highest: float = math.inf, *, unit: str
     Raises:
         ParameterError: It is something else.
     """
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0.0 < value <= highest:
+    if not is_number(value) or not 0.0 < value <= highest:
         end = "" if highest == math.inf else f", to {highest:g}"
         raise ParameterError(
             f"World config key {key!r} is {value!r}; allowed: a number above 0{end} ({unit})."
         )
     return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can hold; a word, a truth value or a whole number past it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def words(key: str, value: Any, example: str) -> str:

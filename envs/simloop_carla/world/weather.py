@@ -8,6 +8,7 @@ from typing import Any
 
 from simloop.errors import ParameterError, UnknownNameError
 from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.options import is_number
 
 Weather = str | Mapping[str, str | float] | None
 
@@ -40,7 +41,7 @@ def check_weather(weather: Weather) -> Any:
     for name, value in values.items():
         if name not in names:
             raise UnknownNameError("weather parameter", str(name), names, where="World config key 'weather'")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value) or not math.isfinite(value):
             raise ParameterError(
                 f"World config key 'weather.{name}' is {value!r}; allowed: a finite number (ranges: WeatherParameters "
                 "in CARLA's Python API reference)."

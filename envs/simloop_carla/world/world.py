@@ -20,6 +20,7 @@ from simloop_carla.world.foresight import STOCK_VEHICLE, Foresight, foreseeing_v
 from simloop_carla.world.link.connection import Connection
 from simloop_carla.world.link.session import load_client
 from simloop_carla.world.maps import use_map
+from simloop_carla.world.options import words
 from simloop_carla.world.pictured_world import PicturedWorld
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.server_log import ServerLog
@@ -103,7 +104,7 @@ class CarlaWorld(PicturedWorld):
         self.shared_server: str | None = None if port is None else f"{host}:{port}"
         load_client()
         if foreseen_as is not None:
-            load_vehicle(foreseen_as)
+            load_vehicle(str(foreseen_as))
         super().__init__(
             action=action,
             vehicle=vehicle,
@@ -113,7 +114,7 @@ class CarlaWorld(PicturedWorld):
         )
         self._vehicle_name, self._foreseen_as = vehicle, foreseen_as
         self._steps_per_delta = round(fixed_delta_ms * 1_000_000 / PHYSICS_PERIOD_NS)
-        self._blueprint = vehicle_blueprint
+        self._blueprint = words("vehicle_blueprint", vehicle_blueprint, DEFAULT_BLUEPRINT)
         self._size_px = (int(camera_size_px[0]), int(camera_size_px[1]))
         background = BackgroundTraffic(background_vehicles, traffic_manager_port)
         self._background = background if background.num_vehicles else None
