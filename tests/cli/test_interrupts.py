@@ -6,12 +6,13 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from simloop import wall_clock
-from simloop.cli.interrupts import kept_interrupts
+from simloop.cli.interrupts import AGAIN_AFTER_S, kept_interrupts
 
 PATIENCE_S = 5.0
 
@@ -47,20 +48,83 @@ def _go_on() -> None:
         pass
 
 
+def _wait_in_the_system() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    assert not lock.acquire(timeout=PATIENCE_S)
+
+
+def _end() -> None:
+    pass
+
+
+def _fail() -> None:
+    raise LookupError("the callback that was cut short returned nothing")
+
+
+@pytest.mark.parametrize("then", [_go_on, _wait_in_the_system, _end, _fail])
 @pytest.mark.parametrize("lose", [_in_a_callback_from_c, _in_a_destructor])
-def test_a_lost_interrupt_comes_again(lose: Callable[[], None], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_lost_interrupt_comes_again(
+    lose: Callable[[], None], then: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
     hook, steps = sys.unraisablehook, []
 
     def play() -> None:
         lose()
         steps.append("lost")
-        _go_on()
+        then()
+        steps.append("went on")
 
-    with kept_interrupts(), pytest.raises(KeyboardInterrupt, match=r"^$"):
+    began_s = wall_clock.monotonic_s()
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), kept_interrupts():
         play()
-    assert steps == ["lost"], "it was raised where it came, so nothing was tested"
+    assert wall_clock.monotonic_s() - began_s < PATIENCE_S
+    assert steps[0] == "lost", "it was raised where it came, so nothing was tested"
+    assert (steps[1:] == ["went on"]) == (then is _end)
     assert sys.unraisablehook is hook
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert "KeyboardInterrupt" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("num_lost", [1, 2])
+def test_one_that_comes_first_stands_for_the_lost_ones(num_lost: int) -> None:
+    steps = []
+
+    def play() -> None:
+        for _ in range(num_lost):
+            _in_a_callback_from_c()
+        try:
+            _interrupt()
+            _go_on()
+        finally:
+            wall_clock.sleep_s(4 * AGAIN_AFTER_S)
+            steps.append("tidied up")
+
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), kept_interrupts():
+        play()
+    assert steps == ["tidied up"], "the lost one cut the tidying short"
+
+
+def test_nothing_comes_after_the_end() -> None:
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), kept_interrupts():
+        _in_a_callback_from_c()
+    wall_clock.sleep_s(4 * AGAIN_AFTER_S)
+    assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
+
+
+def test_only_the_main_thread_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: seen.append(unraisable.exc_type))
+
+    def cancel() -> None:
+        raise KeyboardInterrupt
+
+    with kept_interrupts():
+        thread = threading.Thread(target=ctypes.CFUNCTYPE(None)(cancel))
+        thread.start()
+        thread.join()
+        wall_clock.sleep_s(4 * AGAIN_AFTER_S)
+    assert seen == [KeyboardInterrupt]
 
 
 def test_other_errors_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
