@@ -15,11 +15,12 @@ from simloop.errors import ConfigurationError
 from simloop.scenario_files import load_family
 from simloop.spec import Scenario
 from simloop.world import OutcomeState
+from simloop_carla.server.towns.town import town_of
 from simloop_carla.world.ground import Ground, is_flat
 from simloop_carla.world.weather import check_weather
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.dynamics.single_track import VX_MPS
-from simloop_driving.roads.map_files import load_map, map_of_document
+from simloop_driving.roads.map_files import MAX_FILE_BYTES, load_map, map_of_document, opendrive_text
 from simloop_driving.world import DrivingWorld
 
 from .conftest import running_server
@@ -169,6 +170,34 @@ def test_a_document_as_carlas_towns_are_is_driven_on(tmp_path: Path) -> None:
 
 def _on_file(scenario: Scenario, file: Path) -> Scenario:
     return dataclasses.replace(scenario, scene={**scenario.scene, "map": str(file)})
+
+
+# --- documents that clients send ---------------------------------------------------------------------------------
+
+
+def test_a_document_that_comes_again_is_not_sampled_again() -> None:
+    text = document()
+    town, again, other = town_of(text), town_of(text), town_of(text.replace("</OpenDRIVE>", "\n</OpenDRIVE>"))
+    assert again.road_map is town.road_map
+    assert other.road_map is not town.road_map
+    assert (town.name, town.opendrive) == ("OpenDriveMap", text)
+
+
+def test_the_document_of_a_shipped_map_has_its_lanes() -> None:
+    assert town_of(opendrive_text("town")).road_map is load_map("town")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<OpenDRIVE></OpenDRIVE>", r"^OpenDriveMap has no <road>; allowed: at least one road\.$"),
+        (" " * (MAX_FILE_BYTES + 1), r"^OpenDriveMap holds 67108865 bytes; allowed: up to 67108864\.$"),
+    ],
+    ids=["no road", "too large"],
+)
+def test_a_document_that_is_no_map_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        town_of(text)
 
 
 def test_lights_stop_the_lanes_that_refer_to_them() -> None:

@@ -14,7 +14,7 @@ from simloop.spec import Scenario
 from simloop.world import OutcomeState
 from simloop_driving.roads import map_files, sampling_process
 from simloop_driving.roads import road_map as shipped
-from simloop_driving.roads.map_files import load_map
+from simloop_driving.roads.map_files import load_map, opendrive_text
 from simloop_driving.roads.map_rules import check_map
 from simloop_driving.roads.routing import find_route, route_along
 from simloop_driving.world import DrivingWorld
@@ -304,6 +304,23 @@ def test_what_is_no_file_of_sensible_size_is_not_read(
 def test_names_that_are_no_map(name: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         load_map(name)
+    with pytest.raises(error, match=message):
+        opendrive_text(name)
+
+
+def test_the_text_of_a_map_is_that_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.xodr"
+    path.write_text(GOOD, encoding="utf-8")
+    assert opendrive_text(str(path)) == GOOD
+    copy = tmp_path / "town.xodr"
+    copy.write_text(opendrive_text("town"), encoding="utf-8")
+    ours, shipped_map = load_map(str(copy)), load_map("town")
+    assert (ours.x_m == shipped_map.x_m).all()
+    path.write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(
+        ConfigurationError, match=r"The map '.*mine\.xodr' is not UTF-8 text: .*decode byte 0x"
+    ):
+        opendrive_text(str(path))
 
 
 def test_lane_sections_shorter_than_a_sample_are_joined(tmp_path: Path) -> None:

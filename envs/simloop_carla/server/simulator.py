@@ -16,6 +16,7 @@ from simloop_carla.server.sensors import MEASURES
 from simloop_carla.server.sensors.view import View
 from simloop_carla.server.towns.town import Town, load_town, town_of
 from simloop_carla.wire import streams
+from simloop_carla.wire.map_names import FOLDER, OF_DOCUMENT, without_folders
 from simloop_carla.wire.structs import (
     DEFAULT_SETTINGS,
     ActorDescription,
@@ -174,8 +175,8 @@ class Simulator:
             UnknownNameError: There is no such map.
         """
         town = self.episode.town
-        wanted = name.rsplit("/", 1)[-1]
-        if wanted == "OpenDriveMap" and self.pending_opendrive is not None:
+        wanted = without_folders(name)
+        if wanted == OF_DOCUMENT and self.pending_opendrive is not None:
             town = self.pending_opendrive
         elif wanted and wanted != town.name:
             if wanted == self._first_town.name:
@@ -203,4 +204,4 @@ class Simulator:
 
     def map_names(self) -> list[str]:
         """Returns the maps that can be loaded."""
-        return [f"Carla/Maps/{name}" for name in sorted({*shipped_maps(), self._first_town.name})]
+        return [f"{FOLDER}{name}" for name in sorted({*shipped_maps(), self._first_town.name})]

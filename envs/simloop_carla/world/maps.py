@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-from pathlib import Path
-
 from simloop.errors import ConfigurationError
+from simloop_carla.wire.map_names import without_folders
 from simloop_carla.world.link.session import Session, server_faults
-from simloop_driving.roads.map_files import map_of_document
-from simloop_driving.roads.road_map import RoadMap, shipped_maps
+from simloop_driving.roads.map_files import map_of_document, opendrive_text
+from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.scenario.scene import Scene
 
 LOADING_PATIENCE_S = 180.0
@@ -32,10 +29,10 @@ def use_map(session: Session, scene: Scene) -> RoadMap | None:
             town's roads.
     """
     if not scene.is_map_of_server:
-        _load(session, scene.map_name, _document(scene.map_name))
+        _load(session, scene.map_name, opendrive_text(scene.map_name))
         return None
     with server_faults(session.address, "listing its towns"):
-        towns = sorted({_plain(path) for path in session.client.get_available_maps()})
+        towns = sorted({without_folders(path) for path in session.client.get_available_maps()})
     if scene.map_name not in towns:
         raise ConfigurationError(
             f"{scene.where}.map.server is {scene.map_name!r}; the CARLA server at {session.address} has "
@@ -53,24 +50,3 @@ def _load(session: Session, name: str, opendrive: str | None) -> None:
         session.use_map(name, opendrive)
     finally:
         session.client.set_timeout(session.address.patience_s)
-
-
-def _plain(path: str) -> str:
-    """Returns a town's name without its folders."""
-    return path.rsplit("/", 1)[-1]
-
-
-def _document(map_name: str) -> str:
-    """Returns the OpenDRIVE text of a shipped map or of a file."""
-    if map_name in shipped_maps():
-        return _shipped_document(map_name)
-    try:
-        return Path(map_name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The map {map_name!r} cannot be read: {error}.") from error
-
-
-@functools.cache
-def _shipped_document(name: str) -> str:
-    folder = importlib.resources.files("simloop_scenarios") / "maps"
-    return (folder / f"{name}.xodr").read_text("utf-8")

@@ -5,7 +5,9 @@ A path ends in ``.xodr``; a relative one counts from the working directory. A fi
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.resources
 import stat
 import zipfile
 from pathlib import Path
@@ -38,17 +40,47 @@ def load_map(name_or_path: str) -> RoadMap:
         ConfigurationError: The file is not a map that can be driven on; file, road, key, got, allowed.
         MissingDependencyError: A file needs the ``carla`` package, which is not installed.
     """
-    if not name_or_path.endswith(SUFFIX):
-        if "/" in name_or_path or name_or_path.endswith((".xml", ".npz")):
-            refuse(
-                f"map {name_or_path!r}",
-                "is not a map",
-                f"a file that ends in {SUFFIX}, or the name of a shipped map",
-            )
-        if name_or_path not in (names := shipped_maps()):
-            raise UnknownNameError("map", name_or_path, (*names, f"path/to/file{SUFFIX}"))
-        return shipped.load_map(name_or_path)
-    return map_of_document(name_or_path, _read(name_or_path))
+    if _is_file(name_or_path):
+        return map_of_document(name_or_path, _read(name_or_path))
+    return shipped.load_map(name_or_path)
+
+
+def opendrive_text(name_or_path: str) -> str:
+    """Returns the OpenDRIVE document of a shipped map or of a file, whose lanes are not looked at.
+
+    Args:
+        name_or_path: As in ``load_map``.
+
+    Raises:
+        UnknownNameError: No map of that name is shipped.
+        ConfigurationError: There is no such file, or it cannot be read.
+    """
+    if not _is_file(name_or_path):
+        return _shipped_text(name_or_path)
+    try:
+        return _read(name_or_path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The map {name_or_path!r} is not UTF-8 text: {error}.") from error
+
+
+@functools.cache
+def _shipped_text(name: str) -> str:
+    return (importlib.resources.files("simloop_scenarios") / "maps" / f"{name}{SUFFIX}").read_text("utf-8")
+
+
+def _is_file(name_or_path: str) -> bool:
+    """Whether it is a path and not a shipped map's name; what is neither is refused."""
+    if name_or_path.endswith(SUFFIX):
+        return True
+    if "/" in name_or_path or name_or_path.endswith((".xml", ".npz")):
+        refuse(
+            f"map {name_or_path!r}",
+            "is not a map",
+            f"a file that ends in {SUFFIX}, or the name of a shipped map",
+        )
+    if name_or_path not in (names := shipped_maps()):
+        raise UnknownNameError("map", name_or_path, (*names, f"path/to/file{SUFFIX}"))
+    return False
 
 
 def map_of_document(name: str, content: bytes) -> RoadMap:
@@ -71,14 +103,23 @@ def map_of_document(name: str, content: bytes) -> RoadMap:
     return _MAPS[key]
 
 
+def check_size(where: str, num_bytes: int) -> None:
+    """Checks that a document is not larger than a file may be.
+
+    Raises:
+        ConfigurationError: It is; where, got, allowed.
+    """
+    if num_bytes > MAX_FILE_BYTES:
+        refuse(where, f"holds {num_bytes} bytes", f"up to {MAX_FILE_BYTES}")
+
+
 def _read(path: str) -> bytes:
     file = Path(path)
     try:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):
             refuse(path, "is not a file", "an OpenDRIVE file")
-        if found.st_size > MAX_FILE_BYTES:
-            refuse(path, f"holds {found.st_size} bytes", f"up to {MAX_FILE_BYTES}")
+        check_size(path, found.st_size)
         return file.read_bytes()
     except FileNotFoundError:
         raise ConfigurationError(

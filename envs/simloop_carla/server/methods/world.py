@@ -9,6 +9,7 @@ from simloop_carla.server.library.blueprints import definitions
 from simloop_carla.server.net.rpc_server import MethodTable
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.wire import streams
+from simloop_carla.wire.map_names import FOLDER
 from simloop_carla.wire.replies import DONE, VERSION, failure, refused, success
 from simloop_carla.wire.structs import U16, U32, EpisodeSettings, OpendriveGeneration, Weather
 
@@ -68,7 +69,7 @@ def register(table: MethodTable) -> None:
     @table.add("get_map_info")
     def get_map_info(simulator: Simulator) -> Any:
         town = simulator.episode.town
-        return success([f"Carla/Maps/{town.name}", town.spawn_points])
+        return success([f"{FOLDER}{town.name}", town.spawn_points])
 
     @table.add("get_map_data")
     def get_map_data(simulator: Simulator) -> Any:

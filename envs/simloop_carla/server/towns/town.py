@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.resources
 import importlib.util
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import ConfigurationError
 from simloop_carla.server.poses import from_embedded
 from simloop_carla.server.towns.lane_limits import LaneLimits, lane_limits
 from simloop_carla.server.towns.navigation import file_name, navigation_mesh
 from simloop_carla.server.towns.turning_loops import with_turning_loops
+from simloop_carla.wire.map_names import OF_DOCUMENT, without_folders
 from simloop_carla.wire.structs import Transform
 from simloop_driving.camera import CameraScene
 from simloop_driving.roads.geodesy import geographic_position
-from simloop_driving.roads.map_files import load_map, map_of_document
+from simloop_driving.roads.map_files import SUFFIX, check_size, load_map, map_of_document, opendrive_text
 from simloop_driving.roads.road_map import DRIVING, RoadMap, shipped_maps
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,7 +28,6 @@ CLEAR_OF_ENDS_M = 8.0
 """Vehicles spawn as far from the ends of a lane, or further: clear of junctions and stop lines."""
 SPAWN_HEIGHT_M = 0.3
 """Over the road, as in CARLA's maps; vehicles drop at their first tick."""
-NAME_PREFIX = "Carla/Maps/"
 
 
 class Town:
@@ -122,15 +118,6 @@ class Town:
         return float(at.latitude), float(at.longitude)
 
 
-@functools.cache
-def _shipped_digests() -> dict[str, str]:
-    return {hashlib.sha256(_shipped_text(name).encode()).hexdigest(): name for name in shipped_maps()}
-
-
-def _shipped_text(name: str) -> str:
-    return (importlib.resources.files("simloop_scenarios") / "maps" / f"{name}.xodr").read_text("utf-8")
-
-
 def load_town(name_or_path: str) -> Town:
     """Returns a shipped map by its name, or the map of an OpenDRIVE file.
 
@@ -139,33 +126,26 @@ def load_town(name_or_path: str) -> Town:
     Raises:
         ConfigurationError: There is no such map, or it is not one that can be driven on.
     """
-    if name_or_path.endswith(".xodr"):
-        road_map = load_map(name_or_path)
-        return Town(Path(name_or_path).stem, Path(name_or_path).read_text("utf-8"), road_map)
-    name = name_or_path.rsplit("/", 1)[-1]
-    road_map = load_map(name)  # refuses what is not shipped
-    plain = _shipped_text(name)
+    if name_or_path.endswith(SUFFIX):
+        return Town(Path(name_or_path).stem, opendrive_text(name_or_path), load_map(name_or_path))
+    name = without_folders(name_or_path)
+    road_map, plain = load_map(name), opendrive_text(name)
     looped = with_turning_loops(plain)
-    if (
-        looped == plain or importlib.util.find_spec("carla") is None
-    ):  # which samples maps that are not shipped
+    has_sampler = importlib.util.find_spec("carla") is not None  # for maps that are not shipped
+    if looped == plain or not has_sampler:
         return Town(name, plain, road_map)
-    return Town(name, looped, map_of_document(f"{name}.xodr", looped.encode()))
+    return Town(name, looped, map_of_document(f"{name}{SUFFIX}", looped.encode()))
 
 
 def town_of(opendrive: str) -> Town:
-    """Returns the map of a document, called ``OpenDriveMap`` as CARLA does.
+    """Returns the map of a document, called ``OpenDriveMap`` as CARLA does; one that is shipped needs no sampling.
 
     Raises:
         ConfigurationError: It is not a map that can be driven on.
     """
-    shipped = _shipped_digests().get(hashlib.sha256(opendrive.encode()).hexdigest())
+    shipped = next((name for name in shipped_maps() if opendrive_text(name) == opendrive), None)
     if shipped is not None:
-        return Town("OpenDriveMap", opendrive, load_map(shipped))
-    with tempfile.TemporaryDirectory(prefix="simloop_carla_") as folder:
-        path = Path(folder) / "OpenDriveMap.xodr"
-        path.write_text(opendrive, "utf-8")
-        try:
-            return Town("OpenDriveMap", opendrive, load_map(str(path)))
-        except ConfigurationError as error:
-            raise ConfigurationError(str(error).replace(str(path), "OpenDriveMap")) from error
+        return Town(OF_DOCUMENT, opendrive, load_map(shipped))
+    content = opendrive.encode()
+    check_size(OF_DOCUMENT, len(content))
+    return Town(OF_DOCUMENT, opendrive, map_of_document(OF_DOCUMENT, content))

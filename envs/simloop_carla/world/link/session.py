@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from simloop.errors import MissingDependencyError, WorldError
+from simloop_carla.wire.map_names import without_folders
 from simloop_carla.world.link.batch import TIME_OUT, apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.caretaker import Caretaker, await_restoring
@@ -247,7 +248,7 @@ class Session:
             if present.to_opendrive() != opendrive:
                 parameters = carla.OpendriveGenerationParameters(2.0, 50.0, 0.0, 0.6, True, True, False)
                 self.world = self.client.generate_opendrive_world(opendrive, parameters)
-        elif present.name.rsplit("/", 1)[-1] != name:
+        elif without_folders(present.name) != name:
             self.world = self.client.load_world(name)
 
     def spawned(self, actor_id: int) -> None:
