@@ -97,7 +97,7 @@ class ArmLabels:
         return sum(case.label is label for case in self.labels.values())
 
     def cases(self, label: Preventability) -> set[tuple[str, ...]]:
-        """Returns the episodes (``simloop.repeats.played``) that have a label in at least one play."""
+        """Returns the episodes (``simloop.store.play_logs.played``) that have a label in at least one play."""
         arm = (self.agent, self.timing, self.strategy)
         return {(case.case_id, *arm) for case in self.labels.values() if case.label is label}
 

@@ -15,16 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from simloop.stats.rate import Rate, wilson
-from simloop.store.play_logs import PLAYED_COLUMNS
-from simloop.store.row import REPEAT, EpisodeStatus
+from simloop.store.play_logs import played
+from simloop.store.row import CELL_COLUMNS, REPEAT, EpisodeStatus
 
 _JUDGED = frozenset(s.value for s in EpisodeStatus if s.is_judged)
 _ENDED = (EpisodeStatus.SUCCESS.value, EpisodeStatus.FAIL.value)
-
-
-def played(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns what the plays of one case share: its id, agent, timing and strategy."""
-    return tuple(str(row[column]) for column in PLAYED_COLUMNS)
 
 
 def case_name(row: Mapping[str, Any]) -> str:
@@ -81,7 +76,7 @@ class RepeatedCase:
     @property
     def key(self) -> dict[str, str]:
         """The columns of its cell."""
-        return {name: getattr(self, name) for name in ("scenario", "agent", "timing", "strategy")}
+        return {name: getattr(self, name) for name in CELL_COLUMNS}
 
     @property
     def name(self) -> str:
@@ -150,10 +145,9 @@ class Repeats:
         return wilson(len(self.flaky), len(self.compared)) if self.compared else None
 
     @property
-    def bit_rate(self) -> Rate | None:
-        """Share of the compared cases that repeat to the bit."""
-        compared = self.compared
-        return wilson(sum(case.is_to_the_bit for case in compared), len(compared)) if compared else None
+    def num_to_the_bit(self) -> int:
+        """Number of compared cases that repeat to the bit."""
+        return sum(case.is_to_the_bit for case in self.compared)
 
     @property
     def disagreement(self) -> float | None:
@@ -226,7 +220,7 @@ def _case(rows: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> RepeatedCa
 
 def _reason(row: Mapping[str, Any]) -> str:
     status, reason = str(row["status"]), str(row["reason"] or "")
-    return status if status not in _ENDED or not reason or status == "success" else f"{status}: {reason}"
+    return f"{status}: {reason}" if status == EpisodeStatus.FAIL.value and reason else status
 
 
 def _course(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from simloop.report.sweep_tables import SweepGroup, sweep_groups
 from simloop.report.verdict import Verdict, judge
 from simloop.report.video import FRAMES_PER_SECOND, MAX_SECONDS, write_video
 from simloop.store.atomic_file import write_atomically
-from simloop.store.row import REPEAT
+from simloop.store.row import CELL_COLUMNS, REPEAT
 from simloop.store.run_store import RunStore
 from simloop.sweep.results import is_sweep, read_sweep, write_sweep_files
 
@@ -146,7 +146,7 @@ def _write_figures(store: RunStore, groups: Sequence[SweepGroup]) -> None:
 def _case_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Rows in an order that does not depend on which worker finished first."""
     return (
-        *(str(row[c]) for c in ("scenario", "agent", "timing", "strategy")),
+        *(str(row[c]) for c in CELL_COLUMNS),
         row["seed"],
         row.get(REPEAT) or 0,
         row["episode_id"],

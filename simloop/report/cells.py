@@ -9,13 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from simloop.repeats import played
 from simloop.stats.rate import Rate, rate_of
+from simloop.store.play_logs import played
 from simloop.store.row import EpisodeStatus
 
 Rows = Sequence[Mapping[str, Any]]
-CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
-"""Row columns of a cell: what is played, and who acts under which timing and strategy."""
 _JUDGED = frozenset(s.value for s in EpisodeStatus if s.is_judged)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from simloop.report.cells import Cell, Rows, cells
 from simloop.report.criterion_verdict import metric_values
+from simloop.store.row import CELL_COLUMNS
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 340, 216
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 12, 12, 44
@@ -46,7 +47,7 @@ def latency_panels(rows: Rows) -> list[LatencyPanel]:
     timings = timings_by_delay(rows)
     strategies = list(dict.fromkeys(str(r["strategy"]) for r in rows))
     groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells(rows, ("scenario", "agent", "timing", "strategy")):
+    for cell in cells(rows, CELL_COLUMNS):
         groups.setdefault((cell.key["scenario"], cell.key["agent"]), []).append(cell)
     return [
         LatencyPanel(title=" / ".join(key), svg=_latency_svg(" / ".join(key), members, timings, strategies))

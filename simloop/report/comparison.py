@@ -16,8 +16,8 @@ from simloop.repeats import by_play
 from simloop.report.cells import Rows, is_judged, is_success
 from simloop.stats.holm import holm
 from simloop.stats.paired import Alternative, PairedComparison, compare_paired, exact_mcnemar, pair_plays
+from simloop.store.row import CELL_COLUMNS
 
-_CELL = ("scenario", "agent", "timing", "strategy")
 SIGNIFICANCE = 0.05
 
 _Cell = tuple[str, str, str, str]
@@ -55,7 +55,7 @@ def _outcomes(rows: Rows) -> dict[_Cell, dict[str, list[bool]]]:
     cells: dict[_Cell, dict[str, list[bool]]] = {}
     for row in by_play(rows):
         if is_judged(row):
-            scenario, agent, timing, strategy = (str(row[c]) for c in _CELL)
+            scenario, agent, timing, strategy = (str(row[c]) for c in CELL_COLUMNS)
             cases = cells.setdefault((scenario, agent, timing, strategy), {})
             cases.setdefault(str(row["case_id"]), []).append(is_success(row))
     return cells

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simloop.report.cells import CELL_COLUMNS, Rows
+from simloop.report.cells import Rows
+from simloop.store.row import CELL_COLUMNS
 from simloop.store.run_store import RunStore
 
 CONTACTS_TABLE = "world.contacts"

@@ -21,11 +21,12 @@ from simloop.criterion import (
 )
 from simloop.errors import ResultsError
 from simloop.preventability import Preventability, label_rows
-from simloop.repeats import by_play, played
+from simloop.repeats import by_play
 from simloop.report.cells import Rows, is_judged, is_success
 from simloop.stats.paired import compare_paired, pair_plays
 from simloop.stats.rate import rate_of
 from simloop.store.manifest import Manifest
+from simloop.store.play_logs import played
 from simloop.store.row import REPEAT, EpisodeStatus
 
 

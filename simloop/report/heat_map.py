@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.preventability import ArmLabels, Preventability
-from simloop.report.cells import CELL_COLUMNS, Rows, is_judged, is_success
+from simloop.report.cells import Rows, is_judged, is_success
 from simloop.report.parameter_names import span_text, value_text
-from simloop.store.row import PARAMETER_PREFIX
+from simloop.store.row import CELL_COLUMNS, PARAMETER_PREFIX
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simloop.preventability import ArmLabels
-from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.cells import Cell, Rows, cells
 from simloop.report.criterion_verdict import CriterionState
 from simloop.report.labels import label_text
 from simloop.report.repeat_tables import repeat_lines
 from simloop.report.summary import rows_by_cell
 from simloop.report.verdict import RunState, Verdict
 from simloop.store.manifest import Manifest
-from simloop.store.row import EpisodeStatus
+from simloop.store.row import CELL_COLUMNS, EpisodeStatus
 
 # XML 1.0, section 2.2: the characters that a document may hold.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

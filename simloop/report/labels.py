@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
-from simloop.report.cells import CELL_COLUMNS, Rows
-from simloop.store.row import REPEAT
+from simloop.report.cells import Rows
+from simloop.store.row import CELL_COLUMNS, REPEAT
 
 LABELS_NAME = "labels.csv"
 MAX_FAILS_SHOWN = 15

@@ -15,7 +15,7 @@ from simloop.metrics.metric import MISSING_TABLE
 from simloop.plugins import load_traces
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
 from simloop.repeats import by_play
-from simloop.report.cells import CELL_COLUMNS, Rows, cells, is_success
+from simloop.report.cells import Rows, cells, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.contact_table import MAX_LOGS, Contacts, contact_tables
 from simloop.report.criticality import CriticalityPanel, criticality_panels
@@ -29,7 +29,7 @@ from simloop.report.sweep_charts import curve_svg
 from simloop.report.sweep_tables import sweep_groups
 from simloop.report.verdict import Verdict
 from simloop.store.manifest import Manifest
-from simloop.store.row import REPEAT, EpisodeStatus
+from simloop.store.row import CELL_COLUMNS, REPEAT, EpisodeStatus
 from simloop.store.run_store import RunStore
 from simloop.sweep.results import SweepResult
 

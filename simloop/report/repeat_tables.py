@@ -11,13 +11,13 @@ from typing import Any
 from simloop.repeats import RepeatedCase, Repeats
 from simloop.report.log_difference import first_difference
 from simloop.stats.rate import Rate
+from simloop.store.row import CELL_COLUMNS
 from simloop.store.run_store import RunStore
 
 REPEATS_NAME = "repeats.csv"
 MAX_FLAKY_SHOWN = 15
 MAX_DIFFERENCES = 3
 _MAX_LINES = 8
-_KEYS = ("scenario", "agent", "timing", "strategy")
 
 
 def repeat_summary(repeats: Repeats) -> dict[str, Any]:
@@ -27,7 +27,8 @@ def repeat_summary(repeats: Repeats) -> dict[str, Any]:
         "text": repeat_text(repeats),
         **_figures(repeats),
         "cells": [
-            {**dict(zip(_KEYS, key, strict=True)), **_figures(cell)} for key, cell in repeats.cells().items()
+            {**dict(zip(CELL_COLUMNS, key, strict=True)), **_figures(cell)}
+            for key, cell in repeats.cells().items()
         ],
         "flaky": [
             {
@@ -53,7 +54,7 @@ def _figures(repeats: Repeats) -> dict[str, Any]:
         "wilson_low": rate.low if rate else None,
         "wilson_high": rate.high if rate else None,
         "disagreement": repeats.disagreement,
-        "num_to_the_bit": sum(case.is_to_the_bit for case in repeats.compared),
+        "num_to_the_bit": repeats.num_to_the_bit,
         "num_promised": repeats.num_promised,
         "num_broken_promises": len(repeats.broken_promises),
     }
@@ -69,10 +70,9 @@ def repeat_text(repeats: Repeats) -> str:
     compared = repeats.compared
     if not compared:
         return f"{repeats.num_repeats} plays of each case were asked for, and no case has two with a verdict yet."
-    to_the_bit = sum(case.is_to_the_bit for case in compared)
     text = (
         f"{len(compared)} case{'s' * (len(compared) != 1)}, {repeats.num_repeats} plays each: the verdict flips in "
-        f"{repeats.flake_rate}; {to_the_bit} of {len(compared)} repeat to the bit."
+        f"{repeats.flake_rate}; {repeats.num_to_the_bit} of {len(compared)} repeat to the bit."
     )
     if repeats.flaky:
         text += (
@@ -131,7 +131,7 @@ def repeats_csv(repeats: Repeats) -> str:
         [
             *(
                 "case_id",
-                *_KEYS,
+                *CELL_COLUMNS,
                 "seed",
                 "num_plays",
                 "num_judged",
@@ -167,9 +167,9 @@ def repeat_view(repeats: Repeats, differences: Mapping[str, str]) -> dict[str, A
         "differences": [f"{name}: {sentence}" for name, sentence in differences.items()],
         "cells": [
             {
-                **dict(zip(_KEYS, key, strict=True)),
+                **dict(zip(CELL_COLUMNS, key, strict=True)),
                 "flake_rate": rate_text(cell.flake_rate),
-                "to_the_bit": f"{sum(c.is_to_the_bit for c in cell.compared)} of {len(cell.compared)}",
+                "to_the_bit": f"{cell.num_to_the_bit} of {len(cell.compared)}",
                 "is_broken": bool(cell.broken_promises),
                 "promise": "to the bit" if cell.num_promised else "statistical",
             }

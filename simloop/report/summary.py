@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from simloop.preventability import ArmLabels, Preventability
-from simloop.report.cells import CELL_COLUMNS, Cell, Rows, cells
+from simloop.report.cells import Cell, Rows, cells
 from simloop.report.criterion_verdict import metric_values
 from simloop.report.labels import impact_text, label_summary
 from simloop.report.repeat_tables import repeat_summary, repeat_text, verdicts_text
 from simloop.report.sweep_tables import sweep_groups, sweep_summary
 from simloop.report.verdict import Verdict
 from simloop.store.manifest import Manifest
-from simloop.store.row import FIXED_COLUMNS, PARAMETER_PREFIX, REPEAT
+from simloop.store.row import CELL_COLUMNS, FIXED_COLUMNS, PARAMETER_PREFIX, REPEAT
 from simloop.sweep.results import SweepResult
 
 SUMMARY_SCHEMA_VERSION = 1

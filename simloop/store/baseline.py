@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 from simloop.errors import ResultsError
 from simloop.store.atomic_file import write_atomically
 from simloop.store.manifest import MANIFEST_NAME, Manifest
-from simloop.store.row import REPEAT
+from simloop.store.row import CELL_COLUMNS, REPEAT
 from simloop.store.run_store import RunStore
 
 EPISODES_NAME = "episodes.parquet"
 SUMMARY_NAME = "summary.json"
 _LEFT_OUT = ("episode_id", "episode_hash", "error_trace", "worker", "wall_s_wall", "has_log")
-_ORDER = ("scenario", "agent", "timing", "strategy", "seed", REPEAT)
+_ORDER = (*CELL_COLUMNS, "seed", REPEAT)
 
 
 def write_baseline(run: Path, folder: Path) -> Path:

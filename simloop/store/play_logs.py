@@ -12,6 +12,11 @@ PLAYED_COLUMNS = ("case_id", "agent", "timing", "strategy")
 """Row columns that the plays of one episode share."""
 
 
+def played(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns what the plays of one case share: its id, agent, timing and strategy."""
+    return tuple(str(row[column]) for column in PLAYED_COLUMNS)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Kept:
     """The kept logs of one episode's plays: their statuses, the hash of the first, and whether one has another hash."""
@@ -31,7 +36,7 @@ class PlayLogs:
         """Whether the log of this play is to be kept; never where episodes are played once."""
         if row.get(REPEAT) is None:
             return False
-        kept = self._kept.get(_played(row))
+        kept = self._kept.get(played(row))
         if kept is None or row["status"] not in kept.statuses:
             return True
         return not kept.has_other and _differs(kept.first_hash, row["episode_hash"])
@@ -40,15 +45,11 @@ class PlayLogs:
         """Remembers that the log of this row's episode is kept."""
         if row.get(REPEAT) is None:
             return
-        kept = self._kept.setdefault(_played(row), _Kept())
+        kept = self._kept.setdefault(played(row), _Kept())
         kept.statuses.add(str(row["status"]))
         if kept.first_hash is None:
             kept.first_hash = row["episode_hash"]
         kept.has_other = kept.has_other or _differs(kept.first_hash, row["episode_hash"])
-
-
-def _played(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[column]) for column in PLAYED_COLUMNS)
 
 
 def _differs(first: str | None, second: str | None) -> bool:

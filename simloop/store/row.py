@@ -69,6 +69,9 @@ one column ``param_<name>`` a scenario parameter."""
 REPEAT = "repeat"
 """Column of the number of the play, from 1 on; whole numbers, and only where episodes are played several times."""
 
+CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
+"""Columns of a cell: what is played, and who acts under which timing and strategy."""
+
 PARAMETER_PREFIX = "param_"
 
 

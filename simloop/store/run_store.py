@@ -25,11 +25,10 @@ from simloop.store.episode_logs import is_sampled, read_log, read_log_table, wri
 from simloop.store.manifest import MANIFEST_NAME, Manifest
 from simloop.store.parts import list_parts, part_number, read_part, set_aside_torn, write_part
 from simloop.store.play_logs import PLAYED_COLUMNS, PlayLogs
-from simloop.store.row import REPEAT, EpisodeStatus, rows_to_table
+from simloop.store.row import CELL_COLUMNS, REPEAT, EpisodeStatus, rows_to_table
 
 FINDINGS_NAME = "findings.json"
 _LOCK_NAME = ".lock"
-_CELL_COLUMNS = ("scenario", "agent", "timing", "strategy")
 _NOTED_COLUMNS = ("episode_id", "status", "has_log", "scenario", *PLAYED_COLUMNS, "episode_hash", REPEAT)
 
 
@@ -118,7 +117,7 @@ class RunStore:
             return True
         if self._play_logs.wants(row):
             return True
-        return tuple(str(row[c]) for c in _CELL_COLUMNS) not in self._cells_with_log
+        return tuple(str(row[c]) for c in CELL_COLUMNS) not in self._cells_with_log
 
     def write_part(self, rows: Sequence[Mapping[str, Any]]) -> Path | None:
         """Records the rows of finished episodes; when it returns they outlive a kill.
@@ -152,7 +151,7 @@ class RunStore:
         """Remembers that the log of this row's episode is kept, so that its cell needs no further success."""
         self._play_logs.note(row)
         if row["status"] == EpisodeStatus.SUCCESS.value:
-            self._cells_with_log.add(tuple(str(row.get(c)) for c in _CELL_COLUMNS))
+            self._cells_with_log.add(tuple(str(row.get(c)) for c in CELL_COLUMNS))
 
     def write_episode_log(self, episode_id: str, log: EpisodeLog) -> None:
         """Writes the log of an episode, before the row that says so; replaces what a killed run left."""
