@@ -168,6 +168,8 @@ class WorldEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         super().reset(seed=seed)
         case_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         scenario = self._family.scenario(case_seed, (options or {}).get("parameters"))
+        shown = self._cameras[:1] if self.render_mode is not None else ()
+        self._world.expect_captures([sensor.name for sensor in (*self._sensors, *shown)])
         self._world.reset(scenario, case_seed)
         self._is_reset, self._tick = True, 0
         case = Case(scenario=scenario, seed=case_seed, world_config=self._world_config)

@@ -227,6 +227,7 @@ class ClosedLoop:
         Raises:
             AgentError: A reply has the wrong shape or is not finite.
         """
+        self._world.expect_captures(self._feed.names)
         self._world.reset(self._case.scenario, self._case.seed)
         self._controller.start_from(self._action.start_action(self._world.anchor()))
         for channel in self._in_order:

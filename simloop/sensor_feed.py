@@ -54,7 +54,8 @@ class SensorFeed:
         captures: CaptureColumns,
         assemblies: Sequence[ObservationAssembly],
     ) -> None:
-        self._names = tuple(s.name for s in sensors)
+        self.names = tuple(s.name for s in sensors)
+        """Names of the sensors, by number."""
         self._num_bytes = tuple(s.payload_bytes for s in sensors)
         self._paths = tuple(paths)
         self._constants = tuple(p.constant_delay_ns for p in paths)
@@ -102,7 +103,7 @@ class SensorFeed:
             return completed
         cells = self._cells
         for number in sensors:
-            frame = self._world.capture(self._names[number], index)
+            frame = self._world.capture(self.names[number], index)
             constant_ns = self._constants[number]
             is_dropped = 0
             if constant_ns is not None:
@@ -129,7 +130,7 @@ class SensorFeed:
 
     def _note(self, t_ns: int, sensors: Sequence[int], index: int) -> None:
         """Records captures that no assembly waits for; their frames are not made."""
-        cells, names, constants = self._cells, self._names, self._constants
+        cells, names, constants = self._cells, self.names, self._constants
         captured_at_ns = self._world.captured_at_ns
         for number in sensors:
             captured_ns = captured_at_ns(names[number], index)

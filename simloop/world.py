@@ -3,7 +3,7 @@
 A world owns state. It reads no clock, draws randomness only from the seed it is given, and advances only in
 whole physics periods. The loop (``simloop.loop``) owns time and calls it like this::
 
-    reset -> (advance | capture | anchor | actuate | outcome)* -> drain -> ... -> close
+    [expect_captures ->] reset -> (advance | capture | anchor | actuate | outcome)* -> drain -> ... -> close
 
 Frames are right-handed, x forward, y left, z up, metres and radians (ISO 8855) unless a sensor or action
 dimension says otherwise.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -247,6 +247,12 @@ class World(ABC):
     @abstractmethod
     def spec(self) -> WorldSpec:
         """The world's fixed properties."""
+
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        """Takes notice, before a reset, of the sensors that the coming episodes capture, whenever that begins.
+
+        Worlds whose sensors must be put up before an episode starts override it; in all others it changes nothing.
+        """
 
     @abstractmethod
     def reset(self, scenario: Scenario, seed: int) -> None:

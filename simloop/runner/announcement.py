@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,6 +104,10 @@ class AnnouncedWorld(World):
     def spec(self) -> WorldSpec:
         """The world's fixed properties."""
         return self._world.spec
+
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        """Passes the notice on."""
+        self._world.expect_captures(sensors)
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Announces and resets."""

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simloop.agent import InferenceRequest
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
+from simloop.spec import Case
+from simloop.strategies.naive_async import NaiveAsync
+from simloop.testing import ScriptedAgent, play
+from simloop.timing.timing_config import timing_from_config
 from simloop.world import World
+from simloop_carla.world.pictures import ServerCamera
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.world import DrivingWorld
 
@@ -75,12 +81,65 @@ def test_who_looks_first_when_the_episode_is_under_way_is_told_to_look_at_its_st
     world.advance(TICK_NS)
     for _ in range(2):
         with pytest.raises(
-            WorldError, match=r"first looked at 0\.05 s into an episode .* once right after reset"
+            WorldError,
+            match=r"first looked at 0\.05 s into an episode .* expect_captures .* once right after",
         ):
             world.capture("front_camera", 1)
     world.reset(scenario, 1)
     world.advance(TICK_NS)
     assert world.capture("front_camera", 1).array.shape == (96, 160, 3)
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("fixed_delta_ms", "phase_ms", "first_ns"), [(10, 20, 20_000_000), (50, 62.5, 50_000_000)]
+)
+def test_a_camera_that_is_first_captured_after_the_start_is_there_in_the_first_episode(
+    server: Any, fixed_delta_ms: int, phase_ms: float, first_ns: int
+) -> None:
+    world = CarlaWorld(port=server.port, fixed_delta_ms=fixed_delta_ms)
+    case = Case(scenario=load_family("cut_in").scenario(1), seed=1)
+    timing = timing_from_config(name="late", capture={"camera": {"phase_ms": phase_ms}})
+    seen: list[bytes] = []
+
+    def plan(request: InferenceRequest) -> np.ndarray[Any, Any]:
+        seen.append(np.array(request.observation["front_camera"]).tobytes())
+        return np.linspace((0.4, 0.0, 0.0, 8.0), (12.8, 0.0, 0.0, 8.0), 32)
+
+    agent, strategy = ScriptedAgent(world.spec, plan, horizon=32), NaiveAsync()
+    first, again = (play(world, agent, case=case, timing=timing, strategy=strategy) for _ in range(2))
+    captures = [first.column("captures", name) for name in ("sensor", "index", "captured_at_ns")]
+    cameras = [row for row in zip(*captures, strict=True) if row[0] == "front_camera"]
+    assert cameras[0] == ("front_camera", 0, first_ns)
+    assert len(set(seen)) > 20
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+    assert np.array_equal(
+        first.column("world.motion", "position_m"), again.column("world.motion", "position_m")
+    )
+    world.close()
+
+
+def test_there_is_no_camera_where_nobody_is_going_to_look(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned: list[str] = []
+
+    class Noted(ServerCamera):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            spawned.append(self.actor.type_id)
+
+    monkeypatch.setattr("simloop_carla.world.server_episode.ServerCamera", Noted)
+    world = CarlaWorld(port=server.port)
+    for sensors, count in (
+        (("ego_state", "front_camera"), 1),
+        (("ego_state",), 1),
+        (("front_camera_past",), 2),
+    ):
+        world.expect_captures(sensors)
+        world.reset(load_family("cut_in").scenario(1), 1)
+        world.advance(TICK_NS)
+        assert spawned == ["sensor.camera.rgb"] * count, sensors
     world.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import gymnasium
@@ -54,6 +54,11 @@ class Seen(DelayedIntegrator):
             payload_bytes=24,
         )
         self._spec = WorldSpec(**{**fields, "sensors": (*self._spec.sensors, *cameras, objects)})
+
+    expected: tuple[str, ...] = ()
+
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        self.expected = tuple(sensors)
 
     def initial_state(self, scenario: Scenario, seed: int) -> Any:
         return np.array([float(scenario.parameters["start_m"])])
@@ -173,6 +178,22 @@ def test_sensors_can_be_chosen_and_the_first_camera_renders() -> None:
     assert env.metadata == {"render_modes": ["rgb_array"], "render_fps": 20}
     assert WorldEnv(Seen, FAMILY).render() is None
     assert [list(env.drain()), env.task, env.task_description] == [["state"], "toy", "Do it."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"sensors": ("state", "objects")}, ("state", "objects")),
+        ({"sensors": ("state",), "render_mode": "rgb_array"}, ("state", "front_camera")),
+    ],
+)
+def test_the_world_is_told_what_will_be_captured_pictures_that_are_rendered_later_too(
+    settings: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    env = WorldEnv(Seen, FAMILY, **settings)
+    env.reset(seed=0)
+    assert isinstance(env.world, Seen)
+    assert env.world.expected == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from simloop.agent import AgentSpec, Capability, Embodiment, InferenceReply, Inf
 from simloop.errors import AgentError, ConfigurationError, IncompatibleAgentError
 from simloop.log import EpisodeLog
 from simloop.loop import ClosedLoop, matching_embodiment
+from simloop.spec import Scenario
 from simloop.strategies.blocking import Blocking
 from simloop.strategies.naive_async import NaiveAsync
 from simloop.strategies.prefix import Prefix
 from simloop.strategies.strategy import Strategy
 from simloop.testing import BrakingWall, DelayedIntegrator, ScriptedAgent, play, toy_case
 from simloop.timing.distribution import Constant, Distribution, ShiftedLognormal
+from simloop.timing.settings import Capture
 from simloop.timing.stage_graph import Assembly, FirstChunk, QueueRule, Stage, Timing
 from simloop.world import ActionDimension, ActionSpec, Anchor, SensorKind, SensorSpec, WorldSpec
 
@@ -77,6 +79,33 @@ def _roll(
 
 def _rows(log: EpisodeLog, table: str, *names: str) -> list[tuple[Any, ...]]:
     return list(zip(*(log.column(table, n).tolist() for n in names), strict=True))
+
+
+# --- reset -----------------------------------------------------------------------------------------------------
+
+
+class Told(WithCamera):
+    """Keeps the order in which it was told what will be captured, and reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Any] = []
+
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        self.told.append(tuple(sensors))
+
+    def reset(self, scenario: Scenario, seed: int) -> None:
+        self.told.append("reset")
+        super().reset(scenario, seed)
+
+
+def test_a_world_is_told_before_its_reset_what_will_be_captured() -> None:
+    world = Told()
+    late = Timing(name="t", capture={SensorKind.CAMERA: Capture(phase_ns=2 * PERIOD_NS)})
+    log = _roll(late, NaiveAsync(), world=world)
+    camera = log.column("captures", "sensor") == "camera"
+    assert log.column("captures", "t_ns")[camera][0] == 2 * PERIOD_NS
+    assert world.told == [("state", "camera"), "reset"]
 
 
 # --- first chunk -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 
 from simloop.errors import WorldError
 from simloop.world import Frame
@@ -11,13 +12,16 @@ from simloop_carla.world.server_episode import ServerEpisode
 from simloop_driving.periods import STEP_S
 from simloop_driving.world import DrivingWorld
 
+_CAMERAS = frozenset(CAMERAS)
+
 
 class PicturedWorld(DrivingWorld):
-    """A driving world whose front camera is on a server, from the first time on that somebody looks through it.
+    """A driving world whose front camera is on a server in the episodes in which somebody looks through it.
 
-    A camera costs a server more than all else, so that there is none before. It is asked for in the first capture,
-    when the episode has begun without it; the episode then begins anew, from nothing as every episode does. So it has
-    the same course with a camera, without one, and when it is played again.
+    A camera costs a server more than all else, so that there is none where nobody looks. ``expect_captures`` says so
+    before the episode. Who does without it may ask by a capture at the episode's start: the episode, which has begun
+    without a camera, then begins anew, from nothing as every episode does, and the next ones have one. So an episode
+    has the same course with a camera, without one, and when it is played again.
     """
 
     _wants_pictures = False
@@ -32,13 +36,17 @@ class PicturedWorld(DrivingWorld):
     def _playing(self) -> ServerEpisode:
         """Returns what is played on the server; WorldError without a connection."""
 
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        """Decides whether the episodes from the next reset on have a front camera on the server."""
+        self._wants_pictures = not _CAMERAS.isdisjoint(sensors)
+
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes the present state; pictures of the front camera are the server's.
 
         Raises:
             WorldError: The server fails, or an episode was under way when its front camera was first looked at.
         """
-        if sensor not in CAMERAS:
+        if sensor not in _CAMERAS:
             return super().capture(sensor, index)
         if self._step not in self._episode.images:
             self._look()
@@ -58,7 +66,8 @@ class PicturedWorld(DrivingWorld):
         else:
             raise WorldError(
                 f"The front camera was first looked at {self._step * STEP_S:g} s into an episode that has none on the "
-                "server. Capture it once right after reset; from the next reset on it is there from the start."
+                "server. Call expect_captures with its name before reset, or capture it once right after; from the "
+                "next reset on it is there from the start."
             )
 
     def _keep_picture(self, played: ServerEpisode) -> None:
