@@ -21,19 +21,12 @@ def report(
     """Build report.html, junit.xml, summary.md and summary.json of a run; exit as the run did."""
     # Drawing needs libraries that no other command does.
     from simloop.report.build import build_report
-    from simloop.report.labels import label_lines
-    from simloop.report.repeat_tables import difference_lines, repeat_lines
 
     folder = run_folder(run)
     files = build_report(folder)
     typer.echo(str(files.report_html))
     summary = json.loads(files.summary_json.read_text())
-    notes = (
-        *label_lines(summary),
-        *repeat_lines(files.verdict.repeats),
-        *difference_lines(files.differences),
-    )
-    for line in notes:
+    for line in files.notes(summary):
         typer.echo(line)
     if baseline is not None:
         typer.echo(str(write_baseline(folder, baseline)))

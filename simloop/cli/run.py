@@ -42,8 +42,6 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
     """Announces a plan, executes it, builds its report and prints the verdict; ends with the run's exit code."""
     # The report's libraries are imported only when a run is at hand, so that other commands start quickly.
     from simloop.report.build import build_report
-    from simloop.report.labels import label_lines
-    from simloop.report.repeat_tables import difference_lines, repeat_lines
 
     console = Console()
     _announce(console, plan)
@@ -59,12 +57,7 @@ def run_plan(plan: RunPlan, *, dry_run: bool) -> None:
         _print_curves(console, summary)
     else:
         _print_summary(console, summary)
-    notes = (
-        *label_lines(summary),
-        *repeat_lines(files.verdict.repeats),
-        *difference_lines(files.differences),
-    )
-    for line in notes:
+    for line in files.notes(summary):
         console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"Ran {effort.num_episodes} episodes in {wall_clock.now_s() - started_s:.0f} s; {effort.cpu_s:.0f} CPU seconds "

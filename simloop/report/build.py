@@ -16,9 +16,15 @@ from simloop.report.contact_table import CONTACTS_NAME, Contacts, contacts_csv, 
 from simloop.report.heat_map import HeatMap, heat_maps
 from simloop.report.heat_map_svg import figure_svg as heat_map_svg
 from simloop.report.junit import build_junit
-from simloop.report.labels import LABELS_NAME, labels_csv
+from simloop.report.labels import LABELS_NAME, label_lines, labels_csv
 from simloop.report.page import build_page
-from simloop.report.repeat_tables import REPEATS_NAME, course_differences, repeats_csv
+from simloop.report.repeat_tables import (
+    REPEATS_NAME,
+    course_differences,
+    difference_lines,
+    repeat_lines,
+    repeats_csv,
+)
 from simloop.report.scene import read_scene
 from simloop.report.summary import build_markdown, build_summary
 from simloop.report.sweep_charts import figure_svg
@@ -55,6 +61,18 @@ class ReportFiles:
     videos: tuple[Path, ...]
     verdict: Verdict
     differences: Mapping[str, str] = field(default_factory=dict)
+
+    def notes(self, summary: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns what the console says beside the verdict: labels of fails, repeats, and where plays differ.
+
+        Args:
+            summary: What ``summary_json`` holds.
+        """
+        return (
+            *label_lines(summary),
+            *repeat_lines(self.verdict.repeats),
+            *difference_lines(self.differences),
+        )
 
 
 def build_report(run_dir: Path) -> ReportFiles:
