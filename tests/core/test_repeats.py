@@ -101,7 +101,7 @@ def test_the_flake_rate_is_of_cases_with_two_verdicts() -> None:
     assert found is not None
     assert (found.num_repeats, len(found.cases), len(found.compared)) == (4, 6, 5)
     assert found.flake_rate == wilson(2, 5)
-    assert found.bit_rate == wilson(1, 5)
+    assert found.num_to_the_bit == 1
     assert found.disagreement == pytest.approx(2 * (4 / 6) / 5)
     assert [case.name for case in found.broken_promises] == [
         "cut_in / seed 3 / expert / zero / paused",
@@ -135,7 +135,7 @@ def test_a_run_that_plays_everything_once_has_none() -> None:
     assert find_repeats([{**row, "repeat": None} for row in plays("ss")], {}) is None
     empty = find_repeats([], CONFIG)
     assert empty is not None
-    assert (empty.flake_rate, empty.bit_rate, empty.disagreement) == (None, None, None)
+    assert (empty.flake_rate, empty.num_to_the_bit, empty.disagreement) == (None, 0, None)
 
 
 def test_plays_have_names_of_their_own() -> None:
