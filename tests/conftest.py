@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,46 @@ def walls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walls:
     """See ``Walls``."""
     monkeypatch.chdir(tmp_path)
     return Walls(tmp_path)
+
+
+class Timer:
+    """A ``threading.Timer`` whose time is over when the test says so.
+
+    Attributes:
+        after_s: When it would be over.
+    """
+
+    def __init__(self, interval: float, function: Callable[[], object]) -> None:
+        self.after_s = interval
+        self._function = function
+        self._is_set = False
+
+    def start(self) -> None:
+        """Begins to wait."""
+        self._is_set = True
+
+    def cancel(self) -> None:
+        """Waits no longer."""
+        self._is_set = False
+
+    def elapse(self) -> None:
+        """Lets its time be over: it calls its function once, if it waits."""
+        if self._is_set:
+            self._is_set = False
+            self._function()
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
+    """Takes the place of ``threading.Timer``; returns those that have been made."""
+    made: list[Timer] = []
+
+    def make(interval: float, function: Callable[[], object]) -> Timer:
+        made.append(Timer(interval, function))
+        return made[-1]
+
+    monkeypatch.setattr(threading, "Timer", make)
+    return made
 
 
 @pytest.fixture(scope="session")

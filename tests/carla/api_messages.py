@@ -9,6 +9,8 @@ from typing import Any
 
 import carla
 
+from tests.carla.stage import PATIENCE_S
+
 Check = Callable[[Any], object]
 V = carla.Vector3D
 
@@ -35,7 +37,7 @@ def message(s: Any, name: str, drive_mps: float = 0.0, pose: Any = None, **attri
             break
         if name not in EVENTS and "sensor_tick" not in attributes:
             s.until(lambda: came.qsize() > 0 and came.queue[-1].frame == frame)  # noqa: B023 - called at once
-    outcome = [came.get(timeout=10.0) for _ in range(wanted)][-1]
+    outcome = [came.get(timeout=PATIENCE_S) for _ in range(wanted)][-1]
     sensor.stop()
     sensor.destroy()
     s.at_rest(s.car)
@@ -66,7 +68,7 @@ def _crosses_a_line(s: Any) -> bool:
         s.tick()
         if not came.empty():
             break
-    how_many = came.get(timeout=10.0)
+    how_many = came.get(timeout=PATIENCE_S)
     sensor.stop()
     sensor.destroy()
     s.at_rest(s.car)
@@ -81,7 +83,7 @@ def listens(s: Any) -> bool:
     camera.listen(came.put)
     during = camera.is_listening()
     frame = s.tick()
-    seen = came.get(timeout=10.0)
+    seen = came.get(timeout=PATIENCE_S)
     camera.stop()
     after = camera.is_listening()
     camera.destroy()

@@ -13,7 +13,7 @@ from typing import Any
 
 import carla
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def described(message: Any) -> dict[str, Any]:

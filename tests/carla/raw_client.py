@@ -12,11 +12,14 @@ from typing import Any
 
 import msgpack
 
+PATIENCE_S = 60.0
+"""Time in which a server answers, also where others have the machine."""
+
 
 def asked(port: int, name: str, *arguments: Any) -> Any:
     """Makes a call on a connection of its own and returns the value of its reply."""
     unpacker = msgpack.Unpacker(raw=False, unicode_errors="surrogateescape")
-    with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         connection.sendall(msgpack.packb([0, 1, name, [[False], *arguments]]))
         while True:
             unpacker.feed(connection.recv(1 << 16))
@@ -47,7 +50,7 @@ class Subscribers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over.set()
-        self._thread.join(10.0)
+        self._thread.join(PATIENCE_S)
         for key in list(self._selector.get_map().values()):
             self._selector.unregister(key.fileobj)
             if isinstance(key.fileobj, socket.socket):
@@ -70,7 +73,7 @@ class Subscribers:
             (stream,) = struct.unpack("<I", token[:4])
             if stream not in self._heard:
                 self._heard[stream] = 0
-                connection = socket.create_connection(("127.0.0.1", self._port), 10.0)
+                connection = socket.create_connection(("127.0.0.1", self._port), PATIENCE_S)
                 connection.sendall(struct.pack("<I", stream))
                 connection.setblocking(False)
                 self._selector.register(connection, selectors.EVENT_READ, stream)

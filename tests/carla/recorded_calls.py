@@ -53,7 +53,7 @@ def recorded_calls(port: int) -> list[bytes]:
     """Returns the requests of ``drive_about`` in a process of its own, as a waiting client lets no thread run."""
     proxy = RecordingProxy(port)
     subprocess.run(
-        [sys.executable, __file__, str(proxy.port)], check=True, timeout=120, stdout=subprocess.DEVNULL
+        [sys.executable, __file__, str(proxy.port)], check=True, timeout=300, stdout=subprocess.DEVNULL
     )
     return proxy.messages()
 
@@ -61,7 +61,7 @@ def recorded_calls(port: int) -> list[bytes]:
 def drive_about(port: int) -> None:
     """Spawns, drives, looks, batches and destroys; the world is left empty."""
     client: Any = carla.Client("127.0.0.1", port)
-    client.set_timeout(20.0)
+    client.set_timeout(60.0)
     world = client.get_world()
     settings = world.get_settings()
     settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05

@@ -8,6 +8,9 @@ from typing import Any
 
 import carla
 
+PATIENCE_S = 60.0
+"""Time in which whatever happens at all has happened, also where others have the machine."""
+
 
 class Stage:
     """A street of the town with a car, another one 15 m ahead of it, a walker, a light and a camera on the car.
@@ -97,9 +100,9 @@ class Stage:
 
     def until(self, is_so: Callable[[], bool]) -> None:
         """Waits for what another thread brings."""
-        deadline_s = time.monotonic() + 10.0
+        deadline_s = time.monotonic() + PATIENCE_S
         while not is_so():
-            assert time.monotonic() < deadline_s, "waited 10 s in vain"
+            assert time.monotonic() < deadline_s, "waited in vain"
             time.sleep(0.002)
 
     def close(self) -> None:

@@ -29,14 +29,14 @@ carla: Any = pytest.importorskip(
 TICK_NS = 50_000_000
 NUM_VEHICLES = 6
 HOLDER = """
-import sys, time
+import sys
 from simloop.scenario_files import load_family
 from simloop_carla.world.world import CarlaWorld
 world = CarlaWorld(port=int(sys.argv[1]), background_vehicles=3, weather="HardRainNoon")
 world.reset(load_family("signal_left").scenario(3), 3)
 world.advance(100_000_000)
 print(world._background._link._process.pid, flush=True)
-time.sleep(60)
+sys.stdin.read()  # it ends with who started it
 """
 
 
@@ -84,7 +84,7 @@ def _is_gone(pid: int) -> bool:
     return state == "Z"
 
 
-def _wait_until(is_so: Any, patience_s: float = 15.0) -> bool:
+def _wait_until(is_so: Any, patience_s: float = 60.0) -> bool:
     until_s = time.monotonic() + patience_s
     while time.monotonic() < until_s:
         if is_so():
@@ -207,14 +207,17 @@ def test_a_client_that_is_killed_leaves_the_server_as_it_was(carla_world: CarlaW
     settings, weather = found.get_settings(), found.get_weather()
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(server.port)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert holder.stdin is not None
     assert holder.stdout is not None
     manager = int(holder.stdout.readline())
     assert len(_background(server)) == 3
     holder.kill()
     holder.wait()
+    holder.stdin.close()
     holder.stdout.close()
     assert _wait_until(lambda: _is_gone(manager))
     assert _wait_until(lambda: _everybody(server) == [])

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.carla.stage import PATIENCE_S
+
 from .conftest import carla
 
 CAR = "vehicle.tesla.model3"
@@ -131,7 +133,7 @@ def test_a_manual_loop_gets_every_sensor_of_every_tick(world: Any, spawn: Callab
         car.apply_control(carla.VehicleControl(throttle=throttle, steer=steer, brake=brake))
         frame = world.tick()
         for name, inbox in inboxes.items():
-            data = inbox.get(timeout=5.0)
+            data = inbox.get(timeout=PATIENCE_S)
             assert data.frame == frame, name
         snapshot = world.get_snapshot()
         assert snapshot.frame == frame
@@ -209,14 +211,14 @@ ASYNCHRONOUS = """
 import json, sys, time
 import carla
 client = carla.Client("127.0.0.1", int(sys.argv[1]))
-client.set_timeout(20.0)
+client.set_timeout(60.0)
 world = client.get_world()
 settings = world.get_settings()
+before, began = world.tick(), time.monotonic()
 settings.synchronous_mode, settings.fixed_delta_seconds = False, None
 world.apply_settings(settings)
 car = world.spawn_actor(world.get_blueprint_library().find("vehicle.audi.tt"), world.get_map().get_spawn_points()[0])
 first = world.wait_for_tick()
-began = time.monotonic()
 car.apply_control(carla.VehicleControl(throttle=0.5))
 for _ in range(30):
     world.wait_for_tick()
@@ -224,6 +226,7 @@ last = world.get_snapshot()
 told = {
     "ticks": last.frame - first.frame,
     "simulated_s": last.timestamp.elapsed_seconds - first.timestamp.elapsed_seconds,
+    "ticks_of_the_clock": last.frame - before,
     "wall_s": time.monotonic() - began,
     "speed_mps": car.get_velocity().length(),
 }
@@ -238,15 +241,16 @@ def test_asynchronous_clients_see_time_pass_by_itself(server: Any, world: Any) -
         [sys.executable, "-c", ASYNCHRONOUS, str(server.port)],
         capture_output=True,
         text=True,
-        timeout=60.0,
+        timeout=300.0,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["ticks"] >= 30
     assert told["simulated_s"] == pytest.approx(told["ticks"] * DELTA_S, rel=1e-3)
-    # The server's clock is the wall's; on a busy machine it may fall behind, never run ahead.
-    assert told["wall_s"] > told["simulated_s"] - 0.15
+    # The server's clock is the wall's; on a busy machine it may fall behind, never run ahead. All of these ticks
+    # passed within that time, however late the client heard of them.
+    assert told["wall_s"] > told["ticks_of_the_clock"] * DELTA_S - 0.15
     assert told["speed_mps"] > 1.0
     time.sleep(0.1)
     settings = world.get_settings()

@@ -10,18 +10,27 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgpack
 import pytest
 
 from simloop_carla.server.library.descriptions import SpawnError
 from simloop_carla.server.methods import METHODS
 from simloop_carla.server.net import rpc_server, stream_server
-from simloop_carla.server.net.rpc_server import Loading, RpcConnection
+from simloop_carla.server.net.rpc_server import SETTLING_S, Loading, RpcConnection
 from simloop_carla.server.net.stream_server import StreamServer, StreamSession
 from simloop_carla.server.sensors import MEASURES
 from simloop_carla.server.simulator import Simulator
 from simloop_carla.server.towns.town import Town, load_town
 from simloop_carla.wire.decoding import LARGEST_FLOAT, MalformedMessageError, decoder
-from simloop_carla.wire.structs import DEFAULT_SETTINGS, IDENTITY, ActorDescription, AttributeValue, Vector3
+from simloop_carla.wire.structs import (
+    DEFAULT_SETTINGS,
+    IDENTITY,
+    ActorDescription,
+    AttributeValue,
+    EpisodeSettings,
+    Vector3,
+)
+from tests.carla.virtual_time import now_s, run_in_virtual_time, spend
 
 GNSS, IMU = "sensor.other.gnss", "sensor.other.imu"
 LIMIT = 4
@@ -87,7 +96,7 @@ def test_sessions_too_many_are_cut_off_however_often_they_try(monkeypatch: pytes
         async with _listening(lambda: StreamSession(server)) as connect:
             return await _num_open(connect, 6 * LIMIT), server.num_sessions
 
-    assert asyncio.run(tried()) == (LIMIT, LIMIT)
+    assert run_in_virtual_time(tried()) == (LIMIT, LIMIT)
 
 
 def test_clients_too_many_are_cut_off_until_others_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +114,7 @@ def test_clients_too_many_are_cut_off_until_others_go(monkeypatch: pytest.Monkey
             await asyncio.sleep(0.01)
             return num_open, await _is_open(await connect())
 
-    assert asyncio.run(tried()) == (LIMIT, True)
+    assert run_in_virtual_time(tried()) == (LIMIT, True)
 
 
 def test_tokens_that_are_never_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +131,7 @@ def test_tokens_that_are_never_used_are_forgotten(monkeypatch: pytest.MonkeyPatc
         server.expect(99)
         return [*sizes, server.num_expected], server.is_ready()
 
-    sizes, is_ready = asyncio.run(asked())
+    sizes, is_ready = run_in_virtual_time(asked())
     assert sizes[:LIMIT] == [1, 2, 3, 4]
     assert set(sizes[LIMIT:-1]) == {LIMIT}
     assert (sizes[-1], is_ready) == (1, False)
@@ -193,6 +202,94 @@ def test_rays_may_begin_and_end_anywhere(simulator: Simulator, height_m: float, 
             assert all(abs(part) < 2e4 for point in points for part in point.location)
 
 
+# --- when --------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_learns_of_a_new_episode_a_moment_after_the_load(simulator: Simulator) -> None:
+    """Sooner, the client library ends the process once in a hundred loads: its old stream is not gone yet.
+
+    Other replies do not wait, those to other threads of the client among them.
+    """
+    loading, connections = Loading(), set[RpcConnection]()
+    calls: list[tuple[str, list[Any]]] = [
+        ("load_new_episode", ["town", False, 65535]),
+        ("version", []),
+        ("get_episode_info", []),
+        ("version", []),
+    ]
+
+    async def arrivals_s(connection: Stream, *numbers: int) -> dict[int, float]:
+        reader, writer = connection
+        unpacker = msgpack.Unpacker(raw=False)
+        for number in numbers:
+            name, values = calls[number]
+            writer.write(msgpack.packb([0, number, name, [[False], *values]]))
+        came_s: dict[int, float] = {}
+        while len(came_s) < len(numbers):
+            unpacker.feed(await reader.read(1 << 20))
+            came_s |= {reply[1]: now_s() for reply in unpacker}
+        return came_s
+
+    async def asked() -> tuple[dict[int, float], dict[int, float], float]:
+        async with _listening(
+            lambda: RpcConnection(METHODS, simulator, simulator.streams, loading, connections)
+        ) as connect:
+            loads, looks_on = await connect(), await connect()
+            begun_s = now_s()
+            own = await arrivals_s(loads, 0, 1, 2, 3)
+            await arrivals_s(loads, 0)
+            return own, await arrivals_s(looks_on, 1, 2), begun_s
+
+    own, others, begun_s = run_in_virtual_time(asked())
+    assert list(own) == [0, 1, 3, 2]
+    assert own[0] == own[1] == own[3] == begun_s
+    assert own[2] == others[1] == pytest.approx(begun_s + SETTLING_S)
+    assert others[2] == pytest.approx(others[1] + SETTLING_S)
+    assert simulator.episode.town.name == "town"
+
+
+@pytest.mark.parametrize("delta_s", [None, 0.02])
+def test_asynchronous_time_goes_by_the_clock(simulator: Simulator, delta_s: float | None) -> None:
+    simulator.set_settings(DEFAULT_SETTINGS._replace(fixed_delta_seconds=delta_s))
+
+    async def passed() -> int:
+        simulator.run_free()
+        await asyncio.sleep(0.6)
+        simulator.stop()
+        return simulator.frame
+
+    before_s = simulator.episode.elapsed_s
+    frame = run_in_virtual_time(passed())
+    passed_s, step_s = simulator.episode.elapsed_s - before_s, delta_s or 0.05
+    assert passed_s == pytest.approx(0.6, abs=1.001 * step_s)
+    assert passed_s == pytest.approx((frame - 1) * step_s)
+
+
+def test_ticks_that_take_longer_than_they_simulate_are_not_made_up_for(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as long for a second, then not at all: time goes half as fast, and then as the clock."""
+    advance = simulator.episode.advance
+    ticks_s: list[float] = []
+
+    def slow(settings: EpisodeSettings) -> None:
+        ticks_s.append(now_s())
+        advance(settings)
+        if ticks_s[-1] < 1.0:
+            spend(0.1)
+
+    monkeypatch.setattr(simulator.episode, "advance", slow)
+
+    async def passed() -> None:
+        simulator.run_free()
+        await asyncio.sleep(2.0 - now_s())
+        simulator.stop()
+
+    run_in_virtual_time(passed())
+    assert sum(one < 1.0 for one in ticks_s) == pytest.approx(10, abs=1)
+    assert sum(one >= 1.0 for one in ticks_s) == pytest.approx(20, abs=1)
+
+
 # --- time in any case --------------------------------------------------------------------------------------------
 
 
@@ -219,10 +316,10 @@ def test_a_sensor_that_fails_is_silent_and_the_others_go_on(
             return (await readers[0].read(), await readers[1].read())
 
     with caplog.at_level(logging.ERROR, logger="simloop.carla"):
-        said, heard = asyncio.run(listened())
-    assert simulator.frame > 5
+        said, heard = run_in_virtual_time(listened())
+    assert simulator.frame > 25
     assert said == b""
-    assert len(heard) > 5 * 60
+    assert len(heard) > 25 * 60
     assert [record.message for record in caplog.records] == [
         f"{GNSS} {broken.id} cannot measure and sends nothing more."
     ]
@@ -245,6 +342,6 @@ def test_time_goes_on_after_a_tick_that_fails(simulator: Simulator, monkeypatch:
         simulator.stop()
         return simulator.frame - before
 
-    assert asyncio.run(passed()) > 2
-    assert faults
+    assert run_in_virtual_time(passed()) == pytest.approx(10, abs=1)
+    assert len(faults) == pytest.approx(10, abs=1)
     assert set(faults) == {"division by zero"}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.carla.api_messages import message
-from tests.carla.stage import Stage
+from tests.carla.stage import PATIENCE_S, Stage
 
 LIDAR = "sensor.lidar.ray_cast"
 FloatArray = npt.NDArray[np.float64]
@@ -230,7 +230,7 @@ def test_an_event_camera_counts_crossings_of_its_threshold(stage: Stage) -> None
     expected = np.floor(np.abs(after - before) / 0.3 + 1e-9)
     counted = np.zeros((HEIGHT, WIDTH))
     if expected.any():
-        for event in came["sensor.camera.dvs"].get(timeout=10.0):
+        for event in came["sensor.camera.dvs"].get(timeout=PATIENCE_S):
             counted[event.y, event.x] += 1
             assert event.pol == (after[event.y, event.x] > before[event.y, event.x])
     assert expected.sum() > 0

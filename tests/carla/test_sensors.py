@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 MODEL3 = "vehicle.tesla.model3"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_the_client_reads_each_message(
     server: Any, name: str, attributes: dict[str, str], expected: dict[str, Any]
 ) -> None:
     command = [sys.executable, str(SCRIPT), str(server.port), name, json.dumps(attributes)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"the client ended with {done.returncode} on {name}: {done.stderr[-1500:]}"
     seen = json.loads(done.stdout.splitlines()[-1])
     assert {key: seen[key] for key in expected} == expected

@@ -13,6 +13,8 @@ import msgpack
 import numpy as np
 import pytest
 
+from tests.carla.stage import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -148,7 +150,7 @@ def test_two_clients_see_the_same(world: Any, server: Any, spawn: Callable[..., 
     car = spawn(MODEL3)
     other = server.client().get_world()
     world.tick()  # in synchronous mode the second client does not wait for its first snapshot by itself
-    deadline_s = time.monotonic() + 5.0
+    deadline_s = time.monotonic() + PATIENCE_S
     while other.get_actors().find(car.id) is None and time.monotonic() < deadline_s:
         time.sleep(0.01)
     seen = other.get_actors().find(car.id)
@@ -201,10 +203,10 @@ def test_physics_can_be_described_and_changed(world: Any, spawn: Callable[..., A
 
 def _call(port: int, *messages: bytes) -> list[Any]:
     unpacker = msgpack.Unpacker(raw=False)
-    with socket.create_connection(("127.0.0.1", port), 5.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         for message in messages:
             connection.sendall(message)
-        connection.settimeout(5.0)
+        connection.settimeout(PATIENCE_S)
         answers: list[Any] = []
         while len(answers) < len(messages):
             data = connection.recv(65536)
@@ -238,11 +240,11 @@ def test_bytes_that_are_no_messages_end_only_their_connection(server: Any) -> No
     draws = np.random.default_rng(5)
     for _ in range(300):
         noise = draws.bytes(int(draws.integers(1, 60)))
-        with socket.create_connection(("127.0.0.1", server.port), 5.0) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as connection:
             connection.sendall(noise)
-        with socket.create_connection(("127.0.0.1", server.stream_port), 5.0) as connection:
+        with socket.create_connection(("127.0.0.1", server.stream_port), PATIENCE_S) as connection:
             connection.sendall(noise)
-    with socket.create_connection(("127.0.0.1", server.stream_port), 5.0) as connection:
+    with socket.create_connection(("127.0.0.1", server.stream_port), PATIENCE_S) as connection:
         connection.sendall(struct.pack("<I", 987654))  # a stream that does not exist stays open and silent
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError, match="timed out"):

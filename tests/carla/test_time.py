@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import carla
 import pytest
 
+from tests.carla.stage import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +32,7 @@ def test_without_rendering_only_cameras_are_silent(world: Any, spawn: Callable[.
         sensor.listen(functools.partial(count, name=sensor.type_id))
     for _ in range(10):
         world.tick()
-    deadline_s = time.monotonic() + 5.0
+    deadline_s = time.monotonic() + PATIENCE_S
     while (
         min(counts["sensor.other.gnss"], counts["sensor.lidar.ray_cast"]) < 10
         and time.monotonic() < deadline_s
@@ -44,18 +46,24 @@ def test_without_rendering_only_cameras_are_silent(world: Any, spawn: Callable[.
 
 
 @pytest.mark.parametrize("delta_s", [None, 0.02])
-def test_asynchronous_time_goes_by_the_clock(world: Any, delta_s: float | None) -> None:
+def test_asynchronous_time_goes_on_by_itself_and_not_ahead_of_the_clock(
+    world: Any, delta_s: float | None
+) -> None:
     settings = world.get_settings()
+    world.tick()
+    before, begun_s = world.get_snapshot(), time.monotonic()
     settings.synchronous_mode, settings.fixed_delta_seconds = False, delta_s
     world.apply_settings(settings)
-    begun_s, first = time.monotonic(), world.wait_for_tick(5.0)
-    while time.monotonic() - begun_s < 0.6:
-        last = world.wait_for_tick(5.0)
-    passed_s = last.elapsed_seconds - first.elapsed_seconds
+    first = world.wait_for_tick(PATIENCE_S)
     step_s = delta_s or 0.05
+    while (last := world.wait_for_tick(PATIENCE_S)).frame < first.frame + round(0.6 / step_s):
+        pass
+    passed_s = last.elapsed_seconds - before.elapsed_seconds
     assert last.delta_seconds == pytest.approx(step_s)
-    assert passed_s == pytest.approx((last.frame - first.frame) * step_s)
-    assert passed_s == pytest.approx(0.6, abs=0.25)
+    assert passed_s == pytest.approx((last.frame - before.frame) * step_s)
+    # A busy server falls behind; ``test_limits`` has its pace without that. All of it passed within this time, but for
+    # the two ticks with which the client library looks whether a fixed step was taken over.
+    assert passed_s < time.monotonic() - begun_s + 4.0 * step_s
 
 
 def test_substeps_are_taken_as_set(world: Any, spawn: Callable[..., Any]) -> None:

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from simloop.cli import progress
 from simloop.cli.progress import RunProgress
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-@pytest.mark.parametrize(("ends_after_s", "is_spoken_of"), [(0.3, True), (0.0, False)])
-def test_a_slow_start_is_spoken_of_once(
-    ends_after_s: float, is_spoken_of: bool, is_terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "_SILENT_START_S", 0.1)
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_a_slow_start_is_spoken_of_once(is_slow: bool, is_terminal: bool, timers: list[Any]) -> None:
     said = io.StringIO()
     row: Any = {"status": "success"}
     with RunProgress(
         Console(file=said, force_terminal=is_terminal, width=200), total=2, num_done=0
     ) as run_progress:
-        time.sleep(ends_after_s)
+        (hint,) = timers
+        if is_slow:
+            hint.elapse()
         run_progress(row)
-        time.sleep(0.2)
+        hint.elapse()
         run_progress(row)
-    assert said.getvalue().count("No episode has ended within 0.1 s.") == is_spoken_of
+    assert said.getvalue().count(f"No episode has ended within {hint.after_s:g} s.") == is_slow
 
 
-def test_a_run_that_is_done_already_does_not_speak_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_SILENT_START_S", 0.01)
+def test_a_run_that_ends_early_does_not_speak_of_its_start_afterwards(timers: list[Any]) -> None:
+    said = io.StringIO()
+    with RunProgress(Console(file=said), total=2, num_done=0):
+        pass
+    timers[0].elapse()
+    assert said.getvalue() == ""
+
+
+def test_a_run_that_is_done_already_does_not_speak_of_its_start(timers: list[Any]) -> None:
     said = io.StringIO()
     with RunProgress(Console(file=said), total=2, num_done=2):
-        time.sleep(0.1)
+        timers[0].elapse()
     assert said.getvalue() == ""

@@ -7,6 +7,7 @@ most of what was sent; in asynchronous mode a session that is behind misses mess
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
 from collections import deque
@@ -188,9 +189,9 @@ class StreamServer:
     async def ready(self) -> None:
         """Waits until a tick can go on; closes sessions that do not read."""
         loop = asyncio.get_running_loop()
-        begun_s = loop.time()
+        until_s = loop.time() + BEHIND_FOR_S
         while not self.is_ready():
-            if self.behind and loop.time() - begun_s > BEHIND_FOR_S:
+            if self.behind and loop.time() >= until_s:
                 for session in list(self.behind):
                     if session.transport is not None:
                         session.transport.abort()
@@ -198,10 +199,10 @@ class StreamServer:
                 continue
             future: asyncio.Future[None] = loop.create_future()
             self._waiting.append(future)
-            wait_s = BEHIND_FOR_S
+            ends_s = until_s if self.behind else math.inf
             if self._expected:
-                wait_s = min(self._expected[0].until_s - loop.time(), BEHIND_FOR_S)
-            await asyncio.wait([future], timeout=max(wait_s, 0.01))
+                ends_s = min(ends_s, self._expected[0].until_s)
+            await asyncio.wait([future], timeout=max(ends_s - loop.time(), 0.01))
 
     def close(self) -> None:
         """Closes every session."""
