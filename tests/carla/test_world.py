@@ -6,9 +6,7 @@ import importlib.resources
 import os
 import re
 import signal
-import socket
 import warnings
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +25,7 @@ from simloop_carla.world.link.session import Address
 from simloop_carla.world.maps import LOADING_PATIENCE_S, use_map
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.world import DrivingWorld
+from tests.carla.ports import free_port
 
 REPLAN_TICKS = 8
 TICK_NS = 50_000_000
@@ -67,14 +66,6 @@ def play(world: World, family: str, seed: int, num_ticks: int) -> tuple[np.ndarr
         if world.outcome().state is not OutcomeState.RUNNING:
             break
     return np.array(poses), world.outcome().reason
-
-
-@pytest.fixture(scope="module")
-def carla_world() -> Iterator[CarlaWorld]:
-    """A world with a server of its own."""
-    world = CarlaWorld()
-    yield world
-    world.close()
 
 
 @pytest.mark.parametrize(("family", "fixed_delta_ms"), [("cut_in", 50), ("pedestrian_crossing", 10)])
@@ -124,13 +115,8 @@ def test_a_server_that_is_killed_is_replaced(carla_world: CarlaWorld) -> None:
     assert carla_world.outcome().state is OutcomeState.RUNNING
 
 
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_without_a_server_the_error_says_what_to_do() -> None:
-    world = CarlaWorld(port=_closed_port())
+    world = CarlaWorld(port=free_port())
     with pytest.raises(WorldError, match=r"No CARLA server listens at .*simloop carla-server --port"):
         world.reset(load_family("cut_in").scenario(0), 0)
     world.close()
@@ -171,7 +157,6 @@ def test_another_blueprint_is_itself_and_is_steered_as_its_physics_want(server: 
         "vehicle.nobody.nothing",
         "vehicle.*",
         "*",
-        "",
         "walker.pedestrian.0001",
         "sensor.camera.rgb",
         "static.prop.trafficcone01",
