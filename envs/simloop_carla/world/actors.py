@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import WorldError
+from simloop_carla.world.boxes import Box, box_of
 from simloop_carla.world.ground import Ground
 from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_driving.camera import PAINTS
@@ -68,7 +68,8 @@ class ServerActors:
         carla = load_client()
         self._carla = carla
         self.ids: list[int] = []
-        self._centres_m: list[tuple[float, float, float]] = []
+        self._boxes: list[tuple[Box, float]] = []
+        """Each with the height of the actor's origin over that of a vehicle's."""
         self._ground = ground
         self._height_m = [start_height_m] * (actors.shape[1] - 1)
         with server_faults(session.address, "spawning the scenario's actors"):
@@ -84,11 +85,10 @@ class ServerActors:
                 body = self._spawn(session, blueprint, actor)
                 session.spawned(body.id)
                 self.ids.append(body.id)
-                centre = body.bounding_box.location
                 # A walker's origin is its middle.
                 is_walker = body.type_id.startswith("walker.")
                 lift_m = 0.5 * float(actors[HEIGHT_M, actor]) if is_walker else 0.0
-                self._centres_m.append((float(centre.x), float(centre.y), lift_m))
+                self._boxes.append((box_of(body), lift_m))
                 body.set_collisions(False)
                 if not body.type_id.startswith("static."):
                     body.set_simulate_physics(False)
@@ -117,22 +117,18 @@ class ServerActors:
             above_ground_m: Height of vehicles' origins over the road.
         """
         poses = actors[[X_M, Y_M, YAW_RAD, IS_ABSENT], 1:].T.tolist()
-        for number, (place, centre_m, pose) in enumerate(
-            zip(self._places, self._centres_m, poses, strict=True)
+        for number, (place, (box, lift_m), pose) in enumerate(
+            zip(self._places, self._boxes, poses, strict=True)
         ):
             location, rotation = place
             x_m, y_m, yaw_rad, is_absent = pose
             if is_absent:
                 location.x, location.y, location.z = 20.0 * (number + 1), 0.0, PARKED_M
-            else:
-                height_m = self._ground.height_m(x_m, y_m, self._height_m[number])
-                self._height_m[number] = height_m
-                forward_m, right_m, lift_m = centre_m  # of the box, seen from the origin
-                cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
-                x_m -= forward_m * cos + right_m * sin
-                y_m -= forward_m * sin - right_m * cos
-                location.x, location.y, location.z = x_m, -y_m, height_m + above_ground_m + lift_m
-            rotation.yaw = -math.degrees(yaw_rad)
+                continue
+            height_m = self._ground.height_m(x_m, y_m, self._height_m[number])
+            self._height_m[number] = height_m
+            location.x, location.y, rotation.yaw = box.origin(x_m, y_m, yaw_rad)
+            location.z = height_m + above_ground_m + lift_m
         return self._commands
 
 

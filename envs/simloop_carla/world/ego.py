@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.errors import WorldError
+from simloop_carla.world.boxes import box_of
 from simloop_carla.world.ground import Ground
 from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_carla.world.steering import Steering
@@ -42,7 +43,7 @@ class ServerEgo:
         actor: The ``carla.Vehicle``.
         is_embedded_vehicle: Whether it is that vehicle.
         foreseen_steer_rad: Largest road-wheel angle of the vehicle that foresees it, to be set before ``command``.
-        size_m: Length, width and height of its bounding box.
+        box: Its bounding box.
 
     Raises:
         WorldError: There is no such blueprint, or no place for it.
@@ -61,10 +62,8 @@ class ServerEgo:
                 choice.set_attribute(EMBEDDED_VEHICLE, vehicle)
             self.actor = self._spawned(choice, blueprint)
             session.spawned(self.actor.id)
-            box = self.actor.bounding_box
+            self.box = box_of(self.actor)
             self._steering = None if self.is_embedded_vehicle else Steering(self.actor.get_physics_control())
-        self.size_m = (2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
-        self._centre_m = (float(box.location.x), float(box.location.y))
         self.above_ground_m = 0.0
         self.foreseen_steer_rad = 0.0
         self._speed_mps = 0.0
@@ -142,13 +141,8 @@ class ServerEgo:
 
     def _pose(self, state: FloatArray, z_m: float) -> Any:
         carla = self._carla
-        forward_m, right_m = self._centre_m
-        yaw_rad = float(state[2])
-        x_m = float(state[0]) - forward_m * math.cos(yaw_rad) - right_m * math.sin(yaw_rad)
-        y_m = float(state[1]) - forward_m * math.sin(yaw_rad) + right_m * math.cos(yaw_rad)
-        return carla.Transform(
-            carla.Location(x_m, -y_m, z_m), carla.Rotation(0.0, -math.degrees(yaw_rad), 0.0)
-        )
+        x_m, y_m, yaw_deg = self.box.origin(float(state[0]), float(state[1]), float(state[2]))
+        return carla.Transform(carla.Location(x_m, y_m, z_m), carla.Rotation(0.0, yaw_deg, 0.0))
 
     def command(self, steer: float, throttle: float, brake: float) -> Any:
         """Returns the command that drives: ``steer`` to the left, all as shares of what the foreseen vehicle can do."""
@@ -175,20 +169,11 @@ class ServerEgo:
                 f"The ego (actor {self.actor.id}) is gone from the CARLA server at {self._session.address}; another "
                 "client may have destroyed it or loaded a map."
             )
-        pose, velocity, turning = own.get_transform(), own.get_velocity(), own.get_angular_velocity()
-        yaw_rad = -math.radians(pose.rotation.yaw)
-        yaw_rad += 2.0 * math.pi * round((near_yaw_rad - yaw_rad) / (2.0 * math.pi))
+        velocity, turning = own.get_velocity(), own.get_angular_velocity()
+        x_m, y_m, yaw_rad = self.box.pose(own.get_transform(), near_yaw_rad)
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
-        forward_m, right_m = self._centre_m
         vx, vy = velocity.x, -velocity.y
         self._speed_mps = math.hypot(vx, vy)
         return np.array(
-            [
-                pose.location.x + forward_m * cos + right_m * sin,
-                -pose.location.y + forward_m * sin - right_m * cos,
-                yaw_rad,
-                vx * cos + vy * sin,
-                vy * cos - vx * sin,
-                -math.radians(turning.z),
-            ]
+            [x_m, y_m, yaw_rad, vx * cos + vy * sin, vy * cos - vx * sin, -math.radians(turning.z)]
         )

@@ -31,7 +31,7 @@ def foreseeing_vehicle(ego: ServerEgo, chosen: str | None, vehicle: str) -> Vehi
         vehicle: The embedded world's vehicle that the ego was to be.
     """
     name = chosen or (vehicle if ego.is_embedded_vehicle else STOCK_VEHICLE)
-    length_m, width_m, height_m = (round(float(side), 4) for side in ego.size_m)
+    length_m, width_m, height_m = (round(float(side), 4) for side in ego.box.size_m)
     foreseen = load_vehicle(name)
     ego.foreseen_steer_rad = foreseen.max_steer_rad
     return dataclasses.replace(foreseen, length_m=length_m, width_m=width_m, height_m=height_m)

@@ -46,10 +46,8 @@ class ServerCamera:
             blueprint.set_attribute("image_size_x", str(size_px[1]))
             blueprint.set_attribute("image_size_y", str(size_px[0]))
             blueprint.set_attribute("fov", str(math.degrees(HORIZONTAL_FOV_RAD)))
-            box = ego.actor.bounding_box
-            place = carla.Location(
-                float(box.location.x) + MOUNT_FORWARD_M, float(box.location.y), MOUNT_HEIGHT_M
-            )
+            forward_m, right_m = ego.box.middle_m
+            place = carla.Location(forward_m + MOUNT_FORWARD_M, right_m, MOUNT_HEIGHT_M)
             pose = carla.Transform(place, carla.Rotation(-math.degrees(PITCH_DOWN_RAD), 0.0, 0.0))
             self.actor = session.world.spawn_actor(blueprint, pose, attach_to=ego.actor)
             session.spawned(self.actor.id)

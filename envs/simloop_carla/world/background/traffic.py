@@ -102,7 +102,7 @@ class BackgroundTraffic:
             self._now[number, : MOVED_SPEED + 1] = pose
             column = columns[:, number]
             column[[actor_state.X_M, actor_state.Y_M, actor_state.YAW_RAD]] = pose[: MOVED_YAW + 1]
-            column[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1] = vehicle.size_m
+            column[actor_state.LENGTH_M : actor_state.HEIGHT_M + 1] = vehicle.box.size_m
         columns[actor_state.CLASS] = actor_state.ACTOR_CLASSES.index("car")
         columns[actor_state.PATH] = actor_state.ELSEWHERE
         return dataclasses.replace(state, actors=np.ascontiguousarray(np.hstack([state.actors, columns])))

@@ -10,6 +10,7 @@ import numpy as np
 
 from simloop.errors import WorldError
 from simloop_carla.world.background.places import free_places
+from simloop_carla.world.boxes import Box, box_of
 from simloop_carla.world.link.session import Session, load_client
 from simloop_driving.scenario.initial_state import InitialState
 
@@ -21,27 +22,16 @@ class Vehicle:
     Attributes:
         actor: The ``carla.Vehicle``.
         place: Its ``carla.Transform`` at the start.
-        size_m: Length, width and height of its bounding box.
-        middle_m: Middle of the box in the vehicle's frame, forward and to the right.
+        box: Its bounding box.
     """
 
     actor: Any
     place: Any
-    size_m: tuple[float, float, float]
-    middle_m: tuple[float, float]
+    box: Box
 
     def measured(self, pose: Any, velocity: Any, near_yaw_rad: float) -> tuple[float, float, float, float]:
         """Returns x, y and yaw of the box's middle, and speed; the yaw is the one nearest to ``near_yaw_rad``."""
-        yaw_rad = -math.radians(pose.rotation.yaw)
-        yaw_rad += 2.0 * math.pi * round((near_yaw_rad - yaw_rad) / (2.0 * math.pi))
-        cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
-        forward_m, right_m = self.middle_m
-        return (
-            pose.location.x + forward_m * cos + right_m * sin,
-            -pose.location.y + forward_m * sin - right_m * cos,
-            yaw_rad,
-            math.hypot(velocity.x, velocity.y),
-        )
+        return *self.box.pose(pose, near_yaw_rad), math.hypot(velocity.x, velocity.y)
 
 
 def spawn_vehicles(
@@ -77,7 +67,7 @@ def spawn_vehicles(
             continue
         session.spawned(actor.id)
         actor.apply_control(brake)
-        vehicles.append(_vehicle(actor, places[number]))
+        vehicles.append(Vehicle(actor=actor, place=places[number], box=box_of(actor)))
     if len(vehicles) < num_vehicles:
         raise WorldError(
             f"The CARLA server at {session.address} has room for {len(vehicles)} of {num_vehicles} background vehicles "
@@ -85,17 +75,6 @@ def spawn_vehicles(
             "actors. Ask for fewer."
         )
     return vehicles
-
-
-def _vehicle(actor: Any, place: Any) -> Vehicle:
-    box = actor.bounding_box  # a remote call
-    extent, middle = box.extent, box.location
-    return Vehicle(
-        actor=actor,
-        place=place,
-        size_m=(2.0 * float(extent.x), 2.0 * float(extent.y), 2.0 * float(extent.z)),
-        middle_m=(float(middle.x), float(middle.y)),
-    )
 
 
 def _cars(library: Any) -> list[Any]:
