@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from simloop.world import OutcomeState
 from simloop_carla.world.background.places import AROUND_M
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.scenario.actor_state import ELSEWHERE, IS_ABSENT, PATH
+from tests.carla.processes import runs
 
 carla: Any = pytest.importorskip(
     "carla", reason="needs the carla client, which has no wheel for this platform"
@@ -55,7 +55,7 @@ def follow(world: CarlaWorld, num_ticks: int, speed_mps: float = 8.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def carla_world(server: Any) -> Iterator[CarlaWorld]:
+def busy_world(server: Any) -> Iterator[CarlaWorld]:
     """A world with background traffic on the shared server."""
     world = CarlaWorld(port=server.port, background_vehicles=NUM_VEHICLES)
     yield world
@@ -76,14 +76,6 @@ def _background(server: Any) -> list[Any]:
     return [actor for actor in _everybody(server) if actor.attributes.get("role_name") == "background"]
 
 
-def _is_gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(") ", 1)[1].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
-
-
 def _wait_until(is_so: Any, patience_s: float = 60.0) -> bool:
     until_s = time.monotonic() + patience_s
     while time.monotonic() < until_s:
@@ -93,18 +85,18 @@ def _wait_until(is_so: Any, patience_s: float = 60.0) -> bool:
     return False
 
 
-def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(carla_world: CarlaWorld) -> None:
+def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(busy_world: CarlaWorld) -> None:
     plays = []
     for _ in range(2):
-        follow(carla_world, 60)
-        start = carla_world._started()
+        follow(busy_world, 60)
+        start = busy_world._started()
         elsewhere = np.flatnonzero(start.actors[PATH] == ELSEWHERE)
         assert elsewhere.tolist() == list(range(start.actors.shape[1] - NUM_VEHICLES, start.actors.shape[1]))
-        numbers = [vehicle["actor"] for vehicle in carla_world.log_attributes()["background"]]
+        numbers = [vehicle["actor"] for vehicle in busy_world.log_attributes()["background"]]
         assert numbers == elsewhere.tolist()
-        seen = carla_world.capture("objects", 60).array
+        seen = busy_world.capture("objects", 60).array
         assert np.count_nonzero(seen[:, 0]) == np.count_nonzero(start.actors[IS_ABSENT] == 0.0) - 1
-        plays.append(dict(carla_world.drain()))
+        plays.append(dict(busy_world.drain()))
     rows, again = plays
     table, actors = rows["background"], rows["actors"]
     assert len(table["t_ns"]) == 60 * NUM_VEHICLES
@@ -122,56 +114,56 @@ def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(carla_world: Carl
         assert np.array_equal(table[name], again["background"][name]), name
 
 
-def test_other_seeds_put_it_elsewhere(carla_world: CarlaWorld) -> None:
+def test_other_seeds_put_it_elsewhere(busy_world: CarlaWorld) -> None:
     places = []
     for seed in (3, 4):
-        carla_world.reset(load_family("signal_left").scenario(3), seed)
-        places.append(carla_world._background._now[:, :2].copy())  # type: ignore[union-attr]
+        busy_world.reset(load_family("signal_left").scenario(3), seed)
+        places.append(busy_world._background._now[:, :2].copy())  # type: ignore[union-attr]
     assert not np.allclose(places[0], places[1])
 
 
-def test_a_collision_with_it_ends_the_episode_and_is_recorded(carla_world: CarlaWorld, server: Any) -> None:
-    carla_world.reset(load_family("signal_left").scenario(3), 3)
-    background = carla_world._background
+def test_a_collision_with_it_ends_the_episode_and_is_recorded(busy_world: CarlaWorld, server: Any) -> None:
+    busy_world.reset(load_family("signal_left").scenario(3), 3)
+    background = busy_world._background
     assert background is not None
-    x_m, y_m, yaw_rad, speed_mps = carla_world.anchor().pose
+    x_m, y_m, yaw_rad, speed_mps = busy_world.anchor().pose
     ahead = carla.Location(x_m + 9.0 * np.cos(yaw_rad), -(y_m + 9.0 * np.sin(yaw_rad)), 0.3)
     victim = background._vehicles[0].actor
     victim.set_transform(carla.Transform(ahead, carla.Rotation(0.0, -np.degrees(yaw_rad) + 90.0, 0.0)))
     victim.set_simulate_physics(False)
     for tick in range(40):
-        pose = carla_world.anchor().pose
+        pose = busy_world.anchor().pose
         way_m = 0.05 * speed_mps
         x_m, y_m = pose[0] + way_m * np.cos(yaw_rad), pose[1] + way_m * np.sin(yaw_rad)
-        carla_world.actuate(np.array([x_m, y_m, yaw_rad, speed_mps]))
-        carla_world.advance((tick + 1) * TICK_NS)
-        if carla_world.outcome().state is not OutcomeState.RUNNING:
+        busy_world.actuate(np.array([x_m, y_m, yaw_rad, speed_mps]))
+        busy_world.advance((tick + 1) * TICK_NS)
+        if busy_world.outcome().state is not OutcomeState.RUNNING:
             break
-    assert carla_world.outcome().reason == "collision"
-    collisions = carla_world.drain()["collisions"]
-    assert list(collisions["actor"]) == [carla_world.log_attributes()["background"][0]["actor"]]
+    assert busy_world.outcome().reason == "collision"
+    collisions = busy_world.drain()["collisions"]
+    assert list(collisions["actor"]) == [busy_world.log_attributes()["background"][0]["actor"]]
     assert collisions["impact_speed_mps"][0] > 1.0
 
 
-def test_a_collision_that_only_the_server_saw_is_recorded(carla_world: CarlaWorld) -> None:
-    carla_world.reset(load_family("signal_left").scenario(3), 3)
-    background, state = carla_world._background, carla_world._started()
+def test_a_collision_that_only_the_server_saw_is_recorded(busy_world: CarlaWorld) -> None:
+    busy_world.reset(load_family("signal_left").scenario(3), 3)
+    background, state = busy_world._background, busy_world._started()
     assert background is not None
     vehicle = background._vehicles[2]
 
     class Event:
         other_actor = vehicle.actor
 
-    contacts = np.zeros_like(carla_world._contacts)
+    contacts = np.zeros_like(busy_world._contacts)
     contacts[0] = -1.0
-    background.note_hit(Event(), state, carla_world._ego, contacts, 7)
+    background.note_hit(Event(), state, busy_world._ego, contacts, 7)
     column = background._first_column + 2
     assert np.flatnonzero(contacts[0] >= 0.0).tolist() == [column]
     assert contacts[0, column] == 7.0
 
 
-def test_nothing_of_it_is_left(carla_world: CarlaWorld, server: Any) -> None:
-    carla_world.close()
+def test_nothing_of_it_is_left(busy_world: CarlaWorld, server: Any) -> None:
+    busy_world.close()
     settings = server.client().get_world().get_settings()
     own = CarlaWorld(port=server.port, background_vehicles=4)
     own.reset(load_family("signal_left").scenario(3), 3)
@@ -181,27 +173,27 @@ def test_nothing_of_it_is_left(carla_world: CarlaWorld, server: Any) -> None:
     assert link is not None
     own.close()
     assert _background(server) == []
-    assert _is_gone(link._process.pid)
+    assert not runs(link._process.pid)
     socket.create_server(("127.0.0.1", link.port)).close()
     assert server.client().get_world().get_settings() == settings
 
 
-def test_a_manager_that_dies_is_replaced(carla_world: CarlaWorld, server: Any) -> None:
+def test_a_manager_that_dies_is_replaced(busy_world: CarlaWorld, server: Any) -> None:
     scenario = load_family("signal_left").scenario(3)
-    carla_world.reset(scenario, 3)
-    link = carla_world._background._link  # type: ignore[union-attr]
+    busy_world.reset(scenario, 3)
+    link = busy_world._background._link  # type: ignore[union-attr]
     assert link is not None
     os.kill(link._process.pid, signal.SIGKILL)
     with pytest.raises(WorldError, match=r"The TrafficManager \(port \d+\) .* failed at 'tick'"):
-        carla_world.advance(2 * TICK_NS)
+        busy_world.advance(2 * TICK_NS)
     assert _background(server) == []
-    carla_world.reset(scenario, 3)
-    carla_world.advance(2 * TICK_NS)
+    busy_world.reset(scenario, 3)
+    busy_world.advance(2 * TICK_NS)
     assert len(_background(server)) == NUM_VEHICLES
 
 
-def test_a_client_that_is_killed_leaves_the_server_as_it_was(carla_world: CarlaWorld, server: Any) -> None:
-    carla_world.close()
+def test_a_client_that_is_killed_leaves_the_server_as_it_was(busy_world: CarlaWorld, server: Any) -> None:
+    busy_world.close()
     assert _everybody(server) == []
     found = server.client().get_world()
     settings, weather = found.get_settings(), found.get_weather()
@@ -219,14 +211,14 @@ def test_a_client_that_is_killed_leaves_the_server_as_it_was(carla_world: CarlaW
     holder.wait()
     holder.stdin.close()
     holder.stdout.close()
-    assert _wait_until(lambda: _is_gone(manager))
+    assert _wait_until(lambda: not runs(manager))
     assert _wait_until(lambda: _everybody(server) == [])
     assert _wait_until(lambda: server.client().get_world().get_settings() == settings)
     assert server.client().get_world().get_weather() == weather
 
 
 def test_a_server_that_dies_takes_the_manager_along() -> None:
-    world = CarlaWorld(background_vehicles=2, patience_s=5.0)
+    world = CarlaWorld(background_vehicles=2, patience_s=10.0)
     scenario = load_family("signal_left").scenario(3)
     world.reset(scenario, 3)
     world.advance(TICK_NS)
@@ -236,7 +228,7 @@ def test_a_server_that_dies_takes_the_manager_along() -> None:
     os.kill(own.pid, signal.SIGKILL)
     with pytest.raises(WorldError, match=r"The CARLA server at 127\.0\.0\.1:\d+ "):
         world.advance(3 * TICK_NS)
-    assert _is_gone(link._process.pid)
+    assert not runs(link._process.pid)
     world.reset(scenario, 3)
     world.advance(TICK_NS)
     world.close()

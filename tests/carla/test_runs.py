@@ -152,7 +152,7 @@ def _run(folder: Path, *own: str, scenario: str = "cut_in") -> tuple[int, str]:
         "run_id=none",
     ]
     done = subprocess.run(
-        [SIMLOOP, "run", *words], capture_output=True, text=True, timeout=300, check=False, cwd=folder
+        [SIMLOOP, "run", *words], capture_output=True, text=True, timeout=900, check=False, cwd=folder
     )
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
@@ -179,7 +179,7 @@ A_VEHICLE_THAT_IS_NONE = "world.vehicle_blueprint=vehicle.nobody.nothing"
 
 def _is_listening(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1.0).close()
+        socket.create_connection(("127.0.0.1", port), 10.0).close()
     except OSError:
         return False
     return True
