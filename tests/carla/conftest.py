@@ -147,6 +147,26 @@ def clear(client: Any, world: Any) -> None:
     world.tick()
 
 
+@pytest.fixture(scope="module")
+def stage(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A street of the server's town for a module's tests; each leaves it as it was."""
+    from tests.carla.stage import Stage
+
+    one = Stage(server.client(), str(tmp_path_factory.mktemp("client")))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def carla_world() -> Iterator[Any]:
+    """A world with a server of its own."""
+    from simloop_carla.world.world import CarlaWorld
+
+    world = CarlaWorld()
+    yield world
+    world.close()
+
+
 Spawn = Callable[..., Any]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,6 @@ from tests.carla.stage import Stage
 
 Check = Callable[[Any], object]
 TRAFFIC = "driven by test_traffic"
-
-
-@pytest.fixture(scope="module")
-def stage(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One stage for all calls; each leaves it as it was."""
-    one = Stage(server.client(), str(tmp_path_factory.mktemp("client")))
-    yield one
-    one.close()
 
 
 def _of(owner: str, table: dict[str, Check]) -> dict[str, Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import carla
-import pytest
+
+from tests.carla.processes import needs_proc, resident_mb
 
 MODEL3 = "vehicle.tesla.model3"
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
@@ -29,17 +29,6 @@ while True:
     world.tick()
     print(world.get_snapshot().frame, flush=True)
 """
-
-
-def resident_mb(pid: int) -> float:
-    """Returns the resident memory of a process."""
-    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-needs_proc = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory"
-)
 
 
 def test_a_client_that_is_killed_mid_tick_leaves_the_server_to_others(server: Any, world: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 from simloop_carla.server.library.sensor_blueprints import SENSORS
+from tests.carla.processes import needs_proc, resident_mb, worked_s
 from tests.carla.raw_client import PATIENCE_S, Subscribers, asked
 from tests.carla.recorded_calls import recorded_calls
 
@@ -60,21 +59,7 @@ ODD: tuple[Any, ...] = (
 """Values in place of others."""
 
 
-def resident_mb(pid: int) -> float:
-    """Returns the resident memory of a process."""
-    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def worked_s(pid: int) -> float:
-    """Returns the time that a process has had the processor, so that others do not count."""
-    ticks = Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(") ", 1)[1].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
-
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory"
-)
+pytestmark = needs_proc
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def on_town(scenario: Scenario, town: str) -> Scenario:
 
 
 @pytest.fixture(scope="module")
-def carla_world(server: Any) -> Iterator[CarlaWorld]:
+def shared_world(server: Any) -> Iterator[CarlaWorld]:
     """A world on the shared server."""
     world = CarlaWorld(port=server.port)
     yield world
@@ -94,17 +94,17 @@ def drive(world: Any, scenario: Scenario, num_ticks: int) -> tuple[np.ndarray[An
     return np.array(poses), world.outcome().state
 
 
-def test_a_town_by_its_name_is_the_map_of_the_same_document(carla_world: CarlaWorld) -> None:
+def test_a_town_by_its_name_is_the_map_of_the_same_document(shared_world: CarlaWorld) -> None:
     scenario = load_family("signal_right").scenario(3)
-    by_document, verdict = drive(carla_world, scenario, 60)
-    by_name, same_verdict = drive(carla_world, on_town(scenario, "town"), 60)
+    by_document, verdict = drive(shared_world, scenario, 60)
+    by_name, same_verdict = drive(shared_world, on_town(scenario, "town"), 60)
     assert (
-        carla_world.log_attributes()["town_digest"]
-        == map_of_document("town", _opendrive(carla_world)).digest()
+        shared_world.log_attributes()["town_digest"]
+        == map_of_document("town", _opendrive(shared_world)).digest()
     )
     assert same_verdict == verdict
     assert np.array_equal(by_document, by_name)
-    lanes, shipped = carla_world._started().road_map, load_map("town")
+    lanes, shipped = shared_world._started().road_map, load_map("town")
     numbers = zip(shipped.lane_road_id.tolist(), shipped.lane_opendrive_id.tolist(), strict=True)
     assert set(numbers) <= set(
         zip(lanes.lane_road_id.tolist(), lanes.lane_opendrive_id.tolist(), strict=True)
@@ -119,13 +119,13 @@ def _opendrive(world: CarlaWorld) -> bytes:
     return text.encode()
 
 
-def test_an_unknown_town_is_refused_with_those_that_there_are(carla_world: CarlaWorld) -> None:
+def test_an_unknown_town_is_refused_with_those_that_there_are(shared_world: CarlaWorld) -> None:
     scenario = on_town(load_family("signal_right").scenario(3), "Town04")
     with pytest.raises(
         ConfigurationError,
         match=r"map\.server is 'Town04'; the CARLA server at .* has highway, merge, .*town",
     ):
-        carla_world.reset(scenario, 3)
+        shared_world.reset(scenario, 3)
 
 
 def test_the_embedded_world_refuses_a_town_of_a_server() -> None:
@@ -293,7 +293,7 @@ def test_weather_that_there_is_not_is_refused(weather: Any, reason: str) -> None
         CarlaWorld(weather=weather)
 
 
-def test_the_speed_of_the_start_is_that_of_the_scene(carla_world: CarlaWorld) -> None:
+def test_the_speed_of_the_start_is_that_of_the_scene(shared_world: CarlaWorld) -> None:
     scenario = on_town(load_family("signal_right").scenario(5), "town")
-    carla_world.reset(scenario, 5)
-    assert carla_world._ego[VX_MPS] == pytest.approx(scenario.parameters["ego_speed_mps"], abs=0.05)
+    shared_world.reset(scenario, 5)
+    assert shared_world._ego[VX_MPS] == pytest.approx(scenario.parameters["ego_speed_mps"], abs=0.05)

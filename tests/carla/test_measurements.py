@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import carla
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.carla.api_messages import message
+from tests.carla.pictures import bgra
 from tests.carla.stage import PATIENCE_S, Stage
 
 LIDAR = "sensor.lidar.ray_cast"
@@ -26,21 +27,9 @@ ROAD_IS_WITHIN_M = 0.03
 """Road and markings are drawn up to so high over the ground, so that each is seen."""
 
 
-@pytest.fixture(scope="module")
-def stage(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One street for all measurements; each leaves it as it was."""
-    one = Stage(server.client(), str(tmp_path_factory.mktemp("client")))
-    yield one
-    one.close()
-
-
 def _mount(**at: float) -> Any:
     turn = carla.Rotation(at.pop("pitch", 0.0), at.pop("yaw", 0.0), at.pop("roll", 0.0))
     return carla.Transform(carla.Location(**{"x": 2.6, "z": EYE_M, **at}), turn)
-
-
-def _bgra(image: Any) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4).copy()
 
 
 def _points(scan: Any) -> FloatArray:
@@ -49,7 +38,7 @@ def _points(scan: Any) -> FloatArray:
 
 def test_the_road_is_as_deep_as_a_plane(stage: Stage) -> None:
     """A pinhole at height h sees level ground at depth h f / (rows below the horizon)."""
-    code = _bgra(message(stage, "sensor.camera.depth", pose=_mount(), **PICTURE)).astype(np.float64)
+    code = bgra(message(stage, "sensor.camera.depth", pose=_mount(), **PICTURE)).astype(np.float64)
     metres = 1000.0 * (code[..., 2] + 256.0 * code[..., 1] + 65536.0 * code[..., 0]) / (2**24 - 1)
     rows = np.arange(HEIGHT // 2 + 6, HEIGHT)
     expected = EYE_M * FOCAL_PX / (rows + 0.5 - 0.5 * HEIGHT)
@@ -60,9 +49,9 @@ def test_the_road_is_as_deep_as_a_plane(stage: Stage) -> None:
 def test_classes_have_the_palette_s_colours_and_normals_point_up(stage: Stage) -> None:
     image = message(stage, "sensor.camera.semantic_segmentation", pose=_mount(), **PICTURE)
     image.convert(carla.ColorConverter.CityScapesPalette)
-    colours = {tuple(pixel[2::-1].tolist()) for pixel in _bgra(image).reshape(-1, 4)}
+    colours = {tuple(pixel[2::-1].tolist()) for pixel in bgra(image).reshape(-1, 4)}
     assert {(128, 64, 128), (70, 130, 180), (0, 0, 142)} <= colours  # road, sky, car: CARLA's table of tags
-    normals = _bgra(message(stage, "sensor.camera.normals", pose=_mount(), **PICTURE))
+    normals = bgra(message(stage, "sensor.camera.normals", pose=_mount(), **PICTURE))
     assert normals[HEIGHT - 3, WIDTH // 2, :3].tolist() == pytest.approx([255, 128, 128], abs=2)
 
 
@@ -225,7 +214,7 @@ def test_an_event_camera_counts_crossings_of_its_threshold(stage: Stage) -> None
     stage.tick()
     stage.until(lambda: came["sensor.camera.rgb"].qsize() >= 11)
     last_two = [came["sensor.camera.rgb"].get() for _ in range(11)][-2:]
-    pictures = [_bgra(image)[..., 2::-1].astype(np.float64) for image in last_two]
+    pictures = [bgra(image)[..., 2::-1].astype(np.float64) for image in last_two]
     before, after = (np.log(0.001 + picture @ [0.2989, 0.5870, 0.1140] / 255.0) for picture in pictures)
     expected = np.floor(np.abs(after - before) / 0.3 + 1e-9)
     counted = np.zeros((HEIGHT, WIDTH))

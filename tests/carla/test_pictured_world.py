@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,6 @@ from simloop_carla.world.world import CarlaWorld
 from simloop_driving.world import DrivingWorld
 
 TICK_NS = 50_000_000
-
-
-@pytest.fixture(scope="module")
-def carla_world() -> Iterator[CarlaWorld]:
-    """A world with a server of its own."""
-    world = CarlaWorld()
-    yield world
-    world.close()
 
 
 def course(

@@ -12,6 +12,7 @@ from simloop.errors import ConfigurationError
 from simloop.runner.planning import RunPlan, plan_run
 from simloop.runner.run import execute
 from simloop.store.run_store import RunStore
+from tests.carla.processes import needs_proc, runs
 
 SUITE = """
 suite: two_cut_ins
@@ -26,21 +27,16 @@ NOTING_AGENT = """
 import os
 from pathlib import Path
 from simloop_agents.experts.expert import ExpertAgent
+from tests.carla.processes import own_servers
 
 class NotingAgent(ExpertAgent):
     "The expert, who notes the servers that its process has started."
     def infer(self, requests):
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
-                words = (status.parent / "cmdline").read_bytes().split(b"\\0")
-            except (OSError, ValueError):
-                continue
-            if parent == os.getpid() and b"carla-server" in words and b"straight_track" in words:
-                (Path(FOLDER) / f"server-{status.parent.name}").write_text(str(os.getpid()))
+        for server in own_servers(os.getpid()):
+            (Path(FOLDER) / f"server-{server}").write_text(str(os.getpid()))
         return super().infer(requests)
 """
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+pytestmark = needs_proc
 
 
 @pytest.fixture
@@ -70,7 +66,7 @@ def test_each_worker_has_a_server_of_its_own(folder: Path) -> None:
     servers = {int(one.name.partition("-")[2]): int(one.read_text()) for one in folder.glob("server-*")}
     assert len(servers) == len(set(servers.values())) == 2
     assert len({row["worker"] for row in there}) == 2
-    assert not any(Path(f"/proc/{number}").exists() for number in servers)
+    assert not any(map(runs, servers))
     _, here = _run("runner=in_process", "run_id=here")
     assert [row["episode_hash"] for row in there] == [row["episode_hash"] for row in here]
 

@@ -11,6 +11,8 @@ import carla
 import numpy as np
 import pytest
 
+from tests.carla.pictures import bgra
+
 MODEL3 = "vehicle.tesla.model3"
 PATIENCE_S = 60.0
 
@@ -48,21 +50,16 @@ def pair(world: Any, spawn: Callable[..., Any]) -> tuple[Any, Any]:
     return behind, ahead
 
 
-def _bgra(image: Any) -> np.ndarray[Any, Any]:
-    """Returns a copy: the bytes live as long as the image."""
-    return np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4).copy()
-
-
 SMALL = {"image_size_x": 120, "image_size_y": 80}
 
 
 def test_colour_depth_and_classes_agree(pair: tuple[Any, Any], listen: Callable[..., Any]) -> None:
     behind, ahead = pair
     mount = carla.Transform(carla.Location(x=2.6, z=0.8))
-    colour = _bgra(listen("sensor.camera.rgb", behind, mount, **SMALL)())
-    classes = _bgra(listen("sensor.camera.semantic_segmentation", behind, mount, **SMALL)())
-    instances = _bgra(listen("sensor.camera.instance_segmentation", behind, mount, **SMALL)())
-    depth = _bgra(listen("sensor.camera.depth", behind, mount, **SMALL)()).astype(np.float64)
+    colour = bgra(listen("sensor.camera.rgb", behind, mount, **SMALL)())
+    classes = bgra(listen("sensor.camera.semantic_segmentation", behind, mount, **SMALL)())
+    instances = bgra(listen("sensor.camera.instance_segmentation", behind, mount, **SMALL)())
+    depth = bgra(listen("sensor.camera.depth", behind, mount, **SMALL)()).astype(np.float64)
     is_car = classes[..., 2] == 14
     assert is_car[38:41, 58:62].all()  # straight ahead is the other car
     assert set(np.unique(classes[..., 2]).tolist()) >= {1, 11, 14}  # road, sky, car
@@ -84,7 +81,7 @@ def test_the_picture_is_not_mirrored(
     aside = pose.location + 12.0 * pose.get_forward_vector() + 4.0 * pose.get_right_vector()
     spawn("vehicle.audi.tt", carla.Transform(aside, pose.rotation))
     mount = carla.Transform(carla.Location(x=2.6, z=1.0))
-    classes = _bgra(listen("sensor.camera.semantic_segmentation", car, mount, **SMALL)())
+    classes = bgra(listen("sensor.camera.semantic_segmentation", car, mount, **SMALL)())
     columns = np.flatnonzero((classes[..., 2] == 14).any(axis=0))
     assert columns.min() > 60  # what is to the right is in the right half
 
