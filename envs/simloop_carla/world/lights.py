@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.signals import AMBER, GREEN, RED, fill_states
 
 _UNSEEN = -2
-_NOTED: weakref.WeakKeyDictionary[Session, int] = weakref.WeakKeyDictionary()
-"""The present world of the server whose lights have been noted, by session."""
 
 
 def note_lights(session: Session) -> None:
@@ -28,7 +25,7 @@ def note_lights(session: Session) -> None:
     """
     with server_faults(session.address, "reading the traffic lights"):
         number = int(session.world.id)
-        if _NOTED.get(session) == number:
+        if session.world_of_lights == number:
             return
         lights: list[Any] = list(session.world.get_actors().filter("traffic.traffic_light*"))
         shown = [light.get_state() for light in lights]
@@ -43,7 +40,6 @@ def note_lights(session: Session) -> None:
     session.at_end("lights", restore)
     states = {int(light.id): int(state) for light, state in zip(lights, shown, strict=True)}
     session.lights_found({"world": number, "states": states, "is_frozen": is_frozen})
-    _NOTED[session] = number
 
 
 class ServerLights:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simloop.errors import ParameterError, UnknownNameError
+from simloop_carla.world.link.plain_values import value_names, values_of
 from simloop_carla.world.link.session import Session, load_client, server_faults
 from simloop_carla.world.options import is_number
 
@@ -32,12 +33,12 @@ def check_weather(weather: Weather) -> Any:
         )
     kind = load_client().WeatherParameters
     presets = {name: value for name, value in vars(kind).items() if isinstance(value, kind)}
-    names = {name for name, value in vars(kind).items() if isinstance(value, property)}
+    names = value_names(kind)
     values: dict[str, Any] = {"preset": weather} if isinstance(weather, str) else dict(weather)
     preset = str(values.pop("preset", "ClearNoon"))
     if preset not in presets:
         raise UnknownNameError("weather preset", preset, presets, where="World config key 'weather'")
-    result = kind(**{name: getattr(presets[preset], name) for name in names})
+    result = kind(**values_of(presets[preset]))
     for name, value in values.items():
         if name not in names:
             raise UnknownNameError("weather parameter", str(name), names, where="World config key 'weather'")
@@ -50,41 +51,20 @@ def check_weather(weather: Weather) -> Any:
     return result
 
 
-class WeatherOption:
-    """The weather that a world asks for: set on its server; what was there before is given back when a session ends.
+def show_weather(session: Session, wanted: Any) -> None:
+    """Sets the weather, unless the present episode of the server has it already.
+
+    What was there before is given back when the session ends.
 
     Args:
-        weather: As in ``check_weather``.
+        session: The connection.
+        wanted: ``carla.WeatherParameters``; None leaves the server's weather.
 
     Raises:
-        ConfigurationError: As ``check_weather``.
+        WorldError: The server fails.
     """
-
-    def __init__(self, weather: Weather) -> None:
-        self._wanted = check_weather(weather)
-        self._session: Session | None = None
-
-    def note(self, session: Session) -> None:
-        """Notes the weather of a new session, before it loads a map, which may bring a weather of its own.
-
-        Raises:
-            WorldError: The server fails.
-        """
-        if session is self._session:
-            return
-        client = session.client
-        found = session.call("reading the weather", session.world.get_weather)
-        self._session = session
-        session.at_end("weather", lambda: client.get_world().set_weather(found))
-
-    def show(self, session: Session) -> None:
-        """Sets the weather, unless the present episode of the server has it already.
-
-        Raises:
-            WorldError: The server fails.
-        """
-        if self._wanted is None:
-            return
-        with server_faults(session.address, "setting the weather"):
-            if session.world.get_weather() != self._wanted:
-                session.world.set_weather(self._wanted)
+    if wanted is None:
+        return
+    with server_faults(session.address, "setting the weather"):
+        if session.world.get_weather() != wanted:
+            session.world.set_weather(wanted)

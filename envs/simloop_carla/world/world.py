@@ -24,7 +24,7 @@ from simloop_carla.world.options import words
 from simloop_carla.world.pictured_world import PicturedWorld
 from simloop_carla.world.server_episode import ServerEpisode
 from simloop_carla.world.server_log import ServerLog
-from simloop_carla.world.weather import Weather, WeatherOption
+from simloop_carla.world.weather import Weather, check_weather, show_weather
 from simloop_carla.world.world_spec import spec_on_server
 from simloop_driving import recording, step_kernel
 from simloop_driving.camera import HEIGHT_PX, WIDTH_PX
@@ -127,7 +127,7 @@ class CarlaWorld(PicturedWorld):
         )
         self._foresight = Foresight()
         self._server_log = ServerLog()
-        self._weather = WeatherOption(weather)
+        self._weather = check_weather(weather)
         self._town: RoadMap | None = None
 
     # --- World -------------------------------------------------------------------------------------------------
@@ -153,10 +153,9 @@ class CarlaWorld(PicturedWorld):
         self._server_log.clear()
         try:
             session = self._connection.cleared()
-            self._weather.note(session)
             self._town = use_map(session, scene)
             session.synchronise()
-            self._weather.show(session)
+            show_weather(session, self._weather)
             played = ServerEpisode(session, self._blueprint, self._vehicle_name, self._delta_s)
             self._connection.episode = played
             self._vehicle = foreseeing_vehicle(played.ego, self._foreseen_as, self._vehicle_name)

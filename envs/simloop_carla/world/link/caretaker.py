@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simloop import wall_clock
+from simloop_carla.world.link.plain_values import values_of, with_values
 
 _DONE = "done"
 _CLEAR = "clear"
@@ -47,7 +48,7 @@ class Caretaker:
             start_new_session=True,
         )
         self._address = host, port
-        found = {"settings": _plain(settings), "weather": _plain(weather)}
+        found = {"settings": values_of(settings), "weather": values_of(weather)}
         self._tell(json.dumps({"host": host, "port": port, **found}))
 
     def spawned(self, actor_id: int) -> None:
@@ -101,12 +102,6 @@ class Caretaker:
                 pipe.flush()
 
 
-def _plain(values: Any) -> dict[str, Any]:
-    """Returns the properties of an object of the client library."""
-    names = [name for name, value in vars(type(values)).items() if isinstance(value, property)]
-    return {name: getattr(values, name) for name in names}
-
-
 _RESTORING: dict[tuple[str, int], Caretaker] = {}
 """By server: the one of an earlier session of this process that could not do it itself."""
 
@@ -120,7 +115,7 @@ def await_restoring(host: str, port: int) -> None:
 
 def _settings(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
     world = client.get_world()
-    world.apply_settings(_filled(world.get_settings(), found["settings"]))
+    world.apply_settings(with_values(world.get_settings(), found["settings"]))
 
 
 def _actors(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
@@ -131,7 +126,7 @@ def _actors(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
 
 def _weather(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
     world = client.get_world()
-    world.set_weather(_filled(world.get_weather(), found["weather"]))
+    world.set_weather(with_values(world.get_weather(), found["weather"]))
 
 
 def _lights(client: Any, found: dict[str, Any], actors: Iterable[int]) -> None:
@@ -159,12 +154,6 @@ _STEPS: tuple[Callable[[Any, dict[str, Any], Iterable[int]], None], ...] = (
     _lights,
 )
 """What is restored, most important first; one that fails does not keep the others."""
-
-
-def _filled(target: Any, values: dict[str, Any]) -> Any:
-    for name, value in values.items():
-        setattr(target, name, value)
-    return target
 
 
 def _restore(found: dict[str, Any], actors: Iterable[int]) -> None:

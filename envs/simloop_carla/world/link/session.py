@@ -15,7 +15,7 @@ from simloop_carla.wire.map_names import without_folders
 from simloop_carla.world.link.batch import TIME_OUT, apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.caretaker import Caretaker, await_restoring
-from simloop_carla.world.link.leaving import leave
+from simloop_carla.world.link.leaving import Found, leave
 
 T = TypeVar("T")
 
@@ -112,6 +112,7 @@ class Session:
     Attributes:
         client: The ``carla.Client``.
         world: The ``carla.World`` of the present episode.
+        world_of_lights: Number of the world of the server whose lights have been noted, None before.
 
     Raises:
         WorldError: Nothing listens there, or it is another version.
@@ -137,11 +138,11 @@ class Session:
         self._undone_at_end: dict[str, Callable[[], object]] = {}
         self._caretaker: Caretaker | None = None
         self._frame: int | None = None
+        self.world_of_lights: int | None = None
         try:
-            self.client, self.world, self._found = self.call(CONNECTING, _connected, address)
+            self.client, self.world, found = self.call(CONNECTING, _connected, address)
             if obituary is None:  # a server of one's own ends with this process
-                weather = self.call("reading the weather", self.world.get_weather)
-                self._caretaker = Caretaker(address.host, address.port, self._found, weather)
+                self._caretaker = Caretaker(address.host, address.port, *found)
         except BaseException:
             self._lane.close()
             raise
@@ -151,7 +152,7 @@ class Session:
             self._lane,
             self.client,
             address.patience_s,
-            self._found,
+            found,
             self._spawned,
             self._undone_at_end,
             self._caretaker,
@@ -258,7 +259,8 @@ class Session:
             self._caretaker.spawned(actor_id)
 
     def lights_found(self, found: dict[str, Any]) -> None:
-        """Notes what the lights of a map are to show in the end, where this process cannot see to it itself."""
+        """Notes what the lights of a map are to show in the end, in words as ``Caretaker.lights`` takes them."""
+        self.world_of_lights = found["world"]
         if self._caretaker is not None:
             self._caretaker.lights(found)
 
@@ -276,12 +278,12 @@ class Session:
         self._forget_spawned()
 
     def close(self) -> None:
-        """Destroys what was spawned and restores the settings that were found."""
+        """Destroys what was spawned and restores what was found."""
         self._finalizer()
 
 
-def _connected(address: Address) -> tuple[Any, Any, Any]:
-    """Returns client, world and settings.
+def _connected(address: Address) -> tuple[Any, Any, Found]:
+    """Returns client, world and what is found there.
 
     Raises:
         WorldError: It is another version.
@@ -295,7 +297,7 @@ def _connected(address: Address) -> tuple[Any, Any, Any]:
             f"Start CARLA {SUPPORTED_VERSION}, or 'simloop carla-server'."
         )
     world = client.get_world()
-    return client, world, world.get_settings()
+    return client, world, Found(world.get_settings(), world.get_weather())
 
 
 def _obituary_of_anothers() -> str:
