@@ -21,7 +21,7 @@ from simloop.compose import component, make_agent
 from simloop.errors import WorldError
 from simloop.scenario_files import load_family
 from simloop.world import OutcomeState, World
-from simloop_carla.world.link.session import Address
+from simloop_carla.world.link.client import Address
 from simloop_carla.world.maps import LOADING_PATIENCE_S, use_map
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.world import DrivingWorld

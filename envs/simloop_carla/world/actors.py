@@ -10,7 +10,8 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_carla.world.boxes import Box, box_of
 from simloop_carla.world.ground import Ground
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.client import load_client, server_faults
+from simloop_carla.world.link.session import Session
 from simloop_driving.camera import PAINTS
 from simloop_driving.scenario.actor_state import (
     ACTOR_CLASSES,

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from simloop.errors import WorldError
 from simloop_carla.world.boxes import box_of
 from simloop_carla.world.ground import Ground
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.client import load_client, server_faults
+from simloop_carla.world.link.session import Session
 from simloop_carla.world.steering import Steering
 
 FloatArray = npt.NDArray[np.float64]

@@ -6,7 +6,8 @@ import functools
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.client import load_client, server_faults
+from simloop_carla.world.link.session import Session
 
 _COEFFICIENTS = ("a", "b", "c", "d")
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.client import load_client, server_faults
+from simloop_carla.world.link.session import Session
 from simloop_driving.roads.road_map import TRAFFIC_LIGHT
 from simloop_driving.scenario.initial_state import InitialState
 from simloop_driving.scenario.signals import AMBER, GREEN, RED, fill_states

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from simloop.errors import ConfigurationError
 from simloop_carla.wire.map_names import without_folders
-from simloop_carla.world.link.session import Session, server_faults
+from simloop_carla.world.link.client import server_faults
+from simloop_carla.world.link.session import Session
 from simloop_driving.roads.map_files import map_of_document, opendrive_text
 from simloop_driving.roads.road_map import RoadMap
 from simloop_driving.scenario.scene import Scene

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from simloop.errors import WorldError
 from simloop_carla.world.ego import ServerEgo
-from simloop_carla.world.link.session import Session, load_client, server_faults, stop_listening
+from simloop_carla.world.link.client import load_client, server_faults, stop_listening
+from simloop_carla.world.link.session import Session
 from simloop_driving.camera import HORIZONTAL_FOV_RAD, MOUNT_FORWARD_M, MOUNT_HEIGHT_M, PITCH_DOWN_RAD
 from simloop_driving.periods import STEPS_PER_TICK
 

@@ -14,7 +14,8 @@ from simloop_carla.world.background.traffic import BackgroundTraffic
 from simloop_carla.world.ego import ServerEgo
 from simloop_carla.world.ground import ground_of
 from simloop_carla.world.lights import ServerLights, note_lights
-from simloop_carla.world.link.session import Session, server_faults
+from simloop_carla.world.link.client import server_faults
+from simloop_carla.world.link.session import Session
 from simloop_carla.world.pictures import ServerCamera
 from simloop_carla.world.server_log import CollisionSensor
 from simloop_driving.scenario.actor_state import ELSEWHERE, PATH

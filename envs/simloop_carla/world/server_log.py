@@ -11,7 +11,8 @@ import numpy as np
 
 from simloop.log import Column, Columns, TableSchema
 from simloop_carla.world.ego import ServerEgo
-from simloop_carla.world.link.session import Session, load_client, server_faults, stop_listening
+from simloop_carla.world.link.client import load_client, server_faults, stop_listening
+from simloop_carla.world.link.session import Session
 
 SERVER_COLLISIONS = TableSchema(
     description="Collisions of the ego that the server's collision sensor reported.",

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from simloop.errors import ParameterError, UnknownNameError
+from simloop_carla.world.link.client import load_client, server_faults
 from simloop_carla.world.link.plain_values import value_names, values_of
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.session import Session
 from simloop_carla.world.options import is_number
 
 Weather = str | Mapping[str, str | float] | None

@@ -7,7 +7,7 @@ import dataclasses
 from simloop.source_digest import source_digest
 from simloop.world import Determinism, WorldSpec
 from simloop_carla.world.background.traffic import BACKGROUND
-from simloop_carla.world.link.session import SUPPORTED_VERSION
+from simloop_carla.world.link.client import SUPPORTED_VERSION
 from simloop_carla.world.server_log import SERVER_COLLISIONS, TRACKING
 
 

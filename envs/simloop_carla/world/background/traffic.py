@@ -20,7 +20,8 @@ from simloop.log import Column, Columns, TableSchema
 from simloop.randomness import generator, stream_key
 from simloop_carla.world.background.traffic_link import TrafficLink
 from simloop_carla.world.background.vehicles import Vehicle, spawn_vehicles
-from simloop_carla.world.link.session import Session, load_client, server_faults
+from simloop_carla.world.link.client import load_client, server_faults
+from simloop_carla.world.link.session import Session
 from simloop_carla.world.options import whole_number
 from simloop_driving.collisions.contacts import FIRST_STEP, note_touch
 from simloop_driving.dynamics.single_track import X_M, Y_M

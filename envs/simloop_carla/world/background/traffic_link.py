@@ -13,7 +13,7 @@ import weakref
 from typing import IO, Any
 
 from simloop.errors import WorldError
-from simloop_carla.world.link.session import Address
+from simloop_carla.world.link.client import Address
 
 START_PATIENCE_S = 120.0
 """The manager reads the whole map when it starts."""

@@ -11,7 +11,8 @@ import numpy as np
 from simloop.errors import WorldError
 from simloop_carla.world.background.places import free_places
 from simloop_carla.world.boxes import Box, box_of
-from simloop_carla.world.link.session import Session, load_client
+from simloop_carla.world.link.client import load_client
+from simloop_carla.world.link.session import Session
 from simloop_driving.scenario.initial_state import InitialState
 
 

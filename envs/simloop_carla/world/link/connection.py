@@ -6,8 +6,9 @@ import contextlib
 import socket
 import weakref
 
+from simloop_carla.world.link.client import Address
 from simloop_carla.world.link.own_server import OwnServer
-from simloop_carla.world.link.session import Address, Session
+from simloop_carla.world.link.session import Session
 from simloop_carla.world.options import number_above_0, whole_number, words
 from simloop_carla.world.server_episode import ServerEpisode
 

@@ -2,103 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import socket
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from simloop.errors import MissingDependencyError, WorldError
+from simloop.errors import WorldError
 from simloop_carla.wire.map_names import without_folders
-from simloop_carla.world.link.batch import TIME_OUT, apply_batch
+from simloop_carla.world.link.batch import apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.caretaker import Caretaker, await_restoring
+from simloop_carla.world.link.client import CONNECTING, SUPPORTED_VERSION, Address, fault_text, load_client
 from simloop_carla.world.link.leaving import Found, leave
 
 T = TypeVar("T")
-
-SUPPORTED_VERSION = "0.9.16"
-CONNECTING = "connecting"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a server is.
-
-    Attributes:
-        host: Name or address.
-        port: Port of remote calls.
-        patience_s: How long a call may take.
-    """
-
-    host: str
-    port: int
-    patience_s: float
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-def load_client() -> Any:
-    """Imports the client library.
-
-    Raises:
-        MissingDependencyError: It is not installed.
-    """
-    try:
-        import carla
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"The world 'carla' needs the client library, which does not import: {error}. Install it with "
-            f"'pip install carla=={SUPPORTED_VERSION}' (Linux x86-64 and Windows)."
-        ) from error
-    return carla
-
-
-@contextlib.contextmanager
-def server_faults(address: Address, what: str) -> Iterator[None]:
-    """Turns an error of the client library into one that says which server failed at what.
-
-    Raises:
-        WorldError: In place of the library's RuntimeError.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        raise WorldError(_fault(address, what, str(error))) from error
-
-
-def _fault(address: Address, what: str, said: str) -> str:
-    said = said.strip().rstrip(".")
-    if said.startswith(TIME_OUT):
-        said = (
-            f"it did not answer within {_allowed_s(said, address):g} s. See whether it runs; for one that is slow "
-            "raise world.patience_s"
-        )
-        if what == CONNECTING:
-            said += (
-                ". The port may belong to another program, or be the one of CARLA's streams, which is the next one "
-                "after the port of its calls"
-            )
-    return f"The CARLA server at {address} failed at {what}: {said}."
-
-
-def _allowed_s(said: str, address: Address) -> float:
-    """Returns the time that a call was given, as the library's error says it."""
-    found = re.match(rf"{TIME_OUT} (\d+)ms", said)
-    return address.patience_s if found is None else int(found[1]) / 1e3
-
-
-def stop_listening(sensor: Any) -> None:
-    """Stops a sensor's messages.
-
-    With a server that has just gone a thread of the library may be closing the same socket at the same time; it then
-    says that the descriptor is bad, which is what was wanted.
-    """
-    with contextlib.suppress(RuntimeError):
-        sensor.stop()
 
 
 class Session:
@@ -173,7 +90,7 @@ class Session:
             return self._lane.run(function, *arguments)
         except RuntimeError as error:
             said = f"it {self._obituary()}" if self._lane.is_gone() else str(error)
-            raise WorldError(_fault(self.address, what, said)) from error
+            raise WorldError(fault_text(self.address, what, said)) from error
 
     def apply(self, what: str, commands: list[Any], num_needed: int = 0) -> None:
         """Sends a batch of commands, without a tick.
