@@ -18,6 +18,8 @@ from simloop.metrics.metric import MetricValue
 MIN_SAMPLES = 4
 FILTER_CUTOFF_HZ = 10.0
 """Where the filter of the filtered jerk has half the power, as SPARC's band ends there (``sparc.CUTOFF_HZ``)."""
+FILTER_DEVIATION_S = math.sqrt(math.log(2.0)) / (2.0 * math.pi * FILTER_CUTOFF_HZ)
+"""Standard deviation of the filter's Gaussian: 13.25 ms."""
 FILTER_MIN_SAMPLES = 32
 
 
@@ -36,12 +38,13 @@ def filtered_jerk_mps3(velocity_mps: FloatArray, sample_period_s: float) -> Floa
     """Returns the (N, D) jerk of an evenly sampled (N, D) velocity after a Gaussian low-pass of 10 Hz.
 
     The filter has no phase shift and a gain of exp(-(f / 10 Hz)^2 ln 2 / 2); its second derivative is taken with it.
+    Samples must not be further apart than ``FILTER_DEVIATION_S``: the second derivative of a Gaussian that is
+    sampled more coarsely does not sum to zero, so that a steady speed would have a jerk.
     """
     import scipy.ndimage  # not everybody who reads a log needs it
 
-    deviation_s = math.sqrt(math.log(2.0)) / (2.0 * math.pi * FILTER_CUTOFF_HZ)
     jerk: FloatArray = scipy.ndimage.gaussian_filter1d(
-        velocity_mps, deviation_s / sample_period_s, axis=0, order=2, mode="nearest", truncate=6.0
+        velocity_mps, FILTER_DEVIATION_S / sample_period_s, axis=0, order=2, mode="nearest", truncate=6.0
     )
     return jerk / sample_period_s**2
 
@@ -78,6 +81,7 @@ class FilteredJerkRms(MotionMetric):
     """RMS jerk below 10 Hz of the worst motion point: hardly depends on the physics rate."""
 
     name = "jerk_rms_10hz_mps3"
+    version = 2
     unit = "m/s^3"
     description = (
         "RMS jerk at the physics rate after a Gaussian low-pass of 10 Hz, of the point where it is largest."
@@ -88,9 +92,10 @@ class FilteredJerkRms(MotionMetric):
     def value_of(self, motions: Sequence[PointMotion]) -> MetricValue:
         """Takes the maximum over the points."""
         period_s = motions[0].sample_period_s
-        if 2.0 * FILTER_CUTOFF_HZ * period_s >= 1.0:
+        if period_s > FILTER_DEVIATION_S:
             return MetricValue.invalid(
-                f"motion is sampled every {1e3 * period_s:g} ms; a low-pass of 10 Hz needs less than 50 ms"
+                f"motion is sampled every {1e3 * period_s:g} ms; a low-pass of {FILTER_CUTOFF_HZ:g} Hz needs a sample "
+                f"every {1e3 * FILTER_DEVIATION_S:.3g} ms or more often, as with world ticks of 10 ms"
             )
         squares = [(filtered_jerk_mps3(m.velocity_mps, period_s) ** 2).sum(axis=1).mean() for m in motions]
         return MetricValue(value=math.sqrt(max(squares)))

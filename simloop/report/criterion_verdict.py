@@ -23,6 +23,7 @@ from simloop.errors import ResultsError
 from simloop.preventability import Preventability, label_rows
 from simloop.repeats import by_play
 from simloop.report.cells import Rows, is_judged, is_success
+from simloop.report.not_computed import not_computed
 from simloop.stats.paired import compare_paired, pair_plays
 from simloop.stats.rate import rate_of
 from simloop.store.manifest import Manifest
@@ -172,7 +173,13 @@ def _judge_group(criterion: ThresholdCriterion, rows: Rows) -> tuple[CriterionSt
     valued = [row for row in rows if metric_values([row], criterion.metric)]
     values = metric_values(valued, criterion.metric)
     if not values:
-        return CriterionState.NOT_JUDGED, f"no value of {criterion.metric} in {len(rows)} episodes"
+        whys = [one.reason for one in not_computed(rows) if one.metric == criterion.metric]
+        return CriterionState.NOT_JUDGED, ": ".join(
+            [
+                f"no value of {criterion.metric} in {len(rows)} episodes",
+                *(f"not computed, {why}" for why in whys),
+            ]
+        )
     value = _statistic(values, criterion.statistic)
     is_met = (criterion.at_least is None or value >= criterion.at_least) and (
         criterion.at_most is None or value <= criterion.at_most

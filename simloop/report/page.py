@@ -11,11 +11,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from simloop.metrics.metric import MISSING_TABLE
 from simloop.plugins import load_traces
 from simloop.preventability import ArmLabels, CaseLabel, Preventability
 from simloop.repeats import by_play
-from simloop.report.cells import Rows, cells, is_success
+from simloop.report.cells import Rows, cells, is_judged, is_success
 from simloop.report.charts import distribution_svg, distributions, latency_panels
 from simloop.report.contact_table import MAX_LOGS, Contacts, contact_tables
 from simloop.report.criticality import CriticalityPanel, criticality_panels
@@ -23,6 +22,7 @@ from simloop.report.episode_view import episode_view
 from simloop.report.heat_map import HeatMap
 from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
 from simloop.report.labels import MAX_FAILS_SHOWN, impact_text, labels_by_episode, preventable_fails
+from simloop.report.not_computed import not_computed, reasons_of
 from simloop.report.repeat_tables import repeat_view, shown_plays
 from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
@@ -124,11 +124,7 @@ def embed_episodes(
             "avoided": [] if label is None else list(label.avoided_by),
             "parameters": json.loads(row["parameters"]),
             "metrics": {name: row[name] for name in names if row.get(name) is not None}
-            | {
-                name: f"- ({why})"
-                for name, why in json.loads(row["invalid_metrics"] or "{}").items()
-                if not why.startswith(MISSING_TABLE)
-            },
+            | {name: f"not computed: {why}" for name, why in reasons_of(row).items()},
             "trace": (row.get("error_trace") or "")[-MAX_TRACE_CHARACTERS:],
         }
         size += len(script_json(detail))
@@ -226,6 +222,8 @@ def build_page(
         else [{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
         metrics=metrics,
         num_open_metrics=sum(is_open) or len(metrics),
+        not_computed=not_computed(rows),
+        num_judged=sum(map(is_judged, rows)),
         num_embedded=sum(d["log"] is not None for d in embedded.values()),
         num_embedded_failures=sum(
             r["episode_id"] in embedded and not is_success(r) and bool(r.get("has_log")) for r in rows

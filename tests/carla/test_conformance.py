@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,19 @@ DELAYED = ("suite=driving_core", "timing=constant", "timing.inference.value_ms=1
 )  # fmt: skip
 def test_families_end_as_on_the_embedded_world(words: Sequence[str], tick_ms: int, server: Any) -> None:
     assert wrong(compare(words, tick_ms, server.port)) == {}
+
+
+def test_one_metric_needs_ticks_of_10_ms_and_says_so(server: Any) -> None:
+    words = ("suite=driving_core", "scenario=cut_in", "seeds.count=1")
+    on_server = (*words, "world=carla", f"world.port={server.port}")
+    (embedded,) = results((*words, "world=driving"))
+    (fast,), (slow,) = (results((*on_server, f"world.fixed_delta_ms={ms}")) for ms in (10, TICK_MS))
+    fine, coarse, missing = fast.row, slow.row, json.loads(embedded.row["invalid_metrics"])
+    assert json.loads(fine["invalid_metrics"]) == missing
+    assert set(json.loads(coarse["invalid_metrics"])) == {*missing, "jerk_rms_10hz_mps3"}
+    assert coarse["jerk_rms_10hz_mps3"] is None
+    assert "as with world ticks of 10 ms" in json.loads(coarse["invalid_metrics"])["jerk_rms_10hz_mps3"]
+    assert fine["jerk_rms_10hz_mps3"] == pytest.approx(embedded.row["jerk_rms_10hz_mps3"], abs=1e-3)
 
 
 def _observations(world: DrivingWorld, num_ticks: int) -> dict[tuple[str, int], tuple[Any, int]]:

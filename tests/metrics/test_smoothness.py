@@ -157,12 +157,12 @@ def test_a_step_of_velocity_has_the_jerk_of_its_two_differences() -> None:
     assert log_dimensionless_jerk(velocity, 1.0 / rate_hz) == pytest.approx(-math.log(2.0 * num**3))
 
 
-@pytest.mark.parametrize("rate_hz", [200, 500])
+@pytest.mark.parametrize("rate_hz", [80, 100, 200, 500])
 def test_filtered_jerk_weighs_frequencies_by_the_gain_of_its_filter(rate_hz: int) -> None:
-    # 1 Hz movement and 40 Hz chatter: each adds its jerk times the Gaussian's gain, exp(-(f / 10 Hz)^2 ln 2 / 2).
+    # At 30 m/s, 1 Hz movement and 30 Hz chatter: each adds its jerk times the gain, exp(-(f / 10 Hz)^2 ln 2 / 2).
     t = np.arange(0.0, 40.0, 1.0 / rate_hz)
-    parts = ((1.0, 2.0), (40.0, 0.02))  # frequency, amplitude of the velocity
-    velocity = np.sum([a * np.cos(2.0 * math.pi * f * t) for f, a in parts], axis=0)
+    parts = ((1.0, 2.0), (30.0, 0.05))  # frequency, amplitude of the velocity
+    velocity = 30.0 + np.sum([a * np.cos(2.0 * math.pi * f * t) for f, a in parts], axis=0)
     gain = {f: math.exp(-((f / 10.0) ** 2) * math.log(2.0) / 2.0) for f, _ in parts}
     squares = [(a * (2.0 * math.pi * f) ** 2 * gain[f]) ** 2 / 2.0 for f, a in parts]
     log = motion_log(round(1e9 / rate_hz), (np.zeros_like(t), velocity))
@@ -171,8 +171,14 @@ def test_filtered_jerk_weighs_frequencies_by_the_gain_of_its_filter(rate_hz: int
 
 
 def test_filtered_jerk_needs_more_samples_than_its_cutoff() -> None:
-    log = motion_log(50_000_000, (np.arange(40) * 0.05, np.ones(40)))
-    assert "needs less than 50 ms" in FilteredJerkRms().evaluate(log).reason
+    for period_ms in (14, 20, 50):
+        log = motion_log(period_ms * 1_000_000, (np.arange(40.0), np.ones(40)))
+        value = FilteredJerkRms().evaluate(log)
+        assert not value.is_valid
+        assert value.reason == (
+            f"motion is sampled every {period_ms} ms; a low-pass of 10 Hz needs a sample every 13.3 ms or more often, "
+            "as with world ticks of 10 ms"
+        )
 
 
 def _three_reaches(rate_hz: int) -> tuple[FloatArray, FloatArray]:
