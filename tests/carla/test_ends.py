@@ -23,6 +23,7 @@ from simloop_carla.world.link.batch import apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.session import Session
 from simloop_carla.world.world import CarlaWorld
+from tests.carla.processes import needs_proc, num_sockets, servers_with
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
 TICK_NS = 50_000_000
@@ -30,28 +31,12 @@ PATIENCE_S = 120.0
 """Of the worlds that do not need it: their servers end."""
 NOTICED_WITHIN_S = 0.25 * PATIENCE_S
 """From the end of a server to the error; it is about 1 s on a quiet machine."""
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+pytestmark = needs_proc
 
 
-def _servers(mark: str) -> list[Path]:
-    """Returns the folders in /proc of the servers whose environment has the mark."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            words = (environment.parent / "cmdline").read_bytes()
-            if b"carla-server" in words and mark.encode() in environment.read_bytes():
-                found.append(environment.parent)
-        except OSError:  # it has ended meanwhile
-            continue
-    return found
-
-
-def _plays(server: Path) -> bool:
+def _plays(server: int) -> bool:
     """Whether a client is connected: two sockets are the event loop's and two listen, three are a session's."""
-    try:
-        return sum(str(link.readlink()).startswith("socket:") for link in (server / "fd").iterdir()) >= 7
-    except OSError:
-        return False
+    return num_sockets(server) >= 7
 
 
 def _wait_until(condition: Callable[[], bool], patience_s: float) -> bool:
@@ -92,10 +77,10 @@ def test_servers_end_with_their_run(number: signal.Signals, runner: str, code: i
 
     try:
         # The first start on a machine compiles.
-        assert _wait_until(lambda: any(_plays(server) for server in _servers(mark)), 600.0)
+        assert _wait_until(lambda: any(_plays(server) for server in servers_with(mark)), 600.0)
         run.send_signal(number)
         assert run.wait(PATIENCE_S) == code
-        assert _wait_until(lambda: not _servers(mark), PATIENCE_S)
+        assert _wait_until(lambda: not servers_with(mark), PATIENCE_S)
     finally:
         run.kill()
         run.wait()
@@ -213,15 +198,14 @@ def test_who_else_ticks_a_server_is_noticed(mortal_server: Any) -> None:
 
 KILLED_WORKER = """
 import os, signal, sys
-from pathlib import Path
 from simloop.scenario_files import load_family
 from simloop_carla.world.world import CarlaWorld
+from tests.carla.processes import children
 
 world = CarlaWorld(port=int(sys.argv[1]))
 world.reset(load_family("cut_in").scenario(0), 0)
-for status in Path("/proc").glob("[0-9]*/stat"):
-    if int(status.read_text().rsplit(")", 1)[1].split()[1]) == os.getpid():
-        os.kill(int(status.parent.name), signal.SIGKILL)
+for child in children(os.getpid()):
+    os.kill(child, signal.SIGKILL)
 print("plays", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

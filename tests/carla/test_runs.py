@@ -18,6 +18,9 @@ from typing import Any
 import msgpack
 import pytest
 
+from tests.carla.ports import free_port
+from tests.carla.processes import needs_proc, own_servers
+
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
 SUITE = """
 suite: one_cut_in
@@ -32,24 +35,14 @@ KILLING_AGENT = """
 import os, signal
 from pathlib import Path
 from simloop_agents.experts.expert import ExpertAgent
-
-def servers():
-    "The server processes that a world in this process has started; a test's own serves another map."
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
-            words = (status.parent / "cmdline").read_bytes().split(b"\\0")
-        except (OSError, ValueError):
-            continue
-        if parent == os.getpid() and b"carla-server" in words and b"straight_track" in words:
-            yield int(status.parent.name)
+from tests.carla.processes import own_servers
 
 class KillingAgent(ExpertAgent):
     "The expert, who once kills the server in the middle of an episode."
     def infer(self, requests):
         done = Path("killed")
         if not done.exists() and any(request.observation_tick >= 16 for request in requests):
-            killed = list(servers())
+            killed = own_servers(os.getpid())
             for number in killed:
                 os.kill(number, signal.SIGKILL)
             done.write_text(str(len(killed)))
@@ -57,25 +50,7 @@ class KillingAgent(ExpertAgent):
 """
 
 
-def _children() -> list[str]:
-    """Returns the command lines of this process's server processes that run."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = status.read_text().rsplit(")", 1)[1].split()[:2]
-            words = (status.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except (OSError, ValueError):
-            continue
-        if (
-            int(parent) == os.getpid()
-            and state != "Z"
-            and "carla-server --port 0 --map straight_track" in words
-        ):
-            found.append(words)
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the server's process in /proc")
+@needs_proc
 @pytest.mark.parametrize(
     ("max_tries", "statuses"),
     [
@@ -112,7 +87,7 @@ def test_a_server_that_dies_costs_a_try_of_one_episode(
     if max_tries == 1:
         assert "The CARLA server at 127.0.0.1:" in ordered[0]["error_trace"]
         assert "failed at a tick" in ordered[0]["error_trace"]
-    assert _children() == []
+    assert own_servers(os.getpid()) == []
 
 
 @contextmanager
@@ -166,8 +141,7 @@ def test_another_version_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
 
 
 def test_no_server_ends_with_4_and_the_remedy(tmp_path: Path) -> None:
-    with create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     code, said = _run(tmp_path, f"world.port={port}")
     assert code == 4
     assert f"No CARLA server listens at 127.0.0.1:{port}" in said

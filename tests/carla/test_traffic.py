@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,17 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.carla.ports import free_port
+
 HERE = Path(__file__).parent
 SECOND_TICKS = 20
 NUM_VEHICLES = 20
-
-
-def _free_port() -> int:
-    """Returns a port that nobody has, and that the system gives to nobody who asks for any (Linux: from 32768 on)."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 TRIES = 4
@@ -88,7 +80,7 @@ def test_only_a_script_that_waits_for_ever_is_run_again(
 
 
 def _drive(server: Any, seconds: int, seed: int, names: str = "vehicle.*") -> dict[str, Any]:
-    words = (server.port, _free_port(), NUM_VEHICLES, seconds * SECOND_TICKS, seed, names)
+    words = (server.port, free_port(), NUM_VEHICLES, seconds * SECOND_TICKS, seed, names)
     return _said("autopilot_drive.py", *words, patience_s=600.0 + 10.0 * seconds)
 
 
@@ -138,7 +130,7 @@ def brings_the_town_back(town_client: Any) -> Iterator[None]:
 
 @pytest.mark.usefixtures("world")
 def test_speeds_lights_and_hybrid_physics_are_as_the_client_sets_them(server: Any) -> None:
-    said = _said("traffic_options.py", server.port, _free_port(), "town")
+    said = _said("traffic_options.py", server.port, free_port(), "town")
     assert said["top_speeds_kmh"] == pytest.approx([40.0, 60.0, 25.0], abs=1.5)
     assert said["waiting"] == [False, True] * 3  # every second one ignores the lights
     assert said["held_by_lights"] == [True] * 3
@@ -150,7 +142,7 @@ def test_speeds_lights_and_hybrid_physics_are_as_the_client_sets_them(server: An
 
 @pytest.mark.usefixtures("world", "brings_the_town_back")
 def test_distances_and_lanes_are_as_the_client_sets_them(server: Any) -> None:
-    said = _said("traffic_options.py", server.port, _free_port(), "highway")
+    said = _said("traffic_options.py", server.port, free_port(), "highway")
     assert 12.0 <= said["gap_m"] < 16.0
     assert (said["kept_lane"], said["left_lane"]) == (-3, -2)
     assert said["passed_m"] > 10.0
