@@ -60,9 +60,9 @@ def test_one_cell_is_the_batch_of_one_and_a_batch_is_fast(model: str) -> None:
     for i in range(0, len(impacts), 701):
         cell = [float(values[i]) for values in cells]
         assert point_mass_cut_in(model, *cell) == bool(np.isfinite(impacts[i]))
-    start_s = time.process_time()
+    start_s = time.thread_time()
     point_mass_cut_in_impacts(model, *cells)
-    cells_per_s = len(impacts) / (time.process_time() - start_s)
+    cells_per_s = len(impacts) / (time.thread_time() - start_s)
     _log.info("%s does %.0f cells a second", model, cells_per_s)
     assert cells_per_s >= 10_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ SLOW_AGENT = """
 import time
 from simloop.testing.brake_agent import BrakeAgent
 class SlowAgent(BrakeAgent):
-    calls = 0
+    spans_ns = []
     def infer(self, requests):
-        time.sleep(1.0 if SlowAgent.calls == 0 else 0.02)
-        SlowAgent.calls += 1
-        return super().infer(requests)
+        begun_ns = time.perf_counter_ns()
+        time.sleep(1.0 if not self.spans_ns else 0.02)
+        replies = super().infer(requests)
+        self.spans_ns.append((begun_ns, time.perf_counter_ns()))
+        return replies
     def facts(self):
         return {"dtype": "bfloat16", "steps": "10", "device": "test"}
 """
@@ -40,10 +43,17 @@ def test_the_measured_durations_are_those_of_the_agent_without_its_first_call(
     )
     assert ended.code == 0
     trace = read_trace("probe.jsonl")
-    durations_ms = read_durations_ns("probe.jsonl") * 1e-6
-    assert len(durations_ms) == 12
-    assert 20.0 <= durations_ms.min() < 100.0
-    assert durations_ms.max() < 1000.0
+    durations_ns = read_durations_ns("probe.jsonl")
+    durations_ms = durations_ns * 1e-6
+    assert len(durations_ns) == 12
+    warm_up, *spans_ns = sys.modules["slow_agent"].SlowAgent.spans_ns
+    assert len(spans_ns) == 12
+    # Each lasts at least as long as its own call, and less than from the call before it to the one after it.
+    ended_ns = [end for _, end in (warm_up, *spans_ns)]
+    for measured_ns, (begun_ns, end_ns) in zip(durations_ns, spans_ns, strict=True):
+        assert 20_000_000 <= end_ns - begun_ns <= measured_ns
+    for measured_ns, before_ns, (next_ns, _) in zip(durations_ns, ended_ns, spans_ns[1:], strict=False):
+        assert measured_ns < next_ns - before_ns
     header = trace.header
     assert (header.origin, header.model, header.warm_up) == ("probe", "brake", 1)
     assert (header.dtype, header.steps, header.hardware["device"]) == ("bfloat16", 10, "test")

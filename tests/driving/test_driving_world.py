@@ -294,10 +294,10 @@ def test_reset_of_a_cached_scenario_is_quick() -> None:
     world = DrivingWorld()
     scenario = load_family("cut_in").scenario(0)
     world.reset(scenario, 0)
-    started_s = time.process_time()
+    started_s = time.thread_time()
     for seed in range(50):
         world.reset(scenario, seed)
-    assert (time.process_time() - started_s) / 50 <= 0.005
+    assert (time.thread_time() - started_s) / 50 <= 0.005
 
 
 def _ego(**changes: Any) -> Mapping[str, Any]:

@@ -79,7 +79,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         assert right in _xml(name), defect
         (folder / f"defect_{defect}.xodr").write_text(_xml(name).replace(right, wrong, 1))
     done = subprocess.run(
-        [sys.executable, "-c", _CHECK, str(folder)], check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", _CHECK, str(folder)], check=True, capture_output=True, text=True, timeout=600
     )
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return found

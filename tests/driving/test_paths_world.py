@@ -282,10 +282,10 @@ def test_reset_in_town_traffic_is_quick() -> None:
     world = DrivingWorld()
     scenario = _scenario(background=BUSY)
     world.reset(scenario, 0)
-    started_s = time.process_time()
+    started_s = time.thread_time()
     for seed in range(20):
         world.reset(scenario, seed)
-    assert (time.process_time() - started_s) / 20 <= 0.005
+    assert (time.thread_time() - started_s) / 20 <= 0.005
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_without_opengl_and_carla_both_domains_render_and_run(tmp_path: Path) ->
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.startswith("rendered\n")
@@ -110,7 +110,7 @@ def test_without_carla_shipped_maps_load_and_sampling_says_what_to_install(tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=900,
     )
     assert ended.returncode == 1
     last = ended.stderr.strip().splitlines()[-1]

@@ -34,7 +34,7 @@ def open_page(browser: str, url: str, profile: Path) -> tuple[str, str, list[str
         command,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
         env={**os.environ, "HOME": str(profile)},
     )

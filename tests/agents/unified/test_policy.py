@@ -128,7 +128,7 @@ def test_equal_seeds_make_equal_agents_in_any_process():
     folder = str(Path(__file__).parent)
     plain = json.dumps(tiny_config().to_plain())
     output = subprocess.run(
-        [sys.executable, "-c", script, plain, folder], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script, plain, folder], capture_output=True, text=True, check=True, timeout=600
     ).stdout.split()
     import hashlib
 
