@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from simloop_carla.wire.structs import Actor, Vector3
 
-TOKEN_SIZE = 24
 WORLD_STREAM = 1
 """Stream of the world's snapshots; sensors have the numbers after it."""
 
@@ -100,11 +99,6 @@ WALKER_RECORD = _own(["direction", "speed_mps", "jump"], ["3<f4", "<f4", "u1"])
 def token(stream: int, port: int) -> bytes:
     """Returns the token of a stream on the host that the client is connected to."""
     return _TOKEN.pack(stream, port, _TCP, _NO_ADDRESS)
-
-
-def token_stream(content: bytes) -> int:
-    """Returns the stream of a token."""
-    return int(_TOKEN.unpack(content)[0])
 
 
 def framed(payload: bytes) -> bytes:

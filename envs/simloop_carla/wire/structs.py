@@ -12,7 +12,6 @@ from typing import Annotated, NamedTuple
 U8 = Annotated[int, (0, 0xFF)]
 U16 = Annotated[int, (0, 0xFFFF)]
 U32 = Annotated[int, (0, 0xFFFF_FFFF)]
-U64 = Annotated[int, (0, 0xFFFF_FFFF_FFFF_FFFF)]
 I32 = Annotated[int, (-0x8000_0000, 0x7FFF_FFFF)]
 
 
