@@ -18,6 +18,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+# Output goes to no terminal and is of the width that a test gives, whatever holds where the tests are run.
+for _name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+              "COLUMNS", "LINES"):  # fmt: skip
+    os.environ.pop(_name, None)
+
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
