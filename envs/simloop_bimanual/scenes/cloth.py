@@ -14,6 +14,8 @@ FloatArray = npt.NDArray[np.float64]
 _POISSON = 0.2
 _SOLREF, _SOLIMP = "0.01 1", "0.95 0.995 0.001"
 """Contacts of the vertices. One weighs little, and a softer contact would let 20 N of a gripper squeeze it flat."""
+_LIMIT_SOLREF = "0.004 1"
+"""Limits of the edges: as stiff as MuJoCo has them, two physics steps; 10 N take an edge a millimetre beyond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,15 @@ class Cloth:
     with a small sphere at every vertex: MuJoCo keeps at most 50 contacts of a flex's triangles with one body, too few
     for a cloth that lies on something, and contacts of vertices cost a fifth of the time.
 
+    MuJoCo's elastic forces are explicit in time. Semi-implicit Euler keeps them stable while h^2 w^2 + 2 h d w^2 < 4 for
+    the highest frequency w, the step h and the Rayleigh damping d; a Saint Venant-Kirchhoff membrane that is stretched
+    by the factor s is (3 s^2 - 1) / 2 times as stiff against more of it, and damps s^2 times as much. So no edge grows
+    far beyond ``most_stretch_ratio``, as threads do not: a tendon along it has a limit, which MuJoCo's solver keeps
+    implicitly (strain limiting: Provot, Deformation Constraints in a Mass-Spring Model, Graphics Interface 1995).
+    Neither grows the tension without bounds: across a thread under the tension T, vertices of the mass m at the
+    distance l are stable while T < m l / h^2 (here 18 N), so that grippers have to slip before they pull like that.
+    The cloth's friction coefficient counts in all its contacts, whatever touches it.
+
     Attributes:
         name: Prefix of the bodies; the flex has this name.
         num_side: Vertices along each side.
@@ -34,7 +45,8 @@ class Cloth:
         young_modulus_npm2: Stiffness of its material.
         elastic_thickness_m: Thickness that the stiffness is computed with.
         damping_s: Rayleigh damping of the elastic forces.
-        sliding_friction: Friction coefficient; of two that touch the larger one counts.
+        most_stretch_ratio: Length of an edge, over its length at rest, from which it is kept from growing.
+        sliding_friction: Friction coefficient of every contact of the cloth.
         rgb: Colour, 0..1.
     """
 
@@ -46,6 +58,7 @@ class Cloth:
     young_modulus_npm2: float
     elastic_thickness_m: float
     damping_s: float
+    most_stretch_ratio: float
     sliding_friction: float
     rgb: tuple[float, float, float]
 
@@ -101,6 +114,12 @@ class Cloth:
                 out += [(a, b, c), (a, c, d)]
         return np.array(out)
 
+    def edges(self) -> npt.NDArray[np.int64]:
+        """Returns the edges (m, 2) of the triangles, each once, as numbers of vertices in ascending order."""
+        corners = self.triangles()
+        pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]])
+        return np.unique(np.sort(pairs, axis=1), axis=0)
+
 
 def add_cloth(root: Any, worldbody: Any, cloth: Cloth, *, height_m: float) -> None:
     """Adds a flat cloth to a model's XML.
@@ -117,9 +136,11 @@ def add_cloth(root: Any, worldbody: Any, cloth: Cloth, *, height_m: float) -> No
         for axis, direction in (("x", "1 0 0"), ("y", "0 1 0"), ("z", "0 0 1")):
             ElementTree.SubElement(vertex, "joint", name=f"{body}_{axis}", type="slide", axis=direction)
         sphere = {"name": cloth.geom(body), "type": "sphere", "size": str(cloth.radius_m)}
-        contact = {"friction": friction, "solref": _SOLREF, "solimp": _SOLIMP, "solmix": "1000"}
+        contact = {"friction": friction, "solref": _SOLREF, "solimp": _SOLIMP, "priority": "1"}
         mass = {"mass": str(cloth.mass_kg / cloth.num_vertices), "group": "0", "rgba": "0 0 0 0"}
         ElementTree.SubElement(vertex, "geom", {**sphere, **contact, **mass})
+        ElementTree.SubElement(vertex, "site", name=f"{body}_end", size="0.001", rgba="0 0 0 0")
+    _add_limits(root, cloth)
     flex = ElementTree.SubElement(
         ElementTree.SubElement(root, "deformable"),
         "flex",
@@ -143,3 +164,23 @@ def add_cloth(root: Any, worldbody: Any, cloth: Cloth, *, height_m: float) -> No
         damping=str(cloth.damping_s),
         elastic2d="both",
     )
+
+
+def _add_limits(root: Any, cloth: Cloth) -> None:
+    """Adds a tendon along every edge, slack up to the edge's largest length."""
+    tendons, rest = ElementTree.SubElement(root, "tendon"), cloth.rest_m()
+    names = cloth.bodies()
+    for first, second in cloth.edges():
+        longest_m = cloth.most_stretch_ratio * float(np.linalg.norm(rest[first] - rest[second]))
+        tendon = ElementTree.SubElement(
+            tendons,
+            "spatial",
+            name=f"{names[first]}_{names[second]}",
+            limited="true",
+            range=f"0 {longest_m!s}",
+            solreflimit=_LIMIT_SOLREF,
+            solimplimit=_SOLIMP,
+            rgba="0 0 0 0",
+        )
+        for end in (first, second):
+            ElementTree.SubElement(tendon, "site", site=f"{names[end]}_end")

@@ -22,8 +22,9 @@ TOWEL = Cloth(
     radius_m=0.005,
     young_modulus_npm2=3e3,
     elastic_thickness_m=0.028,
-    damping_s=2e-3,
-    sliding_friction=1.0,
+    damping_s=7e-4,
+    most_stretch_ratio=1.2,
+    sliding_friction=0.5,
     rgb=(0.25, 0.45, 0.75),
 )
 """A hand towel of 32 x 32 cm and 1.2 kg/m^2, soft to pull and stiff enough to stand out 2 cm over an edge."""
