@@ -23,7 +23,10 @@ FloatArray = npt.NDArray[np.float64]
 def plan_tick(
     control: FloatArray, ego: FloatArray, vehicle: FloatArray, num_steps: int, step_s: float
 ) -> tuple[FloatArray, float, float, float]:
-    """Foresees one tick of the server and averages what the controller asks for in its physics steps.
+    """Averages what the controller would ask for in the physics steps of a tick, and foresees the tick under that.
+
+    A server holds one control for a tick. So drive, brake and front wheels end where the average brings them, not
+    where the single controls would have; a server does not tell, and the next plan starts from there.
 
     Args:
         control: (tracking.NUM_CONTROL_ENTRIES,) controller state; not changed.
@@ -35,22 +38,25 @@ def plan_tick(
     Returns:
         (num_steps, NUM_EGO_ENTRIES) foreseen states, and shares of the largest steer (to the left), drive and brake.
     """
-    states = np.empty((num_steps, NUM_EGO_ENTRIES))
     controller, state = control.copy(), ego.copy()
     steer_sum, drive_sum, brake_sum = 0.0, 0.0, 0.0
-    for step in range(num_steps):
+    for _ in range(num_steps):
         steer, drive, brake = actuator_commands(controller, state, vehicle, step_s)
         steer_sum += steer
         drive_sum += drive
         brake_sum += brake
         step_single_track(state, vehicle, steer, drive, brake, step_s)
+    steer_share = min(max(steer_sum / num_steps / vehicle[MAX_STEER_RAD], -1.0), 1.0)
+    drive_share = min(drive_sum / num_steps / vehicle[MAX_DRIVE_MPS2], 1.0)
+    brake_share = min(brake_sum / num_steps / vehicle[MAX_BRAKE_MPS2], 1.0)
+    steer, drive = steer_share * vehicle[MAX_STEER_RAD], drive_share * vehicle[MAX_DRIVE_MPS2]
+    brake = brake_share * vehicle[MAX_BRAKE_MPS2]
+    state = ego.copy()
+    states = np.empty((num_steps, NUM_EGO_ENTRIES))
+    for step in range(num_steps):
+        step_single_track(state, vehicle, steer, drive, brake, step_s)
         states[step] = state
-    return (
-        states,
-        min(max(steer_sum / num_steps / vehicle[MAX_STEER_RAD], -1.0), 1.0),
-        min(drive_sum / num_steps / vehicle[MAX_DRIVE_MPS2], 1.0),
-        min(brake_sum / num_steps / vehicle[MAX_BRAKE_MPS2], 1.0),
-    )
+    return states, steer_share, drive_share, brake_share
 
 
 @numba.njit(cache=True)
