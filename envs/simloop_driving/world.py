@@ -23,6 +23,7 @@ from simloop_driving.camera import HEIGHT_PX, NUM_PAINTS, WIDTH_PX
 from simloop_driving.collisions import contacts
 from simloop_driving.dynamics import single_track, tracking
 from simloop_driving.dynamics.vehicle import load_vehicle
+from simloop_driving.kernel_arrays import KernelArrays
 from simloop_driving.periods import (
     CONTROL_PERIOD_NS as CONTROL_PERIOD_NS,
 )
@@ -386,21 +387,21 @@ class DrivingWorld(World):
         watch_ego(actors, state.stops, network.stop_start, signal_states, 0.0)
         step_kernel.record_actors(self._actor_record[0], actors, self._ego)
         step_kernel.record_motion(self._motion_record[0], self._ego)
-        self._kernel_arrays = (
-            actors,
-            state.manoeuvres,
-            state.conditions,
-            state.criteria,
-            paths,
-            step_m,
-            network.profiles,
-            on_paths,
-            decisions,
-            network.crossings,
-            state.stops,
-            state.signal_program,
-            numbers,
-            bool(actors[[actor_state.IS_ABSENT, actor_state.LEAVES]].any()),
+        self._kernel_arrays = KernelArrays(
+            actors=actors,
+            manoeuvres=state.manoeuvres,
+            conditions=state.conditions,
+            criteria=state.criteria,
+            paths=paths,
+            path_step_m=step_m,
+            profiles=network.profiles,
+            on_paths=on_paths,
+            decisions=decisions,
+            crossings=network.crossings,
+            stops=state.stops,
+            signal_program=state.signal_program,
+            numbers=numbers,
+            comes_or_goes=bool(actors[[actor_state.IS_ABSENT, actor_state.LEAVES]].any()),
         )
 
     def _frozen(self) -> sensors.Snapshot:

@@ -17,7 +17,6 @@ from simloop_driving.scenario import actor_state
 from simloop_driving.scenario.on_paths import (
     FAR_M,
     IN_THE_WAY_M,
-    NUM_ON_PATH,
     ON_OFFSET_M,
     ON_STATION_M,
     ON_WAY,
@@ -185,9 +184,7 @@ def test_the_table_of_all_on_all_paths_is_where_they_are() -> None:
     world.actuate(np.array([-0.5, 0.0]))
     state = world._state
     assert state is not None
-    on_paths = next(
-        a for a in world._kernel_arrays if isinstance(a, np.ndarray) and a.shape[1:2] == (NUM_ON_PATH,)
-    )
+    on_paths = world._kernel_arrays.on_paths
     num_near = 0
     for tick in range(10, 700, 10):
         world.advance(tick * CONTROL_PERIOD_NS)

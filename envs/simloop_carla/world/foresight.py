@@ -11,15 +11,13 @@ import numpy.typing as npt
 from simloop_carla.world.ego import ServerEgo
 from simloop_driving import step_kernel
 from simloop_driving.dynamics.vehicle import VehicleParameters, load_vehicle
+from simloop_driving.kernel_arrays import WRITTEN, KernelArrays
 from simloop_driving.periods import STEP_S, STEPS_PER_TICK
 
 FloatArray = npt.NDArray[np.float64]
 
 STOCK_VEHICLE = "midsize_saloon"
 """Foresees an ego that is no vehicle of the embedded world."""
-_MOVING_ARRAYS = frozenset({0, 1, 2, 3, 7, 8, 10, 12})
-"""What of ``DrivingWorld._kernel_arrays`` the kernel writes: actors, manoeuvres, conditions, criteria, places on paths,
-decisions, stop lines and numbers."""
 
 
 def foreseeing_vehicle(ego: ServerEgo, chosen: str | None, vehicle: str) -> VehicleParameters:
@@ -52,7 +50,7 @@ class Foresight:
         num_steps: int,
         moving: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
         vehicle: FloatArray,
-        kernel_arrays: tuple[Any, ...],
+        kernel_arrays: KernelArrays,
         records: tuple[FloatArray, FloatArray],
         others_states: FloatArray,
     ) -> FloatArray:
@@ -63,21 +61,20 @@ class Foresight:
             num_steps: Physics steps in the tick.
             moving: The ego's state, its controller's, contacts and pair ticks of ``step_kernel.run_steps``.
             vehicle: Packed parameters of the ego's vehicle.
-            kernel_arrays: Further arrays of ``run_steps``, from the actors to the numbers.
+            kernel_arrays: Further arrays of ``run_steps``.
             records: Its records of motion and of actors.
             others_states: Where the ego, and who else moves elsewhere, is foreseen to go.
         """
-        written = [*moving, *(kernel_arrays[index] for index in sorted(_MOVING_ARRAYS))]
+        written = [*moving, *(getattr(kernel_arrays, name) for name in WRITTEN)]
         if [array.shape for array in self._copies] != [array.shape for array in written]:
             self._copies = [array.copy() for array in written]
         else:
             for copy, array in zip(self._copies, written, strict=True):
                 copy[...] = array
         ego, control, contacts, pair_ticks, *rest = self._copies
-        copies = iter(rest)
-        arrays = [next(copies) if i in _MOVING_ARRAYS else item for i, item in enumerate(kernel_arrays)]
+        copied: dict[str, Any] = dict(zip(WRITTEN, rest, strict=True))
+        arrays = kernel_arrays._replace(**copied)
         arguments = [first_step, num_steps, STEPS_PER_TICK, STEP_S, ego, vehicle, control, *arrays]
         arguments += [contacts, pair_ticks, *records, others_states]
         step_kernel.run_steps(*arguments)
-        actors: FloatArray = arrays[0]
-        return actors
+        return arrays.actors
