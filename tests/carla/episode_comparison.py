@@ -78,7 +78,10 @@ QUOTIENT_SHARE = 1e-3
 
 GAP_FAMILIES = ("parked_obstacle", "unsignalised_left", "unsignalised_right", "unsignalised_straight")
 """Their driver waits for a gap in traffic, and may take it one tick earlier or later: then everything is as much
-earlier. Seen in 5 of 12 episodes at 50 ms."""
+earlier. Seen in 4 of 12 episodes at 50 ms, and in none of these at 10 ms. What moves the driver is that a control is
+held for a tick: ``test_controls_that_are_held_for_a_tick_are_all_that_parts_the_worlds`` shows it without a server. In
+``unsignalised_right``, seed 2, the ego creeps up to the line with 0.5 mm and 0.2 mm/s between the worlds when it asks
+at tick 320; one answer is to go on, the other to stop, and both stand again 4.8 cm apart and 0.62 m in the end."""
 GAP_WITHIN_S = 10.0
 """No gap is taken before; until then their positions are as near as those of the others."""
 GAP_TOLERANCES = {
@@ -87,7 +90,7 @@ GAP_TOLERANCES = {
     "path_ratio": 4e-3,
     # A tick of the other vehicle's way, too, as far as it is driven while the two are close.
     "min_distance_m": 0.5,
-    "min_thw_s": 0.15,
+    "min_thw_s": 0.2,
     "time_unsafe_rss_s": 0.201,
     "max_deceleration_mps2": 0.2,
     # One tick among some hundred.
