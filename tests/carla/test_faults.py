@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -62,12 +63,13 @@ def test_a_thousand_spawns_leave_the_memory_flat(server: Any, world: Any, town_c
         gone = town_client.apply_batch_sync([carla.command.DestroyActor(one) for one in ids], True)
         assert not any(reply.error for reply in gone)
 
-    for _ in range(100):
-        cycle()
-    before_mb = resident_mb(server.process.pid)
-    for _ in range(900):
-        cycle()
-    assert resident_mb(server.process.pid) - before_mb < 2.0
+    # What is left behind is left in every round; what waits for a client that is slow to read is not.
+    read_mb = []
+    for number_of_cycles in (100, 300, 300, 300):
+        for _ in range(number_of_cycles):
+            cycle()
+        read_mb.append(resident_mb(server.process.pid))
+    assert min(after - before for before, after in itertools.pairwise(read_mb)) < 0.6, read_mb
     assert len(world.get_actors().filter("vehicle.*")) == 0
 
 
