@@ -9,7 +9,7 @@ from typing import Any
 
 import carla
 
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S, until
 
 Check = Callable[[Any], object]
 V = carla.Vector3D
@@ -36,7 +36,7 @@ def message(s: Any, name: str, drive_mps: float = 0.0, pose: Any = None, **attri
         if came.qsize() >= wanted:
             break
         if name not in EVENTS and "sensor_tick" not in attributes:
-            s.until(lambda: came.qsize() > 0 and came.queue[-1].frame == frame)  # noqa: B023 - called at once
+            until(lambda: came.qsize() > 0 and came.queue[-1].frame == frame)  # noqa: B023 - called at once
     outcome = [came.get(timeout=PATIENCE_S) for _ in range(wanted)][-1]
     sensor.stop()
     sensor.destroy()

@@ -9,7 +9,7 @@ from typing import Any
 
 import carla
 
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S, until
 
 Check = Callable[[Any], object]
 
@@ -28,7 +28,7 @@ def _callbacks(s: Any) -> bool:
     frames: list[int] = []
     number = s.world.on_tick(lambda snapshot: frames.append(snapshot.frame))
     first = s.tick()
-    s.until(lambda: first in frames)
+    until(lambda: first in frames)
     s.world.remove_on_tick(number)
     s.tick(3)
     time.sleep(0.05)

@@ -14,13 +14,13 @@ from typing import IO, Any
 
 import pytest
 
+from tests.carla.patience import PATIENCE_S
+
 carla: Any = pytest.importorskip(
     "carla", reason="needs the carla client, which has no wheel for this platform"
 )
 
 READY = re.compile(r"on 127\.0\.0\.1:(\d+), streams on (\d+)")
-CLIENT_PATIENCE_S = 60.0
-"""Time in which whatever happens at all has happened, also where others have the machine."""
 SUBSCRIBER_PATIENCE_S = 600.0
 SERVER = f"""
 import sys
@@ -53,7 +53,7 @@ class RunningServer:
     def client(self) -> Any:
         """Returns a new client."""
         client = carla.Client("127.0.0.1", self.port)
-        client.set_timeout(CLIENT_PATIENCE_S)
+        client.set_timeout(PATIENCE_S)
         return client
 
     def log(self) -> str:
@@ -79,14 +79,14 @@ def running_server(*options: str) -> Iterator[RunningServer]:
         try:
             found = READY.search(process.stdout.readline())
             if found is None:
-                process.wait(CLIENT_PATIENCE_S)
+                process.wait(PATIENCE_S)
                 said.seek(0)
                 pytest.fail(f"The server did not start: {said.read()}")
             yield RunningServer(process, int(found[1]), int(found[2]), said)
         finally:
             process.terminate()
             try:
-                process.wait(CLIENT_PATIENCE_S)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -124,7 +124,7 @@ def world(town_client: Any) -> Iterator[Any]:
     settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
     world.apply_settings(settings)
     clear(town_client, world)
-    town_client.set_timeout(CLIENT_PATIENCE_S)
+    town_client.set_timeout(PATIENCE_S)
     yield world
     world = town_client.get_world()
     clear(town_client, world)

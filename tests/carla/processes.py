@@ -16,6 +16,11 @@ def runs(pid: int) -> bool:
     return _status(pid)[:1] not in ([], ["Z"])
 
 
+def sleeps(pid: int) -> bool:
+    """Whether a process has nothing to do, rather than no processor to do it on."""
+    return _status(pid)[:1] == ["S"]
+
+
 def children(pid: int) -> list[int]:
     """Returns the processes that a process has started and that run."""
     return [one for one in _everyone() if runs(one) and _status(one)[1:2] == [str(pid)]]

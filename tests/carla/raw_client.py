@@ -12,8 +12,7 @@ from typing import Any
 
 import msgpack
 
-PATIENCE_S = 60.0
-"""Time in which a server answers, also where others have the machine."""
+from tests.carla.patience import PATIENCE_S
 
 
 def asked(port: int, name: str, *arguments: Any) -> Any:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import carla
-
-PATIENCE_S = 60.0
-"""Time in which whatever happens at all has happened, also where others have the machine."""
 
 
 class Stage:
@@ -97,13 +92,6 @@ class Stage:
         """Returns a place ahead of the car's first place."""
         place = self.home.location + self.along(metres)
         return carla.Location(place.x, place.y, height_m)
-
-    def until(self, is_so: Callable[[], bool]) -> None:
-        """Waits for what another thread brings."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert time.monotonic() < deadline_s, "waited in vain"
-            time.sleep(0.002)
 
     def close(self) -> None:
         """Leaves the server as it was."""

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from simloop.world import OutcomeState
 from simloop_carla.world.background.places import AROUND_M
 from simloop_carla.world.world import CarlaWorld
 from simloop_driving.scenario.actor_state import ELSEWHERE, IS_ABSENT, PATH
+from tests.carla.patience import until
 from tests.carla.processes import runs
 
 carla: Any = pytest.importorskip(
@@ -65,24 +65,13 @@ def busy_world(server: Any) -> Iterator[CarlaWorld]:
 def _everybody(server: Any) -> list[Any]:
     """Returns the vehicles, people, things and sensors that are on the server."""
     world = server.client().get_world()
-    assert _wait_until(
-        lambda: world.get_snapshot().frame > 0
-    )  # a new client knows of nobody before its first one
+    until(lambda: world.get_snapshot().frame > 0)  # a new client knows of nobody before its first one
     return [actor for actor in world.get_actors() if not actor.type_id.startswith(("traffic.", "spectator"))]
 
 
 def _background(server: Any) -> list[Any]:
     """Returns the vehicles of the background that are on the server."""
     return [actor for actor in _everybody(server) if actor.attributes.get("role_name") == "background"]
-
-
-def _wait_until(is_so: Any, patience_s: float = 60.0) -> bool:
-    until_s = time.monotonic() + patience_s
-    while time.monotonic() < until_s:
-        if is_so():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(busy_world: CarlaWorld) -> None:
@@ -211,9 +200,9 @@ def test_a_client_that_is_killed_leaves_the_server_as_it_was(busy_world: CarlaWo
     holder.wait()
     holder.stdin.close()
     holder.stdout.close()
-    assert _wait_until(lambda: not runs(manager))
-    assert _wait_until(lambda: _everybody(server) == [])
-    assert _wait_until(lambda: server.client().get_world().get_settings() == settings)
+    until(lambda: not runs(manager))
+    until(lambda: _everybody(server) == [])
+    until(lambda: server.client().get_world().get_settings() == settings)
     assert server.client().get_world().get_weather() == weather
 
 

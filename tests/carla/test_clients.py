@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S
 
 from .conftest import carla
 

@@ -23,6 +23,7 @@ from simloop_carla.world.link.batch import apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.session import Session
 from simloop_carla.world.world import CarlaWorld
+from tests.carla.patience import until
 from tests.carla.processes import needs_proc, num_sockets, servers_with
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
@@ -37,15 +38,6 @@ pytestmark = needs_proc
 def _plays(server: int) -> bool:
     """Whether a client is connected: two sockets are the event loop's and two listen, three are a session's."""
     return num_sockets(server) >= 7
-
-
-def _wait_until(condition: Callable[[], bool], patience_s: float) -> bool:
-    until_s = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def _heed_sigint() -> None:
@@ -77,10 +69,10 @@ def test_servers_end_with_their_run(number: signal.Signals, runner: str, code: i
 
     try:
         # The first start on a machine compiles.
-        assert _wait_until(lambda: any(_plays(server) for server in servers_with(mark)), 600.0)
+        until(lambda: any(_plays(server) for server in servers_with(mark)), 600.0)
         run.send_signal(number)
         assert run.wait(PATIENCE_S) == code
-        assert _wait_until(lambda: not servers_with(mark), PATIENCE_S)
+        until(lambda: not servers_with(mark), PATIENCE_S)
     finally:
         run.kill()
         run.wait()
@@ -216,7 +208,7 @@ def test_a_world_that_is_killed_with_its_children_leaves_a_server_as_it_was_foun
     words = [sys.executable, "-c", KILLED_WORKER, str(mortal_server.port)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600.0, check=False)
     assert (done.stdout, done.returncode) == ("plays\n", -signal.SIGKILL)
-    assert _wait_until(lambda: _is_as_found(mortal_server), PATIENCE_S)
+    until(lambda: _is_as_found(mortal_server), PATIENCE_S)
 
 
 def test_a_port_that_does_not_answer_may_be_anothers() -> None:
@@ -226,7 +218,7 @@ def test_a_port_that_does_not_answer_may_be_anothers() -> None:
         with pytest.raises(WorldError, match=r"did not answer within 0\.5 s.* may belong to another program"):
             world.reset(load_family("cut_in").scenario(0), 0)
 
-    assert _wait_until(lambda: set(threading.enumerate()) <= before, PATIENCE_S)
+    until(lambda: set(threading.enumerate()) <= before, PATIENCE_S)
 
 
 class _Client:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from simloop_carla.server.library.sensor_blueprints import SENSORS
+from tests.carla.patience import PATIENCE_S, until
 from tests.carla.processes import needs_proc, resident_mb, worked_s
-from tests.carla.raw_client import PATIENCE_S, Subscribers, asked
+from tests.carla.raw_client import Subscribers, asked
 from tests.carla.recorded_calls import recorded_calls
 
 NUM_MESSAGES = 2_000
@@ -86,10 +87,8 @@ def _let_time_pass(port: int, ticks: int = 2) -> None:
     def frame() -> int:
         return int(asked(port, "set_episode_settings", ASYNCHRONOUS))
 
-    until, deadline_s = frame() + ticks, time.monotonic() + PATIENCE_S
-    while frame() < until:
-        assert time.monotonic() < deadline_s, "time stands still"
-        time.sleep(0.01)
+    last = frame() + ticks
+    until(lambda: frame() >= last, why_not="time stands still")
 
 
 def _spawn_calls(sensor: str, parent: int) -> list[bytes]:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pytest
 
 from tests.carla.api_messages import message
+from tests.carla.patience import PATIENCE_S, until
 from tests.carla.pictures import bgra
-from tests.carla.stage import PATIENCE_S, Stage
+from tests.carla.stage import Stage
 
 LIDAR = "sensor.lidar.ray_cast"
 FloatArray = npt.NDArray[np.float64]
@@ -155,7 +156,7 @@ def test_an_imu_in_a_turn_feels_what_the_car_does(stage: Stage) -> None:
     stage.car.set_target_velocity(stage.along(6.0))
     stage.car.apply_control(carla.VehicleControl(throttle=0.4, steer=0.08))
     stage.tick(30)
-    stage.until(lambda: came.qsize() >= 30)
+    until(lambda: came.qsize() >= 30)
     felt = [came.get() for _ in range(30)][-1]
     told, rate = stage.car.get_acceleration(), stage.car.get_angular_velocity()
     pose = stage.car.get_transform()
@@ -175,7 +176,7 @@ def _altitudes(stage: Stage, seed: int, count: int, **noise: float) -> FloatArra
     came: queue.Queue[Any] = queue.Queue()
     sensor.listen(came.put)
     stage.tick(count)
-    stage.until(lambda: came.qsize() >= count)
+    until(lambda: came.qsize() >= count)
     sensor.stop()
     sensor.destroy()
     stage.tick()
@@ -208,11 +209,11 @@ def test_an_event_camera_counts_crossings_of_its_threshold(stage: Stage) -> None
     for sensor in sensors:
         sensor.listen(came[sensor.type_id].put)
     stage.let_go()
-    stage.until(lambda: came["sensor.camera.rgb"].qsize() >= 10)
+    until(lambda: came["sensor.camera.rgb"].qsize() >= 10)
     assert came["sensor.camera.dvs"].empty()  # nothing moved
     stage.car.set_target_velocity(stage.along(8.0))
     stage.tick()
-    stage.until(lambda: came["sensor.camera.rgb"].qsize() >= 11)
+    until(lambda: came["sensor.camera.rgb"].qsize() >= 11)
     last_two = [came["sensor.camera.rgb"].get() for _ in range(11)][-2:]
     pictures = [bgra(image)[..., 2::-1].astype(np.float64) for image in last_two]
     before, after = (np.log(0.001 + picture @ [0.2989, 0.5870, 0.1140] / 255.0) for picture in pictures)

@@ -23,7 +23,7 @@ from simloop_carla.server.towns.town import Town
 from simloop_carla.world.link import own_server
 from simloop_carla.world.link.own_server import OwnServer
 from simloop_carla.world.world import CarlaWorld
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S
 
 SIMLOOP = str(Path(sys.executable).with_name("simloop"))
 NOISE_BYTES = 200_000

@@ -11,10 +11,10 @@ import carla
 import numpy as np
 import pytest
 
+from tests.carla.patience import PATIENCE_S
 from tests.carla.pictures import bgra
 
 MODEL3 = "vehicle.tesla.model3"
-PATIENCE_S = 60.0
 
 
 @pytest.fixture

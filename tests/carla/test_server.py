@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import socket
 import struct
-import time
 from typing import TYPE_CHECKING, Any
 
 import carla
@@ -13,7 +12,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,9 +149,7 @@ def test_two_clients_see_the_same(world: Any, server: Any, spawn: Callable[..., 
     car = spawn(MODEL3)
     other = server.client().get_world()
     world.tick()  # in synchronous mode the second client does not wait for its first snapshot by itself
-    deadline_s = time.monotonic() + PATIENCE_S
-    while other.get_actors().find(car.id) is None and time.monotonic() < deadline_s:
-        time.sleep(0.01)
+    until(lambda: other.get_actors().find(car.id) is not None)
     seen = other.get_actors().find(car.id)
     assert seen.get_transform().location == car.get_transform().location
     assert other.tick() > world.get_snapshot().frame - 1

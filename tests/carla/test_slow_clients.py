@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -25,6 +24,8 @@ from simloop_carla.server.net.stream_server import (
     StreamSession,
 )
 from tests.carla.conftest import SUBSCRIBER_PATIENCE_S
+from tests.carla.patience import until
+from tests.carla.processes import needs_proc, num_sockets, sleeps
 from tests.carla.virtual_time import now_s, run_in_virtual_time
 
 TICKING_CLIENT = """
@@ -69,11 +70,6 @@ def _ticking_client(server: Any, size_px: int, *sensors: str) -> subprocess.Pope
     return client
 
 
-def _sleeps(pid: int) -> bool:
-    """Whether a process has nothing to do, rather than no processor to do it on."""
-    return Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(") ", 1)[1].startswith("S")
-
-
 def _end(client: subprocess.Popen[str]) -> None:
     client.kill()
     client.wait()
@@ -98,14 +94,14 @@ def test_a_client_that_is_killed_within_a_tick_does_not_hold_up_the_next_one(mor
     assert len(world.get_actors().filter("vehicle.*")) == 1  # what it spawned stays, as on CARLA's server
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts the server's descriptors in /proc")
+@needs_proc
 def test_a_tick_that_waits_for_a_client_goes_on_when_that_is_killed(mortal_server: Any) -> None:
-    descriptors = Path(f"/proc/{mortal_server.process.pid}/fd")
+    server = mortal_server.process.pid
     world = mortal_server.client().get_world()
     world.wait_for_tick(GOES_ON_WITHIN_S)  # its stream has been opened
-    num_before = len(list(descriptors.iterdir()))
+    num_before = num_sockets(server)
     victim = _ticking_client(mortal_server, LARGE_PX, "sensor.camera.rgb")
-    assert len(list(descriptors.iterdir())) > num_before
+    assert num_sockets(server) > num_before
     victim.send_signal(signal.SIGSTOP)
     frames: list[int] = []
 
@@ -118,7 +114,7 @@ def test_a_tick_that_waits_for_a_client_goes_on_when_that_is_killed(mortal_serve
     num_idle, last = 0, 0
     while ticking.is_alive() and num_idle * 0.02 < WAITS_AFTER_S:
         time.sleep(0.02)
-        is_idle = _sleeps(mortal_server.process.pid) and len(frames) == last
+        is_idle = sleeps(server) and len(frames) == last
         num_idle, last = num_idle + 1 if is_idle else 0, len(frames)
     assert ticking.is_alive(), "no tick waited for the client that does not read"
     num_ticks = len(frames)
@@ -130,10 +126,8 @@ def test_a_tick_that_waits_for_a_client_goes_on_when_that_is_killed(mortal_serve
     assert not is_late, f"the others went on {time.monotonic() - killed_s:.1f} s after the kill"
     assert num_ticks < 12
     assert frames == list(range(frames[0], frames[0] + 12))
-    until_s = time.monotonic() + GOES_ON_WITHIN_S
-    while len(list(descriptors.iterdir())) != num_before:
-        assert time.monotonic() < until_s, "connections of the client that was killed stay open"
-        time.sleep(0.02)
+    late = "connections of the client that was killed stay open"
+    until(lambda: num_sockets(server) == num_before, GOES_ON_WITHIN_S, why_not=late)
 
 
 def test_a_client_that_goes_within_a_message_does_not_hold_up_the_next_one(mortal_server: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import carla
 import pytest
 
-from tests.carla.stage import PATIENCE_S
+from tests.carla.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
