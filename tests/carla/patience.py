@@ -9,7 +9,9 @@ PATIENCE_S = 60.0
 """Time in which whatever happens at all has happened, also where others have the machine."""
 
 
-def until(is_so: Callable[[], bool], patience_s: float = PATIENCE_S, *, why_not: str = "waited in vain") -> None:
+def until(
+    is_so: Callable[[], bool], patience_s: float = PATIENCE_S, *, why_not: str = "waited in vain"
+) -> None:
     """Waits for what another thread or process brings; fails with ``why_not`` where it does not come."""
     deadline_s, pause_s = time.monotonic() + patience_s, 0.002
     while not is_so():
