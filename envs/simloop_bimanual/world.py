@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CONTROLLERS = ("fast", "stock")
+DIVERGED = "physics_diverged"
+"""Reason of a failure: the actions drove the physics to where MuJoCo's numbers have no bounds."""
 
 
 class BimanualWorld(World):
@@ -143,7 +145,7 @@ class BimanualWorld(World):
         self._has_fresh_kinematics = False
         self._now_ns = 0
         self._time_limit_ns = 0
-        self._is_reset = False
+        self._is_reset = self._has_acted = self._has_diverged = False
         self._view: View | None = None
         self._look: Mapping[str, float] = {}
         self._assemble(Physics.ORIGINAL)
@@ -197,7 +199,8 @@ class BimanualWorld(World):
             ConfigurationError: A parameter or scene key is unknown or out of range, objects overlap something, or the
                 goal is met already.
         """
-        self._is_reset, self._view = False, None
+        self._is_reset = self._has_acted = self._has_diverged = False
+        self._view = None
         where = f"scenario {scenario.family!r}"
         values = self._task.read(scenario)
         physics = Physics.of(values)
@@ -226,9 +229,12 @@ class BimanualWorld(World):
     def advance(self, until_ns: int) -> None:
         """Steps the physics; at every whole control period the task is judged.
 
+        If the physics diverges, the episode has failed (``DIVERGED``): everything stands still as it was when the
+        control period began, and nothing is recorded from there on.
+
         Raises:
             ValueError: The instant is past or not a multiple of the physics period.
-            WorldError: The world was not reset, or its physics diverged.
+            WorldError: The world was not reset, or its physics diverged before any action but null ones.
         """
         if not self._is_reset:
             raise WorldError("advance was called before reset; call reset(scenario, seed) first.")
@@ -239,17 +245,30 @@ class BimanualWorld(World):
         while self._now_ns < until_ns:
             next_period_ns = (self._now_ns // CONTROL_PERIOD_NS + 1) * CONTROL_PERIOD_NS
             self._step(min(until_ns, next_period_ns))
-            if self._now_ns == next_period_ns:
+            if self._now_ns == next_period_ns and not self._has_diverged:
                 self._judge()
 
     def _step(self, until_ns: int) -> None:
         count = (until_ns - self._now_ns) // PHYSICS_PERIOD_NS
-        if count == 0:
+        if count == 0 or self._has_diverged:
+            self._now_ns = until_ns
             return
         first, is_new_action = self._now_ns // PHYSICS_PERIOD_NS, self._is_new_action
         self._is_new_action, self._has_fresh_kinematics = False, False
-        self._stepper.run(self._action, is_new_action=is_new_action, first=first, count=count)
+        if not self._stepper.run(self._action, is_new_action=is_new_action, first=first, count=count):
+            self._end_diverged(until_ns)
         self._now_ns = until_ns
+
+    def _end_diverged(self, until_ns: int) -> None:
+        if not self._has_acted:
+            raise WorldError(
+                f"The physics of {self._task.name} diverged by {until_ns} ns, before any action but null ones (MuJoCo "
+                "warns of positions, velocities or accelerations without bounds). So it is the scenario's: narrow its "
+                "parameters that make bodies light, materials stiff or friction large, such as 'object_mass_ratio'."
+            )
+        self._stepper.back_to_mark()
+        self._task.fail(DIVERGED)
+        self._has_diverged = True
 
     def _refresh(self) -> None:
         """Brings positions and Jacobians up to the present instant; the next physics step computes the same again."""
@@ -262,6 +281,7 @@ class BimanualWorld(World):
         self._progress.append((self._now_ns, *self._task.judge(self._data)))
         self._links.record(self._data, self._now_ns)
         self._arms.record(self._now_ns, self._now_ns // PHYSICS_PERIOD_NS)
+        self._stepper.mark()
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes what ``sensor`` sees now; KeyError if there is no such sensor."""
@@ -319,6 +339,7 @@ class BimanualWorld(World):
             )
         self._action[:] = values
         self._is_new_action = True
+        self._has_acted = self._has_acted or bool(values.any())
 
     def outcome(self) -> Outcome:
         """The verdict at the last whole control period."""
@@ -332,9 +353,11 @@ class BimanualWorld(World):
         is_over = self._task.outcome.state is not OutcomeState.RUNNING or self._now_ns >= self._time_limit_ns
         joints, task = self._stepper.joints.take(), self._progress.take()
         num_joints = self._model.num_joints
+        contacts = self._contacts.drain(self._now_ns // PHYSICS_PERIOD_NS, is_over=is_over)
+        self._stepper.mark()
         return {
             "motion": motion_columns(t_ns, positions, velocities),
-            "contacts": self._contacts.drain(self._now_ns // PHYSICS_PERIOD_NS, is_over=is_over),
+            "contacts": contacts,
             "joints": {
                 "t_ns": t_ns,
                 "joint_position_rad": joints[:, :num_joints],

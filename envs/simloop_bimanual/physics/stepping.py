@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simloop.errors import WorldError
 from simloop_bimanual.models.two_arm_model import TwoArmModel
 from simloop_bimanual.physics.kernel import substep
 from simloop_bimanual.physics.loop import observe_contacts, refresh, run_substeps, write_joints
@@ -80,6 +79,9 @@ class Stepper:
         )
         self._offsets = data_offsets()
         self._no_contacts = np.empty(0, dtype=contact_dtype())
+        self._state_kind = int(self._mujoco.mjtState.mjSTATE_INTEGRATION)
+        self._marked_state = np.empty(self._mujoco.mj_stateSize(self._mj_model, self._state_kind))
+        self._marked_count = 0
         self._bad = [int(getattr(self._mujoco.mjtWarning, name)) for name in _DIVERGED]
 
     def clear(self) -> None:
@@ -91,7 +93,7 @@ class Stepper:
         """Brings positions and Jacobians up to the present state; the next physics step computes the same again."""
         refresh(*self._refresh_arguments)
 
-    def run(self, action: FloatArray, *, is_new_action: bool, first: int, count: int) -> None:
+    def run(self, action: FloatArray, *, is_new_action: bool, first: int, count: int) -> bool:
         """Takes substeps ``first`` .. ``first + count - 1`` of the episode.
 
         Args:
@@ -100,21 +102,29 @@ class Stepper:
             first: Number of the first substep.
             count: How many.
 
-        Raises:
-            WorldError: The physics diverged.
+        Returns:
+            Whether the physics held. If not, MuJoCo has put its state to that of the model, and the caller goes back to
+            the mark.
         """
         if self._stock is not None:
             self._run_stock(self._stock, action, first, count, is_new_action=is_new_action)
         else:
             self._run_compiled(action, first, count, is_new_action=is_new_action)
         self._contacts.collect()
-        number = self._data.warning.number
-        if number[self._bad].any():
-            raise WorldError(
-                f"The physics diverged before substep {first + count} (MuJoCo warns of positions, velocities or "
-                "accelerations without bounds). Actions within the action space do not do that; narrow the "
-                "parameters of the scenario that make bodies light or contacts stiff."
-            )
+        return not self._data.warning.number[self._bad].any()
+
+    def mark(self) -> None:
+        """Remembers the state and what has been recorded."""
+        self._mujoco.mj_getState(self._mj_model, self._data, self._marked_state, self._state_kind)
+        self._marked_count = self.positions.count
+        self._contacts.mark()
+
+    def back_to_mark(self) -> None:
+        """Puts the state back to the mark and forgets what has been recorded since; the controllers' goals stay."""
+        self._mujoco.mj_setState(self._mj_model, self._data, self._marked_state, self._state_kind)
+        for rows in (self.positions, self.velocities, self.joints):
+            rows.count = self._marked_count
+        self._contacts.back_to_mark()
 
     def _reserve(self, count: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         return self.positions.reserve(count), self.velocities.reserve(count), self.joints.reserve(count)

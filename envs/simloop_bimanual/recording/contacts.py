@@ -116,6 +116,21 @@ class ContactRecorder:
         for number, name in enumerate(self.object_names):
             self.state.object_of[classes.of_things == model.class_names.index(name)] = number
         self._ended: list[npt.NDArray[Any]] = []
+        self._marked = (self.state.pairs.copy(), self.state.pad_touch.copy())
+        self._marked_count = 0
+
+    def mark(self) -> None:
+        """Remembers the contacts as they are; called after ``collect``."""
+        for kept, now in zip(self._marked, (self.state.pairs, self.state.pad_touch), strict=True):
+            kept[...] = now
+        self._marked_count = len(self._ended)
+
+    def back_to_mark(self) -> None:
+        """Forgets what has touched since the mark."""
+        for kept, now in zip(self._marked, (self.state.pairs, self.state.pad_touch), strict=True):
+            now[...] = kept
+        self._record["num_ended"] = 0
+        del self._ended[self._marked_count :]
 
     def clear(self) -> None:
         """Forgets everything, for the next episode."""

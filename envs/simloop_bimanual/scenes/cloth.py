@@ -27,14 +27,15 @@ class Cloth:
     with a small sphere at every vertex: MuJoCo keeps at most 50 contacts of a flex's triangles with one body, too few
     for a cloth that lies on something, and contacts of vertices cost a fifth of the time.
 
-    MuJoCo's elastic forces are explicit in time. Semi-implicit Euler keeps them stable while h^2 w^2 + 2 h d w^2 < 4 for
-    the highest frequency w, the step h and the Rayleigh damping d; a Saint Venant-Kirchhoff membrane that is stretched
-    by the factor s is (3 s^2 - 1) / 2 times as stiff against more of it, and damps s^2 times as much. So no edge grows
-    far beyond ``most_stretch_ratio``, as threads do not: a tendon along it has a limit, which MuJoCo's solver keeps
-    implicitly (strain limiting: Provot, Deformation Constraints in a Mass-Spring Model, Graphics Interface 1995).
-    Neither grows the tension without bounds: across a thread under the tension T, vertices of the mass m at the
-    distance l are stable while T < m l / h^2 (here 18 N), so that grippers have to slip before they pull like that.
-    The cloth's friction coefficient counts in all its contacts, whatever touches it.
+    MuJoCo's elastic forces are explicit in time. Semi-implicit Euler keeps them stable while h^2 w^2 + 2 h d w^2 < 4
+    for the highest frequency w, the step h and the Rayleigh damping d; a Saint Venant-Kirchhoff membrane that is
+    stretched by the factor s is (3 s^2 - 1) / 2 times as stiff against more of it, and damps s^2 times as much. So no
+    edge grows far beyond ``most_stretch_ratio``, as threads do not: a tendon along it has a limit, which MuJoCo's
+    solver keeps implicitly (strain limiting: Provot, Deformation Constraints in a Mass-Spring Model, Graphics
+    Interface 1995).
+    Nor may the tension grow without bounds: across a thread under the tension T, vertices of the mass m at the
+    distance l are stable while T < m l / h^2 (here 18 N). Beyond that they rattle, so fingers are to slip before: the
+    cloth's own friction coefficient counts in all its contacts, whatever touches it.
 
     Attributes:
         name: Prefix of the bodies; the flex has this name.

@@ -9,6 +9,7 @@ import numpy as np
 
 from simloop.errors import ParameterError
 from simloop.log import Column, TableSchema
+from simloop.spec import Scenario
 from simloop_bimanual.models.sampled_cloth import SampledCloth
 from simloop_bimanual.physics.grasps import Touches
 from simloop_bimanual.robosuite_import import load_mujoco
@@ -119,6 +120,19 @@ class FoldTowelTask(Task):
         self._touches = Touches(model.geom_names, [TOWEL.geom(body) for body in TOWEL.bodies()])
         self._board = mj_model.body(BOARD)
         self._sampled = SampledCloth(mj_model, TOWEL)
+
+    def read(self, scenario: Scenario) -> dict[str, float]:
+        """See ``Task.read``; refuses cloth that is too stiff for its mass to be stepped (``cloth.Cloth``)."""
+        values = super().read(scenario)
+        stiffest = self.parameters["towel_stiffness_ratio"][1] * values["object_mass_ratio"]
+        if values["towel_stiffness_ratio"] > stiffest + 1e-9:
+            raise ParameterError(
+                f"scenario {scenario.family!r}: parameter 'towel_stiffness_ratio' is "
+                f"{values['towel_stiffness_ratio']:.4g} at an object_mass_ratio of {values['object_mass_ratio']:.4g}; "
+                f"allowed there: up to {stiffest:.4g}, as stiffer cloth that light diverges. Raise the mass, or lower "
+                "the stiffness."
+            )
+        return values
 
     def _read_scene(self, scene: Mapping[str, Any], where: str) -> None:
         super()._read_scene(scene, where)

@@ -248,6 +248,11 @@ class Task(ABC):
             )
         return seen.row
 
+    def fail(self, reason: str) -> None:
+        """Ends the episode with a failure that is not the task's own, unless it is over."""
+        if self._outcome.state is OutcomeState.RUNNING:
+            self._outcome = Outcome(state=OutcomeState.FAIL, reason=reason, stage=self._outcome.stage)
+
 
 def in_base(
     model: TwoArmModel, data: Any, arm: int, position_m: FloatArray, directions: FloatArray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from simloop.errors import MissingDependencyError, WorldError
 from simloop.scenario_files import load_family
+from simloop.world import OutcomeState
 from simloop_bimanual.physics import native
 from simloop_bimanual.physics.kernel import substep
 from simloop_bimanual.recording.contact_kernel import NEVER
@@ -69,17 +71,61 @@ def test_cutting_a_period_anywhere_leaves_the_record_as_it_is(world: BimanualWor
     assert len(tables[0]["joints"]["t_ns"]) == 25
 
 
-def test_physics_that_diverges_is_said_and_not_started_anew(
+def test_physics_that_diverges_by_itself_is_the_scenarios_error(
     world: BimanualWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning to a file there
     world.reset(load_family("two_arm_lift").scenario(0), 0)
+    world.actuate(np.zeros(14))
     world._data.qvel[world._model.objects["pot"].dof] = np.inf
-    with pytest.raises(WorldError, match="physics diverged before substep 25"):
+    with pytest.raises(
+        WorldError, match="two_arm_lift diverged by 50000000 ns, before any action but null ones"
+    ):
         world.advance(PERIOD_NS)
     world.reset(load_family("two_arm_lift").scenario(0), 0)
     world.advance(PERIOD_NS)
     assert np.isfinite(world._data.qpos).all()
+
+
+@pytest.mark.parametrize("drained_at_ns", [None, PERIOD_NS // 5])
+def test_actions_that_drive_the_physics_apart_fail_and_leave_what_was_before(
+    world: BimanualWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drained_at_ns: int | None
+) -> None:
+    """Against an episode that ends with the last whole control period, or the last drain."""
+    monkeypatch.chdir(tmp_path)
+    scenario, down = load_family("two_arm_lift").scenario(4), np.full(14, -0.6)
+    ended: list[tuple[Any, ...]] = []
+    for diverges in (False, True):
+        world.reset(scenario, 4)
+        world.actuate(down)
+        world.advance(20 * PERIOD_NS)
+        if drained_at_ns is not None:
+            world.advance(20 * PERIOD_NS + drained_at_ns)
+            world.drain()
+        if diverges:
+            world.advance(20 * PERIOD_NS + 24_000_000)
+            world._data.qvel[world._model.objects["pot"].dof] = 1e12
+            world.advance(21 * PERIOD_NS)
+            outcome = world.outcome()
+            assert (outcome.state, outcome.reason) == (OutcomeState.FAIL, "physics_diverged")
+            world.actuate(down)
+            world.advance(23 * PERIOD_NS)
+            assert world.outcome() == outcome
+        frames = [world.capture(name, 0).array for name in ("robot_state", "object_state")]
+        ended.append((world._data.qpos.copy(), world._data.qvel.copy(), *frames, world.drain()))
+    assert np.isfinite(ended[1][0]).all()
+    for before, after in zip(ended[0][:-1], ended[1][:-1], strict=True):
+        assert np.array_equal(before, after)
+    for name in ("motion", "joints", "links", "arms", "task"):
+        for column, values in ended[0][-1][name].items():
+            assert np.array_equal(values, ended[1][-1][name][column]), (name, column)
+    told, still_open = (ended[number][-1]["contacts"] for number in (1, 0))
+    assert len(told["t_ns"]) >= len(
+        still_open["t_ns"]
+    )  # the episode is over: contacts that go on are told too
+    assert all(np.isfinite(told["peak_normal_force_n"])) and max(told["t_ns"], default=0) < 21 * PERIOD_NS
+    world.reset(scenario, 4)
+    assert world.outcome().state is OutcomeState.RUNNING
 
 
 def test_the_places_of_mujocos_fields_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

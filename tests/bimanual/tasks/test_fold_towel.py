@@ -186,6 +186,12 @@ def test_the_towel_is_seen_as_it_was_when_the_picture_was_taken(towel_world: Bim
             ParameterError,
             "'towel_stiffness_ratio' is 9.0; allowed: a number",
         ),
+        (
+            {},
+            {"object_mass_ratio": 0.5, "towel_stiffness_ratio": 0.8},
+            ParameterError,
+            "ratio of 0.5; allowed there: up to 0.75",
+        ),
         ({"task": "two_arm_lift"}, {}, ConfigurationError, "allowed: 'two_arm_fold_towel'"),
     ],
 )
