@@ -24,7 +24,7 @@ for _name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COM
     os.environ.pop(_name, None)
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 if TYPE_CHECKING:
     from simloop.log import EpisodeLog
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from simloop.store.row import Row
     from simloop.world import World
 
-# The same examples in every run: a failure that shows once shows again.
-settings.register_profile("simloop", derandomize=True, deadline=None, max_examples=50)
+# The same examples in every run: a failure that shows once shows again. How fast they are made is the machine's.
+settings.register_profile(
+    "simloop", derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("simloop")
 
 
