@@ -33,6 +33,7 @@ class Light:
 
     Attributes:
         signal: Index of the signal in the map.
+        kind: Its blueprint.
         sign_id: Its OpenDRIVE id.
         pose, box: Place, and trigger volume relative to it.
         head: Box around the lamps or the plate, world frame.
@@ -53,7 +54,6 @@ class Light:
     mast: BoundingBox
     group: int
     phase: int
-    pole: int
     state: int = RED
     green_s: float = GREEN_S
     yellow_s: float = YELLOW_S
@@ -165,7 +165,6 @@ def _light(road_map: RoadMap, signal: int) -> Light:
         mast=mast,
         group=-1 if not is_light else (controller if controller >= 0 else 1_000_000 + signal),
         phase=int(road_map.signal_phase[signal]) if controller >= 0 else 0,
-        pole=signal,
     )
 
 

@@ -140,7 +140,7 @@ def _blueprint(session: Session, library: Any, class_name: str) -> Any:
     if not len(found):
         raise WorldError(
             f"The CARLA server at {session.address} has no blueprint {wanted!r}, which stands for actors of class "
-            f"{class_name!r}."
+            f"{class_name!r}. Play on a server that has CARLA's blueprints, or leave world.port out for simloop's."
         )
     blueprint = found[0]
     if blueprint.has_attribute("role_name"):

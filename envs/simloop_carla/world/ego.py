@@ -168,7 +168,8 @@ class ServerEgo:
         if own is None:
             raise WorldError(
                 f"The ego (actor {self.actor.id}) is gone from the CARLA server at {self._session.address}; another "
-                "client may have destroyed it or loaded a map."
+                "client may have destroyed it or loaded a map. Keep others off the server, or leave world.port out for "
+                "a server of simloop's own."
             )
         velocity, turning = own.get_velocity(), own.get_angular_velocity()
         x_m, y_m, yaw_rad = self.box.pose(own.get_transform(), near_yaw_rad)

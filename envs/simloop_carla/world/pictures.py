@@ -67,7 +67,8 @@ class ServerCamera:
             except queue.Empty:
                 raise WorldError(
                     f"The CARLA server at {address} sent no picture of frame {frame} within "
-                    f"{address.patience_s:g} s. A server started with -nullrhi has no cameras."
+                    f"{address.patience_s:g} s. A server started with -nullrhi has no cameras: start it with "
+                    "-RenderOffScreen. For one that is slow raise world.patience_s."
                 ) from None
             if image.frame == frame:
                 bgra = np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
@@ -75,7 +76,7 @@ class ServerCamera:
             if image.frame > frame:
                 raise WorldError(
                     f"The CARLA server at {address} sent a picture of frame {image.frame} when {frame} was due: "
-                    "another client ticks it too."
+                    "another client ticks it too. End that one, or leave world.port out for a server of simloop's own."
                 )
 
     def close(self) -> None:

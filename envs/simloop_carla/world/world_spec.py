@@ -6,8 +6,8 @@ import dataclasses
 
 from simloop.source_digest import source_digest
 from simloop.world import Determinism, WorldSpec
+from simloop_carla.wire.replies import VERSION
 from simloop_carla.world.background.traffic import BACKGROUND
-from simloop_carla.world.link.client import SUPPORTED_VERSION
 from simloop_carla.world.server_log import SERVER_COLLISIONS, TRACKING
 
 
@@ -34,7 +34,7 @@ def spec_on_server(
         determinism=Determinism.BIT_EXACT if is_exact else Determinism.STATISTICAL,
         versions={
             **embedded.versions,
-            "carla": SUPPORTED_VERSION,
+            "carla": VERSION,
             "simloop_carla": source_digest("simloop_carla"),
         },
     )

@@ -107,5 +107,5 @@ class RecordWriter:
         for column, name in enumerate(("state", "green_s", "yellow_s", "red_s")):
             own[name][rows] = values[:, column]
         own["sign_id"][rows] = [light.sign_id.encode() for light in items]
-        own["pole"][rows] = np.where(is_light, [light.pole for light in items], 0)
+        own["pole"][rows] = np.where(is_light, [light.signal for light in items], 0)
         own["is_frozen"][rows] = is_light & self._lights.is_frozen

@@ -137,7 +137,10 @@ class BackgroundTraffic:
         numbers = [vehicle.actor.id for vehicle in self._vehicles]
         driven = self._asked("drive", numbers, self._seed)
         if driven != numbers:
-            raise WorldError(f"The TrafficManager took {len(driven)} of {len(numbers)} background vehicles.")
+            raise WorldError(
+                f"The TrafficManager took {len(driven)} of {len(numbers)} background vehicles: the others are gone. "
+                "Keep clients that destroy vehicles off the server."
+            )
 
     def release(self) -> None:
         """Takes the vehicles from the TrafficManager, as must be before they are destroyed.
@@ -169,7 +172,7 @@ class BackgroundTraffic:
                 if wall_clock.monotonic_s() > until_s:
                     raise WorldError(
                         f"The CARLA server at {session.address} did not send the state of frame {frame} within "
-                        f"{session.address.patience_s:g} s."
+                        f"{session.address.patience_s:g} s. For a server that is slow raise world.patience_s."
                     )
                 wall_clock.sleep_s(POLL_S)
         return snapshot

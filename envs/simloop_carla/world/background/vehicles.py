@@ -52,7 +52,8 @@ def spawn_vehicles(
     blueprints = _cars(session.world.get_blueprint_library())
     if not blueprints:
         raise WorldError(
-            f"The CARLA server at {session.address} has no blueprint of a car with four wheels for background traffic."
+            f"The CARLA server at {session.address} has no blueprint of a car with four wheels for background traffic. "
+            "Leave world.background_vehicles out, or play on a server that has CARLA's own cars."
         )
     places = free_places(session.world.get_map().get_spawn_points(), state)
     vehicles: list[Vehicle] = []

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simloop.errors import MissingDependencyError, WorldError
+from simloop_carla.wire.replies import VERSION
 from simloop_carla.world.link.batch import TIME_OUT
 
-SUPPORTED_VERSION = "0.9.16"
 CONNECTING = "connecting"
 
 
@@ -44,7 +44,7 @@ def load_client() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"The world 'carla' needs the client library, which does not import: {error}. Install it with "
-            f"'pip install carla=={SUPPORTED_VERSION}' (Linux x86-64 and Windows)."
+            f"'pip install carla=={VERSION}' (Linux x86-64 and Windows)."
         ) from error
     return carla
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from simloop.errors import WorldError
 from simloop_carla.wire.map_names import without_folders
+from simloop_carla.wire.replies import VERSION
 from simloop_carla.world.link.batch import apply_batch
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.caretaker import Caretaker, await_restoring
-from simloop_carla.world.link.client import CONNECTING, SUPPORTED_VERSION, Address, fault_text, load_client
+from simloop_carla.world.link.client import CONNECTING, Address, fault_text, load_client
 from simloop_carla.world.link.leaving import Found, leave
 
 T = TypeVar("T")
@@ -208,10 +209,10 @@ def _connected(address: Address) -> tuple[Any, Any, Found]:
     client = load_client().Client(address.host, address.port)
     client.set_timeout(address.patience_s)
     version = client.get_server_version()
-    if version != SUPPORTED_VERSION:
+    if version != VERSION:
         raise WorldError(
-            f"The CARLA server at {address} is version {version}; this world speaks {SUPPORTED_VERSION}. "
-            f"Start CARLA {SUPPORTED_VERSION}, or 'simloop carla-server'."
+            f"The CARLA server at {address} is version {version}; this world speaks {VERSION}. "
+            f"Start CARLA {VERSION}, or 'simloop carla-server'."
         )
     world = client.get_world()
     return client, world, Found(world.get_settings(), world.get_weather())
