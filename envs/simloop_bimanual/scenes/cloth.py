@@ -119,7 +119,7 @@ class Cloth:
         """Returns the edges (m, 2) of the triangles, each once, as numbers of vertices in ascending order."""
         corners = self.triangles()
         pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]])
-        return np.unique(np.sort(pairs, axis=1), axis=0)
+        return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0))
 
 
 def add_cloth(root: Any, worldbody: Any, cloth: Cloth, *, height_m: float) -> None:
