@@ -13,7 +13,7 @@ from typing import Any
 from simloop.errors import ConfigurationError
 from simloop.log import EpisodeLog
 from simloop.metrics.collision import collision_classes
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.metric import METRIC_RAISED, Metric, MetricValue
 from simloop.metrics.reduction import Read, Reduction
 
 INVALID_COLUMN = "invalid_metrics"
@@ -92,7 +92,7 @@ def _evaluate_one(metric: Metric, log: EpisodeLog, readings: dict[Read, Any]) ->
     except Exception as error:  # noqa: BLE001 - a foreign metric; its error becomes the reason in the row
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
-        return MetricValue.invalid(f"the metric raised {type(error).__name__}: {error} ({place})")
+        return MetricValue.invalid(f"{METRIC_RAISED} {type(error).__name__}: {error} ({place})")
 
 
 def metric_versions(metrics: Sequence[Metric]) -> str:

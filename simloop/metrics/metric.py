@@ -14,6 +14,9 @@ from simloop.log import EpisodeLog
 MISSING_TABLE = "the log has no table"
 """How the reason begins when a metric is for another world."""
 
+METRIC_RAISED = "the metric raised"
+"""How the reason begins when a metric ended with an error."""
+
 MOTION_TABLES = ("world.motion", "world.joints", "world.links")
 """Tables of how things moved."""
 

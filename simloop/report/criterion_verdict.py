@@ -23,12 +23,15 @@ from simloop.errors import ResultsError
 from simloop.preventability import Preventability, label_rows
 from simloop.repeats import by_play
 from simloop.report.cells import Rows, is_judged, is_success
-from simloop.report.not_computed import not_computed
+from simloop.report.metric_gaps import gaps_of
 from simloop.stats.paired import compare_paired, pair_plays
 from simloop.stats.rate import rate_of
 from simloop.store.manifest import Manifest
 from simloop.store.play_logs import played
 from simloop.store.row import REPEAT, EpisodeStatus
+
+MAX_REASONS = 3
+"""Reasons why a metric has no value that a criterion names."""
 
 
 class CriterionState(enum.Enum):
@@ -173,13 +176,7 @@ def _judge_group(criterion: ThresholdCriterion, rows: Rows) -> tuple[CriterionSt
     valued = [row for row in rows if metric_values([row], criterion.metric)]
     values = metric_values(valued, criterion.metric)
     if not values:
-        whys = [one.reason for one in not_computed(rows) if one.metric == criterion.metric]
-        return CriterionState.NOT_JUDGED, ": ".join(
-            [
-                f"no value of {criterion.metric} in {len(rows)} episodes",
-                *(f"not computed, {why}" for why in whys),
-            ]
-        )
+        return CriterionState.NOT_JUDGED, _no_value(criterion.metric, rows)
     value = _statistic(values, criterion.statistic)
     is_met = (criterion.at_least is None or value >= criterion.at_least) and (
         criterion.at_most is None or value <= criterion.at_most
@@ -194,6 +191,16 @@ def _judge_group(criterion: ThresholdCriterion, rows: Rows) -> tuple[CriterionSt
     if len(values) < len(rows):
         detail += f", {len(rows) - len(values)} without a value"
     return CriterionState.PASS if is_met else CriterionState.FAIL, detail
+
+
+def _no_value(metric: str, rows: Rows) -> str:
+    """Says that no row has a value of the metric, and why."""
+    text = f"no value of {metric} in {len(rows)} episodes"
+    gaps = gaps_of(metric, rows)
+    whys = [f"{gap.reason} ({gap.num_episodes})" if len(gaps) > 1 else gap.reason for gap in gaps]
+    if len(whys) > MAX_REASONS:
+        whys[MAX_REASONS:] = [f"and {len(whys) - MAX_REASONS} other reasons"]
+    return f"{text}: {'; '.join(whys)}" if whys else text
 
 
 def _judge_comparison(criterion: CompareCriterion, rows: Rows) -> CriterionResult:

@@ -22,7 +22,7 @@ from simloop.report.episode_view import episode_view
 from simloop.report.heat_map import HeatMap
 from simloop.report.heat_map_svg import CLASSES, counts_text, panel_svg, script_data
 from simloop.report.labels import MAX_FAILS_SHOWN, impact_text, labels_by_episode, preventable_fails
-from simloop.report.not_computed import not_computed, reasons_of
+from simloop.report.metric_gaps import MAX_GAPS_SHOWN, metric_gaps, reasons_of
 from simloop.report.repeat_tables import repeat_view, shown_plays
 from simloop.report.summary import measured_note, metric_names
 from simloop.report.sweep_charts import curve_svg
@@ -124,7 +124,7 @@ def embed_episodes(
             "avoided": [] if label is None else list(label.avoided_by),
             "parameters": json.loads(row["parameters"]),
             "metrics": {name: row[name] for name in names if row.get(name) is not None}
-            | {name: f"not computed: {why}" for name, why in reasons_of(row).items()},
+            | {name: f"no value: {why}" for name, why in reasons_of(row).items()},
             "trace": (row.get("error_trace") or "")[-MAX_TRACE_CHARACTERS:],
         }
         size += len(script_json(detail))
@@ -186,7 +186,7 @@ def build_page(
     repeats = None if verdict.repeats is None else repeat_view(verdict.repeats, differences or {})
     embedded = embed_episodes(store, rows, labels, shown_plays(repeats))
     listed = _listed(rows, embedded, labels)
-    metrics = _metric_charts(rows)
+    metrics, gaps = _metric_charts(rows), metric_gaps(rows)
     is_open = [m["name"] in _OPEN_METRICS for m in metrics]
     return environment.from_string(_asset("page.html")).render(
         css=Markup(_asset("page.css")),
@@ -222,7 +222,10 @@ def build_page(
         else [{"title": p.title, "svg": Markup(p.svg)} for p in latency_panels(rows)],
         metrics=metrics,
         num_open_metrics=sum(is_open) or len(metrics),
-        not_computed=not_computed(rows),
+        gaps=gaps[:MAX_GAPS_SHOWN],
+        num_gaps=len(gaps),
+        num_gapped=len({gap.metric for gap in gaps}),
+        num_raised=len({gap.metric for gap in gaps if gap.is_error}),
         num_judged=sum(map(is_judged, rows)),
         num_embedded=sum(d["log"] is not None for d in embedded.values()),
         num_embedded_failures=sum(

@@ -143,10 +143,10 @@ def test_failures_and_samples_are_embedded_with_what_the_page_plays(report: Repo
 def test_metrics_without_a_value_are_named_with_their_reason(report: ReportFiles) -> None:
     page = report.report_html.read_text()
     reason = "no request carried a context"
-    assert f"<td>{reason}" in page[page.index("metrics not computed in some episodes") :]
+    assert f"<td>{reason}" in page[page.index("metrics without a value in some episodes") :]
     details = page_data(page)["details"].values()
     shown = {d["metrics"].get("context_age_mean_ms") for d in details if d["log"]}
-    assert f"not computed: {reason}" in shown
+    assert f"no value: {reason}" in shown
 
 
 def test_films_show_failures_in_a_codec_that_browsers_play(report: ReportFiles) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simloop.log import EpisodeLog
-from simloop.metrics.kinematics import MotionMetric, PointMotion
-from simloop.metrics.metric import Metric, MetricValue
+from simloop.metrics.kinematics import MOTION_TABLE, MotionMetric, PointMotion
+from simloop.metrics.metric import MISSING_TABLE, Metric, MetricValue
 from simloop_bimanual.metrics.holding import (
     ARMS_TABLE,
     HANDS,
@@ -44,7 +44,7 @@ class GripperHeightDifference(MotionMetric):
         grippers = [heights.get(f"{hand}_gripper") for hand in HANDS]
         left, right = grippers
         if left is None or right is None:
-            return MetricValue.invalid("the log has no motion points left_gripper and right_gripper")
+            return MetricValue.invalid(f"{MISSING_TABLE} {MOTION_TABLE} of two grippers")
         return MetricValue(value=float(np.abs(left - right).mean()))
 
 
