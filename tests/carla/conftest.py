@@ -22,16 +22,21 @@ carla: Any = pytest.importorskip(
 
 READY = re.compile(r"on 127\.0\.0\.1:(\d+), streams on (\d+)")
 SUBSCRIBER_PATIENCE_S = 600.0
-SERVER = f"""
+"""Patience of a server for one test: longer than that of its clients, so that a tick that waits in vain fails."""
+SHARED_PATIENCE_S = 15.0
+"""Patience of the others: longer than a slow client takes, and shorter than the patience of any client.
+
+Of clients that are gone the client library leaves streams behind, open and unread: sooner or later a tick waits for one.
+"""
+SERVER = """
 import sys
 from simloop.cli.main import main
 from simloop_carla.server.net import stream_server
 
-stream_server.EXPECTED_FOR_S = stream_server.BEHIND_FOR_S = {SUBSCRIBER_PATIENCE_S}
-main(sys.argv[1:])
+stream_server.EXPECTED_FOR_S = stream_server.BEHIND_FOR_S = float(sys.argv[1])
+main(sys.argv[2:])
 """
-"""A server that waits for its subscribers longer than its clients for it: slow ones miss nothing, and a tick that waits
-in vain fails. ``test_slow_clients`` tries the patience that it has by itself; ``test_own_server``, the command."""
+"""A server of another patience than its own, which ``test_slow_clients`` tries; ``test_own_server``, the command."""
 
 
 @dataclass
@@ -63,9 +68,14 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(*options: str) -> Iterator[RunningServer]:
-    """Starts a server on free ports and ends it with SIGTERM; it ends with this process in any case."""
-    command = [sys.executable, "-c", SERVER, "carla-server", "--port", "0", *options]
+def running_server(*options: str, patience_s: float = SHARED_PATIENCE_S) -> Iterator[RunningServer]:
+    """Starts a server on free ports and ends it with SIGTERM; it ends with this process in any case.
+
+    Args:
+        options: Options of the command.
+        patience_s: How long it waits for who is about to subscribe, and for who does not read.
+    """
+    command = [sys.executable, "-c", SERVER, str(patience_s), "carla-server", "--port", "0", *options]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             [*command, "--until-stdin-closes"],
@@ -104,7 +114,7 @@ def server() -> Iterator[RunningServer]:
 @pytest.fixture
 def mortal_server() -> Iterator[RunningServer]:
     """A server for one test, which may end it."""
-    with running_server("--map", "straight_track") as one:
+    with running_server("--map", "straight_track", patience_s=SUBSCRIBER_PATIENCE_S) as one:
         yield one
 
 
