@@ -26,7 +26,7 @@ SUBSCRIBER_PATIENCE_S = 600.0
 SHARED_PATIENCE_S = 15.0
 """Patience of the others: longer than a slow client takes, and shorter than the patience of any client.
 
-Of clients that are gone the client library leaves streams behind, open and unread: sooner or later a tick waits for one.
+The client library leaves streams of clients that are gone open and unread: sooner or later a tick waits for them.
 """
 SERVER = """
 import sys
