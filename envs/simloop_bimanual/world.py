@@ -141,6 +141,7 @@ class BimanualWorld(World):
         )
         self._motion_start_ns = 0
         self._action = np.zeros(space.size)
+        self._start_action = np.zeros(space.size)
         self._is_new_action = False
         self._has_fresh_kinematics = False
         self._now_ns = 0
@@ -225,6 +226,7 @@ class BimanualWorld(World):
         self._stepper.clear()
         self._progress.take()
         self._judge()
+        self._start_action = self._spec.action.start_action(self.anchor())
 
     def advance(self, until_ns: int) -> None:
         """Steps the physics; at every whole control period the task is judged.
@@ -234,7 +236,8 @@ class BimanualWorld(World):
 
         Raises:
             ValueError: The instant is past or not a multiple of the physics period.
-            WorldError: The world was not reset, or its physics diverged before any action but null ones.
+            WorldError: The world was not reset, or its physics diverged before any action but the start action, which
+                asks for no motion.
         """
         if not self._is_reset:
             raise WorldError("advance was called before reset; call reset(scenario, seed) first.")
@@ -262,9 +265,10 @@ class BimanualWorld(World):
     def _end_diverged(self, until_ns: int) -> None:
         if not self._has_acted:
             raise WorldError(
-                f"The physics of {self._task.name} diverged by {until_ns} ns, before any action but null ones (MuJoCo "
-                "warns of positions, velocities or accelerations without bounds). So it is the scenario's: narrow its "
-                "parameters that make bodies light, materials stiff or friction large, such as 'object_mass_ratio'."
+                f"The physics of {self._task.name} diverged by {until_ns} ns, before any action that asks for "
+                "motion (MuJoCo warns of positions, velocities or accelerations without bounds). So it is the "
+                "scenario's: narrow its parameters that make bodies light, materials stiff or friction large, such as "
+                "'object_mass_ratio'."
             )
         self._stepper.back_to_mark()
         self._task.fail(DIVERGED)
@@ -339,7 +343,7 @@ class BimanualWorld(World):
             )
         self._action[:] = values
         self._is_new_action = True
-        self._has_acted = self._has_acted or bool(values.any())
+        self._has_acted = self._has_acted or not np.array_equal(values, self._start_action)
 
     def outcome(self) -> Outcome:
         """The verdict at the last whole control period."""

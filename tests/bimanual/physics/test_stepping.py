@@ -71,17 +71,31 @@ def test_cutting_a_period_anywhere_leaves_the_record_as_it_is(world: BimanualWor
     assert len(tables[0]["joints"]["t_ns"]) == 25
 
 
+@pytest.mark.parametrize("action", ["delta", "absolute"])
 def test_physics_that_diverges_by_itself_is_the_scenarios_error(
-    world: BimanualWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    action: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Also while the hold repeats the start action, which is no zeros where actions are poses."""
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning to a file there
-    world.reset(load_family("two_arm_lift").scenario(0), 0)
-    world.actuate(np.zeros(14))
+    world = BimanualWorld(action=action)
+    for seed in (1, 0):  # other poses, so that the start action is that of the episode
+        world.reset(load_family("two_arm_lift").scenario(seed), seed)
+    start = world.spec.action.start_action(world.anchor())
+    assert start.any() == (action == "absolute")
+    world.actuate(start)
+    world.advance(PERIOD_NS)
+    world.actuate(start)
     world._data.qvel[world._model.objects["pot"].dof] = np.inf
     with pytest.raises(
-        WorldError, match="two_arm_lift diverged by 50000000 ns, before any action but null ones"
+        WorldError, match="two_arm_lift diverged by 100000000 ns, before any action that asks for motion"
     ):
-        world.advance(PERIOD_NS)
+        world.advance(2 * PERIOD_NS)
+
+    world.reset(load_family("two_arm_lift").scenario(0), 0)
+    world.actuate(start + 0.01)
+    world._data.qvel[world._model.objects["pot"].dof] = np.inf
+    world.advance(PERIOD_NS)
+    assert world.outcome().reason == "physics_diverged"
     world.reset(load_family("two_arm_lift").scenario(0), 0)
     world.advance(PERIOD_NS)
     assert np.isfinite(world._data.qpos).all()
