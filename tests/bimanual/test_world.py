@@ -13,7 +13,7 @@ from simloop.errors import ConfigurationError, ParameterError, UnknownNameError,
 from simloop.scenario_files import load_family
 from simloop.spec import Scenario
 from simloop.testing import check_world
-from simloop.world import OutcomeState
+from simloop.world import Outcome, OutcomeState
 from simloop_bimanual.world import BimanualWorld
 
 PERIOD_NS = 50_000_000
@@ -93,6 +93,24 @@ def test_what_the_condition_has_to_do_for_a_success(
             succeeded = tick
     assert succeeded == success_tick
     assert task.outcome.state is (OutcomeState.RUNNING if success_tick is None else OutcomeState.SUCCESS)
+
+
+@pytest.mark.parametrize("is_met", [False, True])
+def test_a_failure_from_outside_the_task_keeps_what_was_judged_last(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, is_met: bool
+) -> None:
+    """As at the time limit: with ``at_end`` the goal can be met while the episode runs on."""
+    world = BimanualWorld()
+    world.reset(dataclasses.replace(scenario, scene={"success": "at_end"}), 0)
+    task = world._task
+    seen = dataclasses.replace(task.measure(world._data), stage=2, is_goal_met=is_met)
+    monkeypatch.setattr(task, "measure", lambda _: seen)
+    task.judge(world._data)
+    task.fail("physics_diverged")
+    expected = Outcome(state=OutcomeState.FAIL, reason="physics_diverged", stage=2, is_goal_met=is_met)
+    assert task.outcome == expected
+    task.fail("another")
+    assert task.outcome == expected  # over is over
 
 
 def test_how_time_is_cut_does_not_matter(world: BimanualWorld, scenario: Scenario) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -249,9 +249,9 @@ class Task(ABC):
         return seen.row
 
     def fail(self, reason: str) -> None:
-        """Ends the episode with a failure that is not the task's own, unless it is over."""
+        """Ends the episode with a failure that is not the task's own, unless it is over; the rest stays as judged."""
         if self._outcome.state is OutcomeState.RUNNING:
-            self._outcome = Outcome(state=OutcomeState.FAIL, reason=reason, stage=self._outcome.stage)
+            self._outcome = replace(self._outcome, state=OutcomeState.FAIL, reason=reason)
 
 
 def in_base(
