@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -124,13 +125,20 @@ class FoldTowelTask(Task):
     def read(self, scenario: Scenario) -> dict[str, float]:
         """See ``Task.read``; refuses cloth that is too stiff for its mass to be stepped (``cloth.Cloth``)."""
         values = super().read(scenario)
-        stiffest = self.parameters["towel_stiffness_ratio"][1] * values["object_mass_ratio"]
-        if values["towel_stiffness_ratio"] > stiffest + 1e-9:
+        lowest, highest = self.parameters["towel_stiffness_ratio"]
+        stiffness, mass = values["towel_stiffness_ratio"], values["object_mass_ratio"]
+        stiffest = highest * mass
+        if stiffness > stiffest + 1e-9:
+            # Rounded so that what is advised is allowed.
+            lightest, stiffest = math.ceil(stiffness / highest * 1e4) / 1e4, math.floor(stiffest * 1e4) / 1e4
+            default = "" if "towel_stiffness_ratio" in scenario.parameters else ", its default"
+            advice = f"Set object_mass_ratio to {lightest:g} or more"
+            if stiffest >= lowest:
+                advice += f", or towel_stiffness_ratio to a number from {lowest:g} to {stiffest:g}"
             raise ParameterError(
-                f"scenario {scenario.family!r}: parameter 'towel_stiffness_ratio' is "
-                f"{values['towel_stiffness_ratio']:.4g} at an object_mass_ratio of {values['object_mass_ratio']:.4g}; "
-                f"allowed there: up to {stiffest:.4g}, as stiffer cloth that light diverges. Raise the mass, or lower "
-                "the stiffness."
+                f"scenario {scenario.family!r}: parameter 'object_mass_ratio' is {mass:.4g} and parameter "
+                f"'towel_stiffness_ratio' is {stiffness:.4g}{default}; allowed: a stiffness of at most {highest:g} "
+                f"times the mass, as stiffer cloth that light diverges. {advice}."
             )
         return values
 

@@ -190,7 +190,8 @@ def test_the_towel_is_seen_as_it_was_when_the_picture_was_taken(towel_world: Bim
             {},
             {"object_mass_ratio": 0.5, "towel_stiffness_ratio": 0.8},
             ParameterError,
-            "ratio of 0.5; allowed there: up to 0.75",
+            "'object_mass_ratio' is 0.5 and parameter 'towel_stiffness_ratio' is 0.8; allowed: a stiffness of at most "
+            "1.5 times the mass.*Set object_mass_ratio to 0.5334 or more, or towel_stiffness_ratio .* 0.5 to 0.75",
         ),
         ({"task": "two_arm_lift"}, {}, ConfigurationError, "allowed: 'two_arm_fold_towel'"),
     ],
@@ -213,3 +214,23 @@ def test_what_does_not_fit_is_refused(
     towel_world.reset(scenario, 0)
     towel_world.advance(PERIOD_NS)
     assert towel_world.outcome().state is OutcomeState.RUNNING
+
+
+def test_light_cloth_names_the_stiffness_that_nobody_gave_and_what_is_advised_is_allowed(
+    towel_world: BimanualWorld,
+) -> None:
+    def reset(**parameters: float) -> None:
+        towel_world.reset(dataclasses.replace(load_family(NAME).scenario(0), parameters=parameters), 0)
+
+    with pytest.raises(
+        ParameterError,
+        match=r"'object_mass_ratio' is 0\.5 and parameter 'towel_stiffness_ratio' is 1, its default; .* "
+        r"Set object_mass_ratio to 0\.6667 or more, or towel_stiffness_ratio to a number from 0\.5 to 0\.75",
+    ):
+        reset(object_mass_ratio=0.5)
+    for advised in ({"object_mass_ratio": 0.6667}, {"object_mass_ratio": 0.5, "towel_stiffness_ratio": 0.75}):
+        reset(**advised)
+        assert towel_world.outcome().state is OutcomeState.RUNNING
+    # No stiffness goes with this mass.
+    with pytest.raises(ParameterError, match=r"Set object_mass_ratio to 0\.6667 or more\.$"):
+        reset(object_mass_ratio=0.2)
