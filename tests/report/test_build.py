@@ -17,11 +17,16 @@ import pytest
 
 from simloop.log import Column, EpisodeLog, TableSchema
 from simloop.report.build import MAX_VIDEOS, ReportFiles, build_report
+from simloop.report.cells import is_judged
+from simloop.report.contact_table import read_contacts
 from simloop.report.episode_view import episode_view
-from simloop.report.page import script_json
+from simloop.report.metric_gaps import metric_gaps
+from simloop.report.page import build_page, script_json
 from simloop.report.scene import read_scene, simplify
+from simloop.report.verdict import judge
 from simloop.report.video import draw_frame
 from simloop.store.row import EpisodeStatus
+from simloop.store.run_store import RunStore
 
 from .browser import open_page
 from .conftest import ACTORS, TICK_NS
@@ -147,6 +152,27 @@ def test_metrics_without_a_value_are_named_with_their_reason(report: ReportFiles
     details = page_data(page)["details"].values()
     shown = {d["metrics"].get("context_age_mean_ms") for d in details if d["log"]}
     assert f"no value: {reason}" in shown
+
+
+def test_metrics_that_raised_open_the_list_and_a_long_one_says_how_much_it_leaves_out(
+    report: ReportFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore.open_read_only(report.report_html.parent)
+    rows: list[dict[str, Any]] = store.read_rows().to_pylist()
+    last = next(row for row in reversed(rows) if is_judged(row))
+    raised = "the metric raised ZeroDivisionError: <0> (collision.py:7)"
+    last["invalid_metrics"] = json.dumps(json.loads(last["invalid_metrics"]) | {"sparc": raised})
+    gaps = metric_gaps(rows)
+    names, num_judged = {gap.metric for gap in gaps}, sum(map(is_judged, rows))
+    monkeypatch.setattr("simloop.report.page.MAX_GAPS_SHOWN", 3)
+    page = build_page(store, rows, judge(rows, store.manifest), read_contacts(store, rows))
+    summary = f"{len(names)} metrics without a value in some episodes, 1 of them raised an error</summary>"
+    table = page[page.index(f"<details open><summary>{summary}") :]
+    table = table[: table.index("</details>")]
+    shown = re.findall(r"<tr><td>(.*?)</td><td class=\"num\">(.*?)</td><td>(.*?)</td></tr>", table)
+    assert len(shown) == 3
+    assert shown[0] == ("sparc", f"1 of {num_judged}", html.escape(raised))
+    assert f"{len(gaps) - 3} more pairs of metric and reason" in table
 
 
 def test_films_show_failures_in_a_codec_that_browsers_play(report: ReportFiles) -> None:
