@@ -14,11 +14,11 @@ from simloop.errors import ParameterError, WorldError
 from simloop.log import Columns
 from simloop.spec import Scenario
 from simloop_carla.world.background.traffic import BackgroundTraffic
+from simloop_carla.world.connection import Connection
 from simloop_carla.world.ego import DEFAULT_BLUEPRINT, NUM_MEASURED
 from simloop_carla.world.ego_plan import blend_to, plan_tick
 from simloop_carla.world.foresight import STOCK_VEHICLE, Foresight, foreseeing_vehicle
 from simloop_carla.world.link.client import load_client
-from simloop_carla.world.link.connection import Connection
 from simloop_carla.world.maps import use_map
 from simloop_carla.world.options import words
 from simloop_carla.world.pictured_world import PicturedWorld

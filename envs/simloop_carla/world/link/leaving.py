@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from simloop_carla.world.link.call_lane import CallLane
 from simloop_carla.world.link.caretaker import Caretaker
@@ -14,7 +15,8 @@ SETTINGS_PATIENCE_S = 10.0
 GONE_PATIENCE_S = 0.05
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
     """What a server has when a session begins.
 
     Attributes:

@@ -60,7 +60,7 @@ class Session:
         try:
             self.client, self.world, found = self.call(CONNECTING, _connected, address)
             if obituary is None:  # a server of one's own ends with this process
-                self._caretaker = Caretaker(address.host, address.port, *found)
+                self._caretaker = Caretaker(address.host, address.port, found.settings, found.weather)
         except BaseException:
             self._lane.close()
             raise
@@ -215,7 +215,7 @@ def _connected(address: Address) -> tuple[Any, Any, Found]:
             f"Start CARLA {VERSION}, or 'simloop carla-server'."
         )
     world = client.get_world()
-    return client, world, Found(world.get_settings(), world.get_weather())
+    return client, world, Found(settings=world.get_settings(), weather=world.get_weather())
 
 
 def _obituary_of_anothers() -> str:
