@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -73,13 +74,33 @@ def test_who_looks_first_when_the_episode_is_under_way_is_told_to_look_at_its_st
     for _ in range(2):
         with pytest.raises(
             WorldError,
-            match=r"first looked at 0\.05 s into an episode .* expect_captures .* once right after",
+            match=r"first looked at 0\.05 s into an episode .* next reset on .* expect_captures .* right after",
         ):
             world.capture("front_camera", 1)
     world.reset(scenario, 1)
     world.advance(TICK_NS)
     assert world.capture("front_camera", 1).array.shape == (96, 160, 3)
     world.close()
+
+
+def test_a_gym_environment_keeps_a_camera_that_it_does_not_observe_once_somebody_has_looked(
+    server: Any,
+) -> None:
+    env: Any = gymnasium.make("simloop/CutIn-v0", world="carla", sensors=("ego_state",), port=server.port)
+    world = env.unwrapped.world
+    env.reset(seed=1)
+    env.step(np.zeros(4, dtype=np.float32))
+    with pytest.raises(WorldError, match=r"From the next reset on it is there"):
+        world.capture("front_camera", 1)
+    seen = []
+    for _ in range(2):
+        observation, _ = env.reset(seed=1)
+        assert list(observation) == ["agent_pos"]
+        env.step(np.zeros(4, dtype=np.float32))
+        seen.append(world.capture("front_camera", 1).array)
+    assert np.array_equal(*seen)
+    assert len(np.unique(seen[0])) > 20
+    env.close()
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,13 @@ class PicturedWorld(DrivingWorld):
 
     A camera costs a server more than all else, so that there is none where nobody looks. ``expect_captures`` says so
     before the episode. Who does without it may ask by a capture at the episode's start: the episode, which has begun
-    without a camera, then begins anew, from nothing as every episode does, and the next ones have one. So an episode
-    has the same course with a camera, without one, and when it is played again.
+    without a camera, then begins anew, from nothing as every episode does. All episodes after somebody has looked
+    without notice have a camera, whatever is expected of them. So an episode has the same course with a camera,
+    without one, and when it is played again.
     """
 
-    _wants_pictures = False
+    _is_expected = False
+    _was_looked_at = False
     _frame = 0
     """The server's frame of the present state."""
 
@@ -37,8 +39,13 @@ class PicturedWorld(DrivingWorld):
         """Returns what is played on the server; WorldError without a connection."""
 
     def expect_captures(self, sensors: Collection[str]) -> None:
-        """Decides whether the episodes from the next reset on have a front camera on the server."""
-        self._wants_pictures = not _CAMERAS.isdisjoint(sensors)
+        """Gives the episodes from the next reset on a front camera on the server if one of its sensors is named."""
+        self._is_expected = not _CAMERAS.isdisjoint(sensors)
+
+    @property
+    def _wants_pictures(self) -> bool:
+        """Whether an episode that begins now has a camera; who has looked may look again without notice."""
+        return self._is_expected or self._was_looked_at
 
     def capture(self, sensor: str, index: int) -> Frame:
         """Freezes the present state; pictures of the front camera are the server's.
@@ -55,19 +62,20 @@ class PicturedWorld(DrivingWorld):
         return frame
 
     def _look(self) -> None:
-        self._wants_pictures = True
         played = self._playing()
         if played.has_camera:
             self._keep_picture(played)
-        elif self._step == 0:
+            return
+        self._was_looked_at = True
+        if self._step == 0:
             control = self._control
             self._begin()
             self._control[:] = control
         else:
             raise WorldError(
                 f"The front camera was first looked at {self._step * STEP_S:g} s into an episode that has none on the "
-                "server. Call expect_captures with its name before reset, or capture it once right after; from the "
-                "next reset on it is there from the start."
+                "server. From the next reset on it is there; to have it in the first episode, too, call "
+                "expect_captures with its name before reset, or capture it right after."
             )
 
     def _keep_picture(self, played: ServerEpisode) -> None:
