@@ -95,7 +95,8 @@ class FilteredJerkRms(MotionMetric):
         if period_s > FILTER_DEVIATION_S:
             return MetricValue.invalid(
                 f"motion is sampled every {1e3 * period_s:g} ms; a low-pass of {FILTER_CUTOFF_HZ:g} Hz needs a sample "
-                f"every {1e3 * FILTER_DEVIATION_S:.3g} ms or more often, as with world ticks of 10 ms"
+                f"every {math.floor(1e4 * FILTER_DEVIATION_S) / 10.0:g} ms or more often, as with world ticks of 10 ms "
+                "(docs/metrics.md names the option)"
             )
         squares = [(filtered_jerk_mps3(m.velocity_mps, period_s) ** 2).sum(axis=1).mean() for m in motions]
         return MetricValue(value=math.sqrt(max(squares)))
