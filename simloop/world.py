@@ -252,6 +252,7 @@ class World(ABC):
         """Takes notice, before a reset, of the sensors that the coming episodes capture, whenever that begins.
 
         Worlds whose sensors must be put up before an episode starts override it; in all others it changes nothing.
+        Episodes have the same course with the notice and without it. A world that wraps another passes it on.
         """
 
     @abstractmethod

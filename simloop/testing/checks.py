@@ -21,7 +21,8 @@ def check_world(make_world: Callable[[], World], case: Case, *, num_ticks: int =
 
     It checks: periods divide, sensors deliver their shape and dtype, captures are frozen and stamped with a past
     physics instant, ``to_world`` and ``from_world`` are inverse, bad instants are refused, tables follow their
-    schemas, and the same seed gives the same bytes in a second world and after a second reset.
+    schemas, and the same seed gives the same bytes in a second world, after a second reset, and after
+    ``expect_captures`` has named every sensor.
 
     Raises:
         WorldError: What does not hold, what was got and what was expected.
@@ -35,12 +36,19 @@ def check_world(make_world: Callable[[], World], case: Case, *, num_ticks: int =
     other = make_world()
     try:
         elsewhere = _world_trace(other, case, num_ticks)
+        other.expect_captures([sensor.name for sensor in other.spec.sensors])
+        expected = _world_trace(other, case, num_ticks)
     finally:
         other.close()
     _require(first == again, "two resets with one seed gave different bytes; reset must restore every state.")
     _require(
         first == elsewhere,
         "two worlds with one seed gave different bytes; draw randomness from the seed only.",
+    )
+    _require(
+        first == expected,
+        "an episode gave other bytes after expect_captures had named its sensors; it may put them up, and must change "
+        "nothing else.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,11 @@ class GoesBack(DelayedIntegrator):
             super().advance(until_ns)
 
 
+class DrawsWhenExpected(DelayedIntegrator):
+    def expect_captures(self, sensors: Collection[str]) -> None:
+        self._initial += len(sensors)
+
+
 class ForgetsAColumn(DelayedIntegrator):
     def drain(self) -> Mapping[str, Columns]:
         return {"state": {"t_ns": super().drain()["state"]["t_ns"]}}
@@ -142,6 +147,7 @@ def test_the_toy_worlds_pass() -> None:
             r"two resets with one seed gave different bytes; reset must restore every state",
         ),
         (DiffersByInstance, WorldError, r"two worlds with one seed gave different bytes"),
+        (DrawsWhenExpected, WorldError, r"other bytes after expect_captures had named its sensors"),
         (WrongDtype, WorldError, r"sensor 'state' gave float64 \(1,\), its spec says float32 \(1,\)"),
         (WrongShape, WorldError, r"sensor 'state' gave float64 \(1,\), its spec says float64 \(2,\)"),
         (NoProprioception, WorldError, r"no sensor of kind proprioception"),
