@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any
+from collections.abc import Iterator
+
+from simloop import wall_clock
 
 AGAIN_AFTER_S = 0.05
 
@@ -27,10 +28,8 @@ def kept_interrupts() -> Iterator[None]:
     hook, repeat = sys.unraisablehook, _Repeat()
 
     def keep(unraisable: sys.UnraisableHookArgs) -> None:
-        in_main = threading.get_ident() == threading.main_thread().ident
-        handler = signal.getsignal(signal.SIGINT)
-        if in_main and callable(handler) and issubclass(unraisable.exc_type, KeyboardInterrupt):
-            repeat.begin(handler)
+        if repeat.main == threading.get_ident() and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            repeat.begin()
         else:
             hook(unraisable)
 
@@ -44,41 +43,37 @@ def kept_interrupts() -> Iterator[None]:
 
 
 class _Repeat:
-    """A dropped interrupt that is still to be raised: shortly, or with the next one that comes, whichever is first."""
+    """Sends an interrupt again and again until it arrives; waits for no lock that the main thread may hold."""
 
     def __init__(self) -> None:
-        self._handler: Callable[[int, FrameType | None], Any] | None = None
-        self._timer: threading.Timer | None = None
+        self.main = threading.get_ident()
+        self._is_on = self._may_raise = False
+        self._before = signal.getsignal(signal.SIGINT)
+        self._gate = _thread.allocate_lock()  # the sender has it from its look whether to send
 
-    def begin(self, handler: Callable[[int, FrameType | None], Any]) -> None:
-        """Sends the interrupt again when the callback that dropped it is over; ``handler`` is that of SIGINT."""
-        if self._handler is not None:
-            return
-        self._handler = handler
-        signal.signal(signal.SIGINT, self._come)
-        # A signal to the thread, as `_thread.interrupt_main` would not wake it from a wait in the system.
-        main = threading.main_thread().ident
-        timer = threading.Timer(AGAIN_AFTER_S, signal.pthread_kill, (main, signal.SIGINT))
-        timer.daemon = True
-        timer.start()
-        self._timer = timer
+    def begin(self) -> None:
+        if not self._is_on:
+            self._before, self._is_on = signal.signal(signal.SIGINT, self._come), True
+            _thread.start_new_thread(self._send, ())
+        self._may_raise = True
 
     def end(self) -> bool:
         """Sends nothing any more; says whether there was something to send."""
-        handler, self._handler = self._handler, None
-        if handler is None:
-            return False
-        if self._timer is not None:
-            self._timer.cancel()
-            # If it is just sending, that comes now, when `_come` has nothing to raise.
-            self._timer.join()
-            self._timer = None
-        signal.signal(signal.SIGINT, handler)
-        return True
+        was_on, self._is_on, self._may_raise = self._is_on, False, False
+        if was_on:
+            with self._gate:  # what is being sent comes here, where `_come` minds it no more
+                signal.signal(signal.SIGINT, self._before)
+        return was_on
 
-    def _come(self, number: int, frame: FrameType | None) -> None:
-        handler = self._handler
-        # While `begin` is at work this is still inside the callback: the one that it sends stands for both.
-        if handler is not None and self._timer is not None:
-            self.end()
-            handler(number, frame)
+    def _send(self) -> None:
+        while True:
+            wall_clock.sleep_s(AGAIN_AFTER_S)
+            with self._gate:
+                if not self._is_on:
+                    return
+                # To the thread, as `_thread.interrupt_main` would not wake it from a wait in the system.
+                signal.pthread_kill(self.main, signal.SIGINT)
+
+    def _come(self, *_: object) -> None:
+        if self._may_raise and self.end():  # within `begin` it would be dropped like the first
+            raise KeyboardInterrupt
