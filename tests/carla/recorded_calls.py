@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -28,18 +29,29 @@ class RecordingProxy:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        client, _ = self._listener.accept()
-        server = socket.create_connection(("127.0.0.1", self._target))
-        threading.Thread(target=self._pass_on, args=(server, client, None), daemon=True).start()
-        self._pass_on(client, server, self._sent)
+        with (
+            self._listener,
+            self._listener.accept()[0] as client,
+            socket.create_connection(("127.0.0.1", self._target)) as server,
+        ):
+            back = threading.Thread(target=self._pass_on, args=(server, client, bytearray()), daemon=True)
+            back.start()
+            self._pass_on(client, server, self._sent)
+            back.join()  # a socket is not closed while it is read: its number might be another's by then
 
     @staticmethod
-    def _pass_on(source: socket.socket, sink: socket.socket, kept: bytearray | None) -> None:
-        with source, sink:
+    def _pass_on(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
+        """Passes on until one side ends; the other direction ends with it."""
+        try:
             while data := source.recv(65536):
-                if kept is not None:
-                    kept += data
+                kept += data
                 sink.sendall(data)
+        except ConnectionError:  # who is gone neither sends nor takes
+            pass
+        finally:
+            for side in (source, sink):
+                with contextlib.suppress(OSError):
+                    side.shutdown(socket.SHUT_RDWR)
 
     def messages(self) -> list[bytes]:
         """Returns the client's requests, one each."""
