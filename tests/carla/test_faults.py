@@ -63,13 +63,15 @@ def test_a_thousand_spawns_leave_the_memory_flat(server: Any, world: Any, town_c
         gone = town_client.apply_batch_sync([carla.command.DestroyActor(one) for one in ids], True)
         assert not any(reply.error for reply in gone)
 
-    # What is left behind is left in every round; what waits for a client that is slow to read is not.
     read_mb = []
-    for number_of_cycles in (100, 300, 300, 300):
-        for _ in range(number_of_cycles):
+    for _ in range(19):
+        for _ in range(100):
             cycle()
         read_mb.append(resident_mb(server.process.pid))
-    assert min(after - before for before, after in itertools.pairwise(read_mb)) < 0.6, read_mb
+    # A leak, also one in lumps, is in many rounds; memory that the server takes or gives back once or twice is none.
+    # It has been seen to grow by 1 MB before it stays.
+    steps_mb = sorted((after - before for before, after in itertools.pairwise(read_mb)), key=abs)
+    assert sum(steps_mb[:-2]) < 2.0, read_mb
     assert len(world.get_actors().filter("vehicle.*")) == 0
 
 
