@@ -54,9 +54,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --editable ".[dev]" -c constraints.txt
 	@touch $@
 
-# A file's tests stay in one process: they share servers and models.
+# A file's tests stay in one process: they share servers and models. One that dies ends the tests: they would wait for it.
 test: dev
-	$(BIN)/python -m pytest -m "not nightly and not wheel and not bench" -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not nightly and not wheel and not bench" -n $(TEST_PROCESSES) --dist loadfile \
+		--max-worker-restart 0 $(PYTEST_FLAGS)
 
 check: dev
 	$(BIN)/ruff check .

@@ -62,16 +62,16 @@ def busy_world(server: Any) -> Iterator[CarlaWorld]:
     world.close()
 
 
-def _everybody(server: Any) -> list[Any]:
-    """Returns the vehicles, people, things and sensors that are on the server."""
-    world = server.client().get_world()
+def _everybody(client: Any) -> list[Any]:
+    """Returns the vehicles, people, things and sensors that are on a client's server."""
+    world = client.get_world()
     until(lambda: world.get_snapshot().frame > 0)  # a new client knows of nobody before its first one
     return [actor for actor in world.get_actors() if not actor.type_id.startswith(("traffic.", "spectator"))]
 
 
-def _background(server: Any) -> list[Any]:
-    """Returns the vehicles of the background that are on the server."""
-    return [actor for actor in _everybody(server) if actor.attributes.get("role_name") == "background"]
+def _background(client: Any) -> list[Any]:
+    """Returns the vehicles of the background that are on a client's server."""
+    return [actor for actor in _everybody(client) if actor.attributes.get("role_name") == "background"]
 
 
 def test_it_drives_is_seen_and_is_logged_and_a_seed_repeats_it(busy_world: CarlaWorld) -> None:
@@ -157,11 +157,11 @@ def test_nothing_of_it_is_left(busy_world: CarlaWorld, server: Any) -> None:
     own = CarlaWorld(port=server.port, background_vehicles=4)
     own.reset(load_family("signal_left").scenario(3), 3)
     own.advance(2 * TICK_NS)
-    assert len(_background(server)) == 4
+    assert len(_background(server.client())) == 4
     link = own._background._link  # type: ignore[union-attr]
     assert link is not None
     own.close()
-    assert _background(server) == []
+    assert _background(server.client()) == []
     assert not runs(link._process.pid)
     socket.create_server(("127.0.0.1", link.port)).close()
     assert server.client().get_world().get_settings() == settings
@@ -175,15 +175,15 @@ def test_a_manager_that_dies_is_replaced(busy_world: CarlaWorld, server: Any) ->
     os.kill(link._process.pid, signal.SIGKILL)
     with pytest.raises(WorldError, match=r"The TrafficManager \(port \d+\) .* failed at 'tick'"):
         busy_world.advance(2 * TICK_NS)
-    assert _background(server) == []
+    assert _background(server.client()) == []
     busy_world.reset(scenario, 3)
     busy_world.advance(2 * TICK_NS)
-    assert len(_background(server)) == NUM_VEHICLES
+    assert len(_background(server.client())) == NUM_VEHICLES
 
 
 def test_a_client_that_is_killed_leaves_the_server_as_it_was(busy_world: CarlaWorld, server: Any) -> None:
     busy_world.close()
-    assert _everybody(server) == []
+    assert _everybody(server.client()) == []
     found = server.client().get_world()
     settings, weather = found.get_settings(), found.get_weather()
     holder = subprocess.Popen(
@@ -195,15 +195,16 @@ def test_a_client_that_is_killed_leaves_the_server_as_it_was(busy_world: CarlaWo
     assert holder.stdin is not None
     assert holder.stdout is not None
     manager = int(holder.stdout.readline())
-    assert len(_background(server)) == 3
+    assert len(_background(server.client())) == 3
     holder.kill()
     holder.wait()
     holder.stdin.close()
     holder.stdout.close()
     until(lambda: not runs(manager))
-    until(lambda: _everybody(server) == [])
-    until(lambda: server.client().get_world().get_settings() == settings)
-    assert server.client().get_world().get_weather() == weather
+    client = server.client()
+    until(lambda: _everybody(client) == [])
+    until(lambda: client.get_world().get_settings() == settings)
+    assert client.get_world().get_weather() == weather
 
 
 def test_a_server_that_dies_takes_the_manager_along() -> None:

@@ -148,12 +148,12 @@ def test_a_server_that_hangs_fails_after_the_patience_and_is_used_again(mortal_s
     world.reset(load_family("cut_in").scenario(0), 0)
     world.advance(TICK_NS)
     world.close()
-    assert _is_as_found(mortal_server)
+    assert _is_as_found(mortal_server.client())
 
 
-def _is_as_found(server: Any) -> bool:
+def _is_as_found(client: Any) -> bool:
     """Whether a server that nobody plays on runs by itself, with nobody on it."""
-    world = server.client().get_world()
+    world = client.get_world()
     if world.get_settings().synchronous_mode:
         return False
     world.wait_for_tick()  # a new client knows of nobody before
@@ -171,7 +171,7 @@ def test_who_else_ticks_a_server_is_noticed(mortal_server: Any) -> None:
         WorldError, match=r"Another client ticks the CARLA server at 127\.0\.0\.1:\d+ as well"
     ):
         world.advance(2 * TICK_NS)
-    assert _is_as_found(mortal_server)
+    assert _is_as_found(mortal_server.client())
     world.reset(scenario, 0)
     world.advance(TICK_NS)
     played = world._connection.episode
@@ -188,7 +188,7 @@ def test_who_else_ticks_a_server_is_noticed(mortal_server: Any) -> None:
     other.advance(TICK_NS)
     world.close()
     other.close()
-    assert _is_as_found(mortal_server)
+    assert _is_as_found(mortal_server.client())
 
 
 KILLED_WORKER = """
@@ -211,7 +211,8 @@ def test_a_world_that_is_killed_with_its_children_leaves_a_server_as_it_was_foun
     words = [sys.executable, "-c", KILLED_WORKER, str(mortal_server.port)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600.0, check=False)
     assert (done.stdout, done.returncode) == ("plays\n", -signal.SIGKILL)
-    until(lambda: _is_as_found(mortal_server), PATIENCE_S)
+    client = mortal_server.client()
+    until(lambda: _is_as_found(client), PATIENCE_S)
 
 
 def test_a_port_that_does_not_answer_may_be_anothers() -> None:
