@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import pytest
 
+from simloop_carla.world.link.vacant_ports import keep_vacant
 from tests.carla.patience import PATIENCE_S
 
 carla: Any = pytest.importorskip(
@@ -86,8 +87,8 @@ def running_server(*options: str, patience_s: float = SHARED_PATIENCE_S) -> Iter
         )
         assert process.stdout is not None
         assert process.stdin is not None
+        found = READY.search(process.stdout.readline())
         try:
-            found = READY.search(process.stdout.readline())
             if found is None:
                 process.wait(PATIENCE_S)
                 said.seek(0)
@@ -102,6 +103,8 @@ def running_server(*options: str, patience_s: float = SHARED_PATIENCE_S) -> Iter
                 process.wait()
             process.stdin.close()
             process.stdout.close()
+            if found is not None:
+                keep_vacant(int(found[2]))
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from simloop.errors import WorldError
+from simloop_carla.world.link.vacant_ports import keep_vacant
 
 _LOG = logging.getLogger(__name__)
-_READY = re.compile(r"on [^ ]+:(\d+), streams on \d+")
+_READY = re.compile(r"on [^ ]+:(\d+), streams on (\d+)")
 START_PATIENCE_S = 600.0
 """The first start on a machine compiles."""
 SILENT_START_S = 3.0
@@ -52,8 +53,8 @@ class OwnServer:
             errors="replace",
             start_new_session=True,
         )
-        self._finalizer = weakref.finalize(self, _end, self._process)
         self._speech = _Speech(self._process.stdout)
+        self._finalizer = weakref.finalize(self, _end, self._process, self._speech)
         self.port = self._read_port()
         self.num_episodes = 0
 
@@ -118,6 +119,7 @@ class _Speech:
     Attributes:
         thread: Ends when the process does.
         port: The port it listens at, once ``is_ready``.
+        stream_port: The one of its streams.
         is_ready: Whether it listens, or has ended.
     """
 
@@ -126,6 +128,7 @@ class _Speech:
         self._pipe = pipe
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.port: int | None = None
+        self.stream_port: int | None = None
         self.is_ready = threading.Event()
         self.thread = threading.Thread(target=self._read, name="carla-server's words", daemon=True)
         self.thread.start()
@@ -135,7 +138,7 @@ class _Speech:
             for line in self._pipe:
                 found = _READY.search(line)
                 if self.port is None and found is not None:
-                    self.port = int(found[1])
+                    self.port, self.stream_port = int(found[1]), int(found[2])
                     self.is_ready.set()
                 else:
                     self._lines.append(line)
@@ -146,7 +149,7 @@ class _Speech:
         return "".join(list(self._lines)).strip()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str], speech: _Speech) -> None:
     if process.poll() is None:
         process.terminate()
         try:
@@ -156,3 +159,5 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.wait()
     if process.stdin is not None:
         process.stdin.close()
+    if speech.stream_port is not None:
+        keep_vacant(speech.stream_port)
